@@ -1,0 +1,109 @@
+"""The two kinds of result, and the report that holds them.
+
+An estimate carries its interval, its n and its clusters, or the reason why it has no interval. A finding carries
+its reproduction. Tables, pages and exit codes are built from these and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Estimate", "Figure", "Finding", "Report", "Table"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A number read off rows.
+
+    Attributes:
+        metric: its name, the same in every table and in `planted()` truths.
+        value: None where it is undefined, with `reason` saying why.
+        low, high: ends of the 95 % interval; None where no interval is valid, with `reason` or `null` beside it.
+        n: items behind it.
+        clusters: independent units behind it.
+        group: what it is an estimate of, when the metric is split (a part, a task, a model); "" for the whole.
+        readout: how probabilities were read (exact, topk, decision, sampled); "" where it does not apply.
+        null: mean of the statistic when there is no effect, for statistics whose null is not 0.
+        reason: why value or interval is missing.
+        headline: shown first, in the terminal and at the top of the page.
+    """
+
+    metric: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    clusters: int = 0
+    group: str = ""
+    readout: str = ""
+    null: float | None = None
+    reason: str = ""
+    headline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """A defect, with what reproduces it; `severity` is low, medium, high or critical."""
+
+    key: str
+    title: str
+    severity: str
+    reproduce: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A picture: a Vega-Lite specification with its data inline.
+
+    Attributes:
+        title: one line.
+        spec: a Vega-Lite v5 or later object without size; the page sets width.
+        caption: what to see in it and what it cannot say.
+        section: heading it stands under.
+    """
+
+    title: str
+    spec: Mapping[str, Any]
+    caption: str = ""
+    section: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of texts and numbers; cells are str, int, float or None."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    caption: str = ""
+    section: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything one run says.
+
+    Attributes:
+        title: what was asked, one line.
+        summary: a few sentences in plain words, with the main numbers in them.
+        notes: warnings a reader must see (letter mass low, too few items, rows in error).
+    """
+
+    title: str
+    estimates: Sequence[Estimate] = ()
+    findings: Sequence[Finding] = ()
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
+    summary: str = ""
+    notes: Sequence[str] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def estimate(self, metric: str, group: str = "") -> Estimate:
+        """The estimate of `metric` in `group`; KeyError when there is none."""
+        for e in self.estimates:
+            if (e.metric, e.group) == (metric, group):
+                return e
+        raise KeyError(f"{metric} [{group}]")
