@@ -1,0 +1,87 @@
+"""How a training state is kept: one safetensors file, replaced atomically, enough to go on to the bit.
+
+The file holds the weights (`model.*`), the optimiser's moments (`optim.*`) and torch's generator state (`rng`);
+the step and the running sums of the metrics lie in its header as JSON. A reader sees the old file or the new one,
+never half of either.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gnomon.core.errors import DataError
+
+__all__ = ["TrainingState", "load_state", "save_state"]
+
+
+class TrainingState(NamedTuple):
+    """What `load_state` returns beside the tensors it puts back in place.
+
+    Attributes:
+        step: steps done.
+        notes: what the loop itself wrote down (sums of metrics since the last log line); JSON values.
+    """
+
+    step: int
+    notes: dict[str, Any]
+
+
+def save_state(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, step: int, notes: Mapping[str, Any] | None = None
+) -> None:
+    """Writes everything that the next step depends on to `path`, atomically."""
+    from safetensors.torch import save_file
+
+    # Clones, because safetensors refuses tensors that share memory (a tied embedding).
+    tensors = {f"model.{name}": value.detach().clone() for name, value in model.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optim.{index}.{name}": torch.as_tensor(value).clone() for name, value in moments.items()}
+    tensors["rng"] = torch.get_rng_state()
+    header = {"step": str(step), "notes": json.dumps(notes or {})}
+    beside = path.with_name(f"{path.name}.part{os.getpid()}")
+    save_file(tensors, beside, metadata=header)
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> TrainingState:
+    """Puts weights, moments and torch's generator back as `save_state` found them.
+
+    Raises:
+        DataError: the file is damaged, or belongs to a model of another shape.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+        model.load_state_dict(_under(tensors, "model."))
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": _moments(_under(tensors, "optim."))})
+        torch.set_rng_state(tensors["rng"])
+        return TrainingState(int(header["step"]), json.loads(header["notes"]))
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"the training state does not fit: {reason}", where=str(path), todo="start over with --fresh"
+        ) from error
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _moments(flat: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in flat.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    return state
