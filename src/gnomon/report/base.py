@@ -28,6 +28,7 @@ class Estimate:
         null: mean of the statistic when there is no effect, for statistics whose null is not 0.
         reason: why value or interval is missing.
         headline: shown first, in the terminal and at the top of the page.
+        expected: the range a sound value lies in; None where any value is news, not a fault.
     """
 
     metric: str
@@ -41,6 +42,14 @@ class Estimate:
     null: float | None = None
     reason: str = ""
     headline: bool = False
+    expected: tuple[float, float] | None = None
+
+    @property
+    def outside(self) -> bool:
+        """Whether a value is known and lies outside `expected`."""
+        if self.value is None or self.expected is None:
+            return False
+        return not self.expected[0] <= self.value <= self.expected[1]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,3 +116,14 @@ class Report:
             if (e.metric, e.group) == (metric, group):
                 return e
         raise KeyError(f"{metric} [{group}]")
+
+    @property
+    def exit_code(self) -> int:
+        """1 where there is a finding or a value outside its expected range, else 0."""
+        return int(bool(self.findings) or any(e.outside for e in self.estimates))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the summary, the estimates and the figures, in a frame of their own."""
+        from gnomon.report.page import frame
+
+        return frame(self)

@@ -1,0 +1,342 @@
+"""Builders of the pictures that reports are made of; each returns a `Figure` with its data inline.
+
+Colours, fonts and widths are the page's, so that one figure reads well on light and dark paper and on a phone.
+Every mark that stands for a mean carries its interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gnomon.report.base import Estimate, Figure
+
+__all__ = [
+    "Dot",
+    "Point",
+    "ReliabilityBin",
+    "curves",
+    "forest",
+    "heatmap",
+    "histogram",
+    "learning",
+    "reliability",
+    "scatter",
+]
+
+_GREY = "#8a8880"
+
+
+class ReliabilityBin(NamedTuple):
+    """One bin: mean stated probability, observed rate with its interval, all in [0, 1]; items in the bin."""
+
+    confidence: float
+    rate: float
+    low: float
+    high: float
+    n: int
+
+
+class Point(NamedTuple):
+    """One point of a curve; `low` and `high` bound `y` at 95 % and are None where no interval is valid."""
+
+    x: float
+    y: float
+    low: float | None = None
+    high: float | None = None
+    series: str = ""
+
+
+class Dot(NamedTuple):
+    """One point of a scatter plot; `label` is read on hovering."""
+
+    x: float
+    y: float
+    group: str = ""
+    label: str = ""
+
+
+def reliability(bins: Sequence[ReliabilityBin], *, title: str, caption: str = "", section: str = "") -> Figure:
+    """Observed rate against stated probability, the diagonal, and below it how many items each bin holds.
+
+    A bin stands at its mean stated probability, so bins of equal width and of equal count both fit; empty ones are
+    left out.
+    """
+    import altair as alt
+
+    data = _data(b._asdict() for b in bins if b.n)
+    x = alt.X("confidence:Q", title="stated probability", scale=alt.Scale(domain=[0, 1]))
+    y = alt.Y("rate:Q", title="observed rate", scale=alt.Scale(domain=[0, 1]))
+    diagonal = (
+        alt.Chart(_data([{"confidence": 0, "rate": 0}, {"confidence": 1, "rate": 1}]))
+        .mark_line(strokeDash=[4, 4], color=_GREY)
+        .encode(x=x, y=y)
+    )
+    base = alt.Chart(data).encode(x=x)
+    whiskers = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title="observed rate"), y2="high:Q")
+    tips = [_tip("confidence", "stated"), _tip("rate", "observed"), _tip("low"), _tip("high"), alt.Tooltip("n:Q")]
+    line = base.mark_line(point={"size": 55, "filled": True}).encode(y=y, tooltip=tips)
+    counts = (
+        alt.Chart(data, height=56)
+        .mark_bar(width=10, opacity=0.55)
+        .encode(x=x, y=alt.Y("n:Q", title="items", axis=alt.Axis(tickCount=2)), tooltip=tips)
+    )
+    top = alt.layer(diagonal, whiskers, line, height=280)
+    return Figure(title=title, spec=_spec(alt.vconcat(top, counts, spacing=8)), caption=caption, section=section)
+
+
+def curves(
+    points: Sequence[Point],
+    *,
+    x: str,
+    y: str,
+    title: str,
+    caption: str = "",
+    section: str = "",
+    log_x: bool = False,
+    log_y: bool = False,
+    reference: float | None = None,
+) -> Figure:
+    """Lines of `y` against `x`, one a series, each inside its interval band; `reference` is a level such as chance."""
+    import altair as alt
+
+    rows = [p._asdict() for p in points if _drawable(p.x, log_x) and _drawable(p.y, log_y)]
+    x_scale = alt.Scale(type="log" if log_x else "linear", zero=False, nice=not log_x)
+    y_scale = alt.Scale(type="log" if log_y else "linear", zero=False)
+    colour = _colour([p.series for p in points])
+    base = alt.Chart(_data(rows)).encode(x=alt.X("x:Q", title=x, scale=x_scale), **colour)
+    layers: list[Any] = _level(reference)
+    if any(p.low is not None for p in points):
+        sound = "isValid(datum.low) && isValid(datum.high)"
+        band = base.mark_area(opacity=0.18).transform_filter(sound)
+        layers.append(band.encode(y=alt.Y("low:Q", title=y, scale=y_scale), y2="high:Q"))
+    tips = [_tip("x", x), _tip("y", y), _tip("low"), _tip("high")]
+    if colour:
+        tips.insert(0, alt.Tooltip("series:N", title="series"))
+    line = base.mark_line(point={"size": 30, "filled": True})
+    layers.append(line.encode(y=alt.Y("y:Q", title=y, scale=y_scale), tooltip=tips))
+    return Figure(title=title, spec=_spec(alt.layer(*layers, height=280)), caption=caption, section=section)
+
+
+def histogram(
+    values: Mapping[str, Sequence[float]],
+    *,
+    x: str,
+    title: str,
+    caption: str = "",
+    section: str = "",
+    bins: int = 20,
+    domain: tuple[float, float] | None = None,
+) -> Figure:
+    """Shares of each class's values over common bins, drawn over each other; `domain` defaults to the data's range."""
+    import altair as alt
+
+    finite = {k: [v for v in vs if math.isfinite(v)] for k, vs in values.items()}
+    everything = [v for vs in finite.values() for v in vs]
+    low, high = domain or ((min(everything), max(everything)) if everything else (0.0, 1.0))
+    width = (high - low) / bins or 1.0
+    rows = []
+    for name, vs in finite.items():
+        counts = [0] * bins
+        for v in vs:
+            counts[min(bins - 1, max(0, int((v - low) / width)))] += 1
+        rows += [
+            {"start": low + i * width, "end": low + (i + 1) * width, "share": c / len(vs), "count": c, "series": name}
+            for i, c in enumerate(counts)
+            if c
+        ]
+    chart = (
+        alt.Chart(_data(rows), height=220)
+        .mark_bar(opacity=0.55, binSpacing=1)
+        .encode(
+            x=alt.X("start:Q", bin="binned", title=x, scale=alt.Scale(domain=[low, low + bins * width])),
+            x2="end:Q",
+            y=alt.Y("share:Q", title="share of class", stack=None),
+            tooltip=[alt.Tooltip("series:N", title="class"), _tip("start"), _tip("end"), alt.Tooltip("count:Q")],
+            **_colour(list(values)),
+        )
+    )
+    return Figure(title=title, spec=_spec(chart), caption=caption, section=section)
+
+
+def forest(
+    estimates: Sequence[Estimate],
+    *,
+    x: str,
+    title: str,
+    caption: str = "",
+    section: str = "",
+    reference: float | None = None,
+) -> Figure:
+    """One estimate a line with its interval, in the order given; `reference` marks no effect."""
+    import altair as alt
+
+    shown = [e for e in estimates if e.value is not None]
+    same = len({e.metric for e in shown}) == 1
+    rows = [
+        {"name": (e.group or e.metric) if same else _name(e), "value": e.value, "low": e.low, "high": e.high, "n": e.n}
+        for e in shown
+    ]
+    axis = alt.Axis(labelLimit=150, ticks=False, domain=False)
+    base = alt.Chart(_data(rows)).encode(y=alt.Y("name:N", sort=[r["name"] for r in rows], title=None, axis=axis))
+    tips = [alt.Tooltip("name:N"), _tip("value"), _tip("low"), _tip("high"), alt.Tooltip("n:Q")]
+    scale = alt.Scale(zero=False)
+    rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=x, scale=scale), x2="high:Q")
+    dots = base.mark_point(size=60, filled=True, opacity=1).encode(x=alt.X("value:Q", title=x), tooltip=tips)
+    chart = alt.layer(*_level(reference, "x"), rule, dots, height=alt.Step(24))
+    return Figure(title=title, spec=_spec(chart), caption=caption, section=section)
+
+
+def heatmap(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float | None]],
+    *,
+    title: str,
+    x: str = "",
+    y: str = "",
+    legend: str = "",
+    caption: str = "",
+    section: str = "",
+    diverging: bool = False,
+) -> Figure:
+    """A matrix as colours, shape [len(rows), len(columns)]; small ones carry their numbers.
+
+    Args:
+        diverging: colours are centred on 0.
+    """
+    import altair as alt
+
+    cells = [
+        {"row": r, "column": c, "value": v}
+        for r, line in zip(rows, values, strict=True)
+        for c, v in zip(columns, line, strict=True)
+    ]
+    known = [abs(v) for line in values for v in line if v is not None] or [1.0]
+    scale = alt.Scale(scheme="redblue", domain=[-max(known), max(known)]) if diverging else alt.Scale(scheme="blues")
+    base = alt.Chart(_data(cells)).encode(
+        x=alt.X("column:N", sort=list(columns), title=x or None, axis=alt.Axis(labelLimit=90)),
+        y=alt.Y("row:N", sort=list(rows), title=y or None, axis=alt.Axis(labelLimit=140)),
+    )
+    tips = [alt.Tooltip("row:N", title=y or "row"), alt.Tooltip("column:N", title=x or "column"), _tip("value")]
+    chart: Any = base.mark_rect().encode(color=alt.Color("value:Q", scale=scale, title=legend or None), tooltip=tips)
+    if len(cells) <= 100:
+        top = max(known)
+        pale = f"abs(datum.value) > {0.55 * top}" if diverging else f"datum.value > {0.55 * top}"
+        ink = alt.condition(pale, alt.value("white"), alt.value("#222"))
+        chart = chart + base.mark_text(fontSize=11).encode(text=alt.Text("value:Q", format=".2~f"), color=ink)
+    step = 24 if len(rows) <= 20 else max(4, 480 // len(rows))
+    spec = _spec(chart.properties(height=alt.Step(step)))
+    return Figure(title=title, spec=spec, caption=caption, section=section)
+
+
+def scatter(
+    dots: Sequence[Dot],
+    *,
+    x: str,
+    y: str,
+    title: str,
+    caption: str = "",
+    section: str = "",
+    diagonal: bool = False,
+) -> Figure:
+    """Points, coloured by group; `diagonal` draws where `x` equals `y`."""
+    import altair as alt
+
+    rows = [d._asdict() for d in dots if math.isfinite(d.x) and math.isfinite(d.y)]
+    scale = alt.Scale(zero=False)
+    groups = [d.group for d in dots]
+    tips = [_tip("x", x), _tip("y", y)]
+    if any(d.label for d in dots):
+        tips.insert(0, alt.Tooltip("label:N", title=" "))
+    points = (
+        alt.Chart(_data(rows))
+        .mark_circle(size=40, opacity=0.7)
+        .encode(
+            x=alt.X("x:Q", title=x, scale=scale),
+            y=alt.Y("y:Q", title=y, scale=scale),
+            tooltip=tips,
+            **_colour(groups, "group"),
+        )
+    )
+    layers: list[Any] = [points]
+    if diagonal and rows:
+        ends = [min(min(r["x"], r["y"]) for r in rows), max(max(r["x"], r["y"]) for r in rows)]
+        line = alt.Chart(_data([{"x": e, "y": e} for e in ends])).mark_line(strokeDash=[4, 4], color=_GREY)
+        layers.insert(0, line.encode(x="x:Q", y="y:Q"))
+    return Figure(title=title, spec=_spec(alt.layer(*layers, height=300)), caption=caption, section=section)
+
+
+def learning(
+    metrics: Mapping[str, Sequence[tuple[int, float]]],
+    *,
+    title: str,
+    x: str = "step",
+    caption: str = "",
+    section: str = "",
+) -> Figure:
+    """Curves of a training run, one panel a metric, over a common axis of steps; values that are not finite are left
+    out of the line, so a divergence shows as a gap."""
+    import altair as alt
+
+    last = max((step for line in metrics.values() for step, _ in line), default=1)
+    panels = []
+    for i, (name, line) in enumerate(metrics.items()):
+        rows = [{"step": s, "value": v if math.isfinite(v) else None} for s, v in line]
+        bottom = i == len(metrics) - 1
+        panels.append(
+            alt.Chart(_data(rows), height=110)
+            .mark_line(invalid="break-paths-show-path-domains")
+            .encode(
+                x=alt.X("step:Q", title=x if bottom else None, scale=alt.Scale(domain=[0, last], nice=False)),
+                y=alt.Y("value:Q", title=name, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)),
+                tooltip=[alt.Tooltip("step:Q"), _tip("value", name)],
+            )
+        )
+    return Figure(title=title, spec=_spec(alt.vconcat(*panels, spacing=10)), caption=caption, section=section)
+
+
+def _data(rows: Iterable[Mapping[str, Any]]) -> Any:
+    import altair as alt
+
+    return alt.Data(values=[dict(r) for r in rows])
+
+
+def _spec(chart: Any) -> Mapping[str, Any]:
+    spec: dict[str, Any] = chart.to_dict()
+    # Altair's own theme would fight the page's.
+    spec.pop("config", None)
+    return spec
+
+
+def _tip(field: str, title: str = "") -> Any:
+    import altair as alt
+
+    return alt.Tooltip(f"{field}:Q", title=title or field, format=".3~g")
+
+
+def _colour(names: Sequence[str], field: str = "series") -> dict[str, Any]:
+    import altair as alt
+
+    order = list(dict.fromkeys(names))
+    if len(order) < 2:
+        return {}
+    return {"color": alt.Color(f"{field}:N", title=None, sort=order, legend=alt.Legend(orient="top"))}
+
+
+def _level(at: float | None, axis: str = "y") -> list[Any]:
+    import altair as alt
+
+    if at is None:
+        return []
+    where = {axis: alt.datum(at)}
+    return [alt.Chart(_data([{}])).mark_rule(strokeDash=[4, 4], color=_GREY).encode(**where)]
+
+
+def _drawable(x: float, log: bool) -> bool:
+    return math.isfinite(x) and (x > 0 or not log)
+
+
+def _name(e: Estimate) -> str:
+    return f"{e.metric} [{e.group}]" if e.group else e.metric
