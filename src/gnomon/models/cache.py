@@ -1,0 +1,125 @@
+"""Keys and values of tokens already read, so that decoding a token costs one token.
+
+Storage is only ever written beyond what any holder of it can see, so caches share it freely: `expand` and `prefix` copy
+nothing until the new cache is appended to.
+
+Shapes: B rows, K key-value heads, S tokens held, d coordinates of a head.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gnomon.core.errors import UsageError
+
+__all__ = ["KVCache"]
+
+_ROOM = 64
+
+
+class KVCache:
+    """One decoder's keys and values.
+
+    Attributes:
+        length: tokens held, the same for every row (left padding included).
+        batch: rows; 0 while empty.
+        positions_BS: positions of the tokens held, kept for models with a window only.
+        tails: each layer's last key before smearing, for models with smeared keys only.
+    """
+
+    def __init__(self, num_layers: int, *, room: int = _ROOM) -> None:
+        """An empty cache.
+
+        Args:
+            num_layers: layers of the decoder.
+            room: tokens to allocate for at first; it doubles whenever it is used up.
+        """
+        self.length = 0
+        self.positions_BS: Tensor | None = None
+        self.tails: list[Tensor | None] = [None] * num_layers
+        self._room = room
+        self._keys: list[Tensor] = []
+        self._values: list[Tensor] = []
+        self._num_layers = num_layers
+        self._shared = False
+
+    @property
+    def batch(self) -> int:
+        """Rows; 0 while empty."""
+        return self._keys[0].shape[0] if self._keys else 0
+
+    def append(self, layer: int, k_BKTd: Tensor, v_BKTd: Tensor) -> tuple[Tensor, Tensor]:
+        """Stores one layer's new keys and values; returns all of that layer's, [B, K, S + T, d].
+
+        The length moves on with `advance`, after every layer has appended.
+
+        Raises:
+            UsageError: the number of rows is not the cache's.
+        """
+        end = self.length + k_BKTd.shape[2]
+        if layer == 0:
+            self._make_room(end, k_BKTd)
+        elif len(self._keys) <= layer:
+            self._keys.append(torch.empty_like(self._keys[0]))
+            self._values.append(torch.empty_like(self._values[0]))
+        keys, values = self._keys[layer], self._values[layer]
+        keys[:, :, self.length : end] = k_BKTd
+        values[:, :, self.length : end] = v_BKTd
+        return keys[:, :, :end], values[:, :, :end]
+
+    def advance(self, count: int) -> None:
+        """Counts `count` appended tokens as held."""
+        self.length += count
+
+    def expand(self, batch: int) -> KVCache:
+        """A cache of `batch` rows that all begin with this cache's only row; shares its storage until appended to.
+
+        Raises:
+            UsageError: this cache has several rows.
+        """
+        if self.batch > 1:
+            raise UsageError(f"only a cache of one row can be expanded, and this one has {self.batch}")
+        return self._derived(self.length, lambda t: t.expand(batch, *t.shape[1:]), shared=True)
+
+    def prefix(self, length: int) -> KVCache:
+        """A cache of the first `length` tokens; shares this cache's storage until appended to."""
+        if not 0 <= length <= self.length:
+            raise UsageError(f"a cache of {self.length} tokens has no prefix of {length}")
+        if length < self.length and any(tail is not None for tail in self.tails):
+            raise UsageError("a model with smeared keys needs the last unsmeared key, which a shorter prefix lacks")
+        return self._derived(length, lambda t: t, shared=True)
+
+    def select(self, rows: Tensor | list[int]) -> KVCache:
+        """A cache of the given rows, in that order; rows may repeat or be left out."""
+        index = torch.as_tensor(rows, dtype=torch.long, device=self._keys[0].device if self._keys else None)
+        return self._derived(self.length, lambda t: t.index_select(0, index), shared=True)
+
+    def _derived(self, length: int, change, *, shared: bool) -> KVCache:  # type: ignore[no-untyped-def]
+        new = KVCache(self._num_layers, room=self._room)
+        new.length, new._shared = length, shared
+        new._keys = [change(t[:, :, :length]) for t in self._keys]
+        new._values = [change(t[:, :, :length]) for t in self._values]
+        new.tails = [None if t is None else change(t) for t in self.tails]
+        if self.positions_BS is not None:
+            new.positions_BS = change(self.positions_BS[:, :length])
+        return new
+
+    def _make_room(self, end: int, like: Tensor) -> None:
+        if not self._keys:
+            shape = (like.shape[0], like.shape[1], max(end, self._room), like.shape[3])
+            self._keys, self._values = [like.new_empty(shape)], [like.new_empty(shape)]
+        if self.batch != like.shape[0]:
+            raise UsageError(
+                f"the cache has {self.batch} rows and the tokens {like.shape[0]}", todo="expand or select it first"
+            )
+        if self._shared or self._keys[0].shape[2] < end:
+            room = max(self._room, end + end // 2)
+            self._keys = [self._moved(t, room) for t in self._keys]
+            self._values = [self._moved(t, room) for t in self._values]
+            self._shared = False
+
+    def _moved(self, old: Tensor, room: int) -> Tensor:
+        new = old.new_empty((*old.shape[:2], room, old.shape[3]))
+        new[:, :, : self.length] = old[:, :, : self.length]
+        return new
