@@ -65,7 +65,7 @@ class Clusters:
 
     def sums(self, values: Vector) -> Vector:
         """Sum of `values` [n] within each cluster, [count]."""
-        return np.bincount(self.codes, weights=values, minlength=self.count)
+        return np.bincount(self.codes, weights=values, minlength=self.count).astype(np.float64, copy=False)
 
 
 def vector(values: ArrayLike, name: str) -> Vector:

@@ -63,7 +63,7 @@ class Repeated(NamedTuple):
         mean: over questions, each first averaged over its answers.
         between: variance between questions of their true means; falls only with more questions.
         within: variance of single answers around their question's mean; falls with more answers too.
-        more_questions: share of the squared standard error that only more questions reduce, 0..1; None without variance.
+        more_questions: share of the squared standard error that only more questions reduce, 0..1; None if no variance.
     """
 
     mean: Interval
