@@ -1,16 +1,16 @@
 """The evaluation protocol: a frozen config dataclass with four methods, and a fifth where something is trained first.
 
-    @evaluation
-    @dataclass(frozen=True, kw_only=True)
-    class Sycophancy:
-        "One line: what it asks."            # the first docstring line is its help text
-        n: int = 200                          # a field is a flag, a TOML key and a keyword argument
-        "Items to ask."                       # the string under a field is its help
+@evaluation
+@dataclass(frozen=True, kw_only=True)
+class Sycophancy:
+    "One line: what it asks."            # the first docstring line is its help text
+    n: int = 200                          # a field is a flag, a TOML key and a keyword argument
+    "Items to ask."                       # the string under a field is its help
 
-        def items(self, seed): ...
-        async def trial(self, item, cast, rng): ...
-        def summarise(self, rows): ...
-        def planted(self): ...
+    def items(self, seed): ...
+    async def trial(self, item, cast, rng): ...
+    def summarise(self, rows): ...
+    def planted(self): ...
 """
 
 from __future__ import annotations

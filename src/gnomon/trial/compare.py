@@ -7,11 +7,12 @@ taken item by item and clustered as the items are, which is what removes the ite
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from gnomon.core.errors import DataError
 from gnomon.core.record import Row
 from gnomon.report.base import Estimate, Report, Table
-from gnomon.stats.paired import holm, paired_difference
+from gnomon.stats.paired import PairedDifference, holm, mcnemar, paired_difference
 from gnomon.store.run import Run
 
 __all__ = ["compare"]
@@ -33,24 +34,24 @@ def compare(first: Run, second: Run) -> Report:
             f"runs {first.id} and {second.id} share no item with a common score",
             todo="compare two runs of the same evaluation on the same items",
         )
-    lines = [(metric, *_pairs(metric, shared, a, b)) for metric in metrics]
-    found = [paired_difference(x, y, clusters) for _, x, y, clusters in lines]
-    adjusted = holm([d.p for d in found])
+    lines = [_Line(metric, *_pairs(metric, shared, a, b)) for metric in metrics]
+    found = [paired_difference(line.second, line.first, line.clusters) for line in lines]
+    p_values = [_p_value(line, d) for line, d in zip(lines, found, strict=True)]
+    adjusted = holm([1.0 if p is None else p for p in p_values])
     estimates = [
-        Estimate(
-            metric=f"difference of {metric}", value=d.value, low=d.low, high=d.high, n=d.n, clusters=d.clusters,
-            reason=d.reason, headline=True,
-        )
-        for (metric, *_), d in zip(lines, found, strict=True)
+        Estimate.of(f"difference of {line.metric}", d.difference, headline=True)
+        for line, d in zip(lines, found, strict=True)
     ]
     table = Table(
         title="Paired by item",
         columns=["score", "first", "second", "difference", "SE paired", "SE unpaired", "correlation", "p (Holm)"],
         rows=[
-            [metric, _mean(x), _mean(y), d.value, d.se, d.se_unpaired, d.correlation, p]
-            for (metric, x, y, _), d, p in zip(lines, found, adjusted, strict=True)
+            [line.metric, _mean(line.first), _mean(line.second), d.difference.value, d.difference.se]
+            + [d.unpaired_se, d.correlation, p]
+            for line, d, p in zip(lines, found, adjusted, strict=True)
         ],
-        caption="The unpaired SE is what a comparison of the two means alone would have.",
+        caption="The unpaired SE is what a comparison of the two means alone would have. p is McNemar's exact where "
+        "scores are 0 or 1 and no two items share a cluster, Student's otherwise.",
     )
     left_out = len(a) + len(b) - 2 * len(shared)
     notes = [f"{left_out} items are in one run only and left out"] if left_out else []
@@ -66,6 +67,15 @@ def _scores(row: Row) -> Mapping[str, float | None]:
     return found
 
 
+class _Line(NamedTuple):
+    """One score of both runs, item by item."""
+
+    metric: str
+    first: list[float]
+    second: list[float]
+    clusters: list[str]
+
+
 def _pairs(
     metric: str, shared: Sequence[str], a: Mapping[str, Row], b: Mapping[str, Row]
 ) -> tuple[list[float], list[float], list[str]]:
@@ -77,6 +87,13 @@ def _pairs(
             y.append(two)
             clusters.append(a[key].cluster)
     return x, y, clusters
+
+
+def _p_value(line: _Line, found: PairedDifference) -> float | None:
+    independent = len(set(line.clusters)) == len(line.clusters)
+    if independent and set(line.first + line.second) <= {0.0, 1.0}:
+        return mcnemar(line.first, line.second).p_value
+    return found.p_value
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from gnomon.core.config import digest, to_json
 from gnomon.core.engine import spread
-from gnomon.core.errors import DataError, GnomonError, ModelError, RunError
+from gnomon.core.errors import DataError, ModelError, RunError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
 from gnomon.report.base import Report
@@ -150,7 +150,13 @@ async def run_evaluation(
             run.finish("done")
         wall, used = time.monotonic() - began, time.process_time() - cpu
         return Finished(
-            run=run, report=report, cast=role_names(cast), asked=len(todo), total=len(items), seconds=wall, cpu_seconds=used
+            run=run,
+            report=report,
+            cast=role_names(cast),
+            asked=len(todo),
+            total=len(items),
+            seconds=wall,
+            cpu_seconds=used,
         )
     finally:
         await close_cast(cast)
@@ -301,4 +307,3 @@ class _Chunk:
             return list(await asyncio.gather(*(ask(self.config, item, cast, self.rng) for item in items)))
         finally:
             await close_cast(cast)
-

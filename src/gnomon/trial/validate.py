@@ -21,7 +21,7 @@ from gnomon.trial.base import Evaluation, Planted
 from gnomon.trial.cast import close_cast, open_cast
 from gnomon.trial.runner import ask, checked
 
-__all__ = ["BAND", "MAX_BIAS", "Recovery", "replicate", "validate"]
+__all__ = ["BAND", "MAX_BIAS", "Recovery", "as_report", "replicate", "validate"]
 
 # Coverage of a right 95 % interval in 200 replications, and the largest mean bias in units of the spread.
 BAND = (0.91, 0.985)
@@ -132,25 +132,29 @@ def validate(
 def as_report(name: str, found: Sequence[Recovery]) -> Report:
     """The recoveries as a report; each metric outside its band is a finding."""
     rows = [
-        [r.setting, r.metric, r.truth, r.mean, r.bias, r.coverage, r.replications, "yes" if r.ok else "NO"] for r in found
+        [r.setting, r.metric, r.truth, r.mean, r.bias, r.coverage, r.replications, "yes" if r.ok else "NO"]
+        for r in found
     ]
     table = Table(
         title="Planted truth recovered",
         columns=["setting", "metric", "truth", "mean estimate", "bias / SD", "coverage", "replications", "ok"],
         rows=rows,
-        caption=f"Coverage of 95 % intervals must lie in [{BAND[0]}, {BAND[1]}]; no coverage: a metric without interval.",
+        caption=f"Coverage of 95 % intervals must lie in [{BAND[0]}, {BAND[1]}]; empty for a metric without interval.",
     )
     findings = [
         Finding(
             key=f"{r.setting}/{r.metric}",
-            title=f"{r.metric} is not recovered in {r.setting}: truth {r.truth:.4g}, mean {r.mean:.4g}, coverage {r.coverage}",
+            title=f"{r.metric} is not recovered in {r.setting}",
+            detail=f"truth {r.truth:.4g}, mean estimate {r.mean:.4g}, coverage {r.coverage}",
             severity="high",
             reproduce=f"gnomon validate {name} --settings {r.setting} --replications {r.replications}",
         )
         for r in found
         if not r.ok
     ]
-    return Report(title=f"Does {name} recover what was planted?", tables=[table], findings=findings, estimates=_coverages(found))
+    return Report(
+        title=f"Does {name} recover what was planted?", tables=[table], findings=findings, estimates=_coverages(found)
+    )
 
 
 def _coverages(found: Sequence[Recovery]) -> list[Estimate]:
@@ -158,11 +162,16 @@ def _coverages(found: Sequence[Recovery]) -> list[Estimate]:
     for r in found:
         if r.coverage is None:
             continue
-        interval = wilson(round(r.coverage * r.replications), r.replications)
+        low, high = wilson(round(r.coverage * r.replications), r.replications)
         estimates.append(
             Estimate(
-                metric=f"coverage of {r.metric}", group=r.setting, value=r.coverage, low=interval.low, high=interval.high,
-                n=r.replications, clusters=r.replications,
+                metric=f"coverage of {r.metric}",
+                group=r.setting,
+                value=r.coverage,
+                low=low,
+                high=high,
+                n=r.replications,
+                clusters=r.replications,
             )
         )
     return estimates
@@ -219,5 +228,11 @@ def _recovery(setting: str, metric: str, truth: float, readings: Sequence[Readin
     inside = sum(low - 1e-9 <= truth <= high + 1e-9 for low, high in bounded)
     coverage = inside / len(bounded) if bounded else None
     return Recovery(
-        setting=setting, metric=metric, truth=truth, mean=mean, spread=spread_, coverage=coverage, replications=len(values)
+        setting=setting,
+        metric=metric,
+        truth=truth,
+        mean=mean,
+        spread=spread_,
+        coverage=coverage,
+        replications=len(values),
     )

@@ -52,7 +52,9 @@ class PlantedModel:
         item = self._table.get((asked.question, tuple(sorted(asked.options.values()))))
         item = item or self._open.get(asked.question)
         if item is None:
-            raise ModelError(f"{self.name} knows no item that asks {asked.question[:80]!r}", todo="ask items it was bound to")
+            raise ModelError(
+                f"{self.name} knows no item that asks {asked.question[:80]!r}", todo="ask items it was bound to"
+            )
         return asked, item
 
     def draw(self, *names: str | int) -> Seed:

@@ -16,7 +16,18 @@ from gnomon.models.base import Prompt
 __all__ = ["Asked", "read"]
 
 _OPTION = re.compile(r"\(([A-J])\)\s+(.*?)\s*(?=\([A-J]\)\s|$)", re.S)
-_HINT = re.compile(r"\s*(?:Hint:|Steps:)(.*)$", re.S)
+_LISTED = re.compile(r"choice:\s*(.*?)\s*$", re.M)
+# The marks that can follow a question, in any order but each at most once.
+_MARKS = {
+    "choices": r"Choices:",
+    "hint": r"Hint:|Steps:",
+    "ideas": r"Here are some brainstormed ideas:",
+    "proposed": r"(?:Proposed|Possible) Answer:|Proposed:",
+    "verdict": r"Is the (?:proposed|possible) answer:|Verdict:",
+    "confidence": r"With what confidence could you answer this question\?",
+    "answer": r"Answer:",
+}
+_SPLIT = re.compile("|".join(f"(?P<{name}>{mark})" for name, mark in _MARKS.items()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +35,11 @@ class Asked:
     """What a prompt asks.
 
     Attributes:
+        form: choice, listed, open, verdict or confidence.
         question: as it stands in the prompt.
-        options: letter to option text, in the prompt's order; empty for an open question.
-        listed: options listed without letters, for prompts whose answer is an option's text.
+        options: letter to option text, in the prompt's order; for a verdict, the letters of True and False
+            (empty where the verdict is given in words).
+        listed: options listed without letters.
         note: source material before the question; "" for none.
         proposed: the answer to be judged; "" when none is.
         ideas: the brainstormed answers shown before the proposed one.
@@ -34,6 +47,7 @@ class Asked:
         shots: worked questions before this one.
     """
 
+    form: str
     question: str
     options: Mapping[str, str] = field(default_factory=dict)
     listed: tuple[str, ...] = ()
@@ -48,55 +62,50 @@ def read(prompt: Prompt) -> Asked:
     """What the last question of `prompt` asks.
 
     Raises:
-        ModelError: there is no question in it.
+        ModelError: there is no question in it, or nothing that asks for an answer.
     """
     text = prompt if isinstance(prompt, str) else "\n".join(m.content for m in prompt)
     blocks = re.split(r"(?:^|(?<=\s))Question:", text)
     if len(blocks) < 2:
         raise ModelError(f"a planted model cannot find a question in {text[-120:]!r}")
-    note = re.search(r"Note:\s*(.*?)\s*$", blocks[-2], re.S)
-    body = blocks[-1]
-    body, ideas = _cut(body, "Brainstormed:")
-    if ideas:
-        ideas, rest = _cut(ideas, "Proposed Answer:")
-        body += "Proposed Answer:" + rest
-    body, proposed = _cut_any(body, ("Proposed Answer:", "Proposed:"))
-    proposed = _cut_any(proposed, ("Is the proposed answer", "Verdict:"))[0]
-    if not proposed:
-        body = re.sub(r"\s*Answer:[^:]*$", "", body)
-    question, choices = _cut(body, "Choices:")
-    question, hint = _hint(question)
-    options, listed = {}, ()
-    if choices:
-        choices, late = _hint(choices)
-        hint = hint or late
-        options = {m[1]: m[2].strip() for m in _OPTION.finditer(choices.strip())}
-        if not options:
-            listed = tuple(re.findall(r"choice:\s*(.*?)\s*$", choices, re.M))
+    note = re.search(r"Note:\s*(?P<note>.*?)\s*(?:The note may help[^\n]*)?$", blocks[-2].split("\n\n\n")[-1], re.S)
+    parts = _parts(blocks[-1])
+    lettered = parts.get("verdict") or parts.get("choices", "")
+    form = _form(parts)
+    if form is None:
+        raise ModelError(f"a planted model cannot find what to answer in {text[-120:]!r}")
     return Asked(
-        question=question.strip(),
-        options=options,
-        listed=listed,
-        note=note[1] if note else "",
-        proposed=proposed.strip(),
-        ideas=tuple(line.strip() for line in ideas.strip().splitlines() if line.strip()),
-        hint=hint,
+        form=form,
+        question=parts["question"],
+        options={m[1]: m[2].strip() for m in _OPTION.finditer(_before_last_line(lettered, form))},
+        listed=tuple(_LISTED.findall(parts.get("choices", ""))),
+        note=note["note"] if note else "",
+        proposed=parts.get("proposed", ""),
+        ideas=tuple(line.strip() for line in parts.get("ideas", "").splitlines() if line.strip()),
+        hint=parts.get("hint", ""),
         shots=len(blocks) - 2,
     )
 
 
-def _cut(text: str, mark: str) -> tuple[str, str]:
-    head, found, tail = text.partition(mark)
-    return (head, tail) if found else (text, "")
+def _parts(block: str) -> dict[str, str]:
+    """The text after each mark of one question."""
+    marks = [(m.lastgroup or "", m.start(), m.end()) for m in _SPLIT.finditer(block)]
+    ends = [start for _, start, _ in marks[1:]] + [len(block)]
+    parts = {"question": block[: marks[0][1] if marks else len(block)].strip()}
+    for (name, _, begin), end in zip(marks, ends, strict=True):
+        parts.setdefault(name, block[begin:end].strip())
+    return parts
 
 
-def _cut_any(text: str, marks: tuple[str, ...]) -> tuple[str, str]:
-    for mark in marks:
-        if mark in text:
-            return _cut(text, mark)
-    return text, ""
+def _form(parts: Mapping[str, str]) -> str | None:
+    if "verdict" in parts:
+        return "verdict"
+    if "confidence" in parts:
+        return "confidence"
+    if "choices" in parts:
+        return "listed" if _LISTED.search(parts["choices"]) else "choice"
+    return "open" if "answer" in parts else None
 
 
-def _hint(text: str) -> tuple[str, str]:
-    found = _HINT.search(text)
-    return (text[: found.start()], found[1].strip()) if found else (text, "")
+def _before_last_line(text: str, form: str) -> str:
+    return re.sub(r"\s*The (?:proposed|possible) answer is:$", "", text) if form == "verdict" else text

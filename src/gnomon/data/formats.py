@@ -1,0 +1,241 @@
+"""Readers of published layouts, one function a layout: an opened file in, items out.
+
+`read_items` recognises the layout from the file's name and first row. A bad row names its line.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gnomon.core.errors import DataError
+from gnomon.core.record import Item
+
+__all__ = ["read_items"]
+
+Record = Mapping[str, Any]
+_CALC = re.compile(r"<<[^>]*>>")
+
+
+def read_items(path: Path) -> list[Item]:
+    """The items of a file: JSONL, JSON, CSV, LogiQA text or Parquet, gzipped or not.
+
+    Raises:
+        DataError: no such file, an unknown layout, or a row that does not fit (with its line number).
+    """
+    if not path.is_file():
+        raise DataError("no such file", where=str(path))
+    kind = path.name.removesuffix(".gz").rsplit(".", 1)[-1].lower()
+    rows: Callable[[Path], Iterator[tuple[int, Record]]] | None = _ROWS.get(kind)
+    if rows is None:
+        raise DataError(
+            f"a file ending in .{kind} is not read", where=str(path), todo="use jsonl, json, csv, txt or parquet"
+        )
+    items: list[Item] = []
+    for number, record in rows(path):
+        try:
+            items += _items(record, f"{path.name.split('.')[0]}-{number}")
+        except (KeyError, TypeError, ValueError, IndexError) as e:
+            raise DataError(
+                f"row does not fit its layout ({type(e).__name__}: {e}); it has {', '.join(map(str, record))}",
+                where=f"{path}, line {number}",
+                todo="see the item layouts in docs/self-knowledge.md",
+            ) from None
+    if not items:
+        raise DataError("holds no items", where=str(path))
+    return items
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
+    except (OSError, EOFError, UnicodeDecodeError) as e:
+        raise DataError(f"cannot be read: {e}", where=str(path)) from None
+
+
+def _jsonl(path: Path) -> Iterator[tuple[int, Record]]:
+    text = _text(path)
+    if text.startswith("version https://git-lfs"):
+        raise DataError("is a Git LFS pointer, not the data", where=str(path), todo="run git lfs pull")
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield number, _parsed(line, f"{path}, line {number}")
+
+
+def _json(path: Path) -> Iterator[tuple[int, Record]]:
+    text = _text(path)
+    try:
+        whole = json.loads(text)
+    except json.JSONDecodeError:
+        # Published .json files are sometimes JSON lines.
+        yield from _jsonl(path)
+        return
+    if isinstance(whole, dict):
+        whole = whole.get("Data") or whole.get("examples") or whole.get("data") or [whole]
+    yield from enumerate(whole, 1)
+
+
+def _parsed(line: str, where: str) -> Record:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as e:
+        raise DataError(f"is no JSON: {e}", where=where) from None
+    if not isinstance(record, dict):
+        raise DataError(f"holds a {type(record).__name__}, not an object", where=where)
+    return record
+
+
+def _csv(path: Path) -> Iterator[tuple[int, Record]]:
+    reader = csv.reader(io.StringIO(_text(path)))
+    first = next(reader, [])
+    if "Question" in first or "question" in first:
+        for row in reader:
+            yield reader.line_num, dict(zip(first, row, strict=False))
+        return
+    for row in [first, *reader]:
+        if len(row) != 6:
+            raise DataError(
+                f"{len(row)} columns, not question, A, B, C, D, letter", where=f"{path}, line {reader.line_num}"
+            )
+        yield reader.line_num, {"question": row[0], "choices": row[1:5], "answer": "ABCD".index(row[5].strip())}
+
+
+def _logiqa(path: Path) -> Iterator[tuple[int, Record]]:
+    lines = _text(path).splitlines()
+    if len(lines) % 8:
+        raise DataError(f"{len(lines)} lines are no whole number of LogiQA's eight-line blocks", where=str(path))
+    for at in range(0, len(lines), 8):
+        _, gold, context, question, *options = lines[at : at + 8]
+        choices = [re.sub(r"^[A-D]\.\s*", "", o).strip() for o in options]
+        if gold.strip() not in set("abcd"):
+            raise DataError(f"gold letter {gold!r}", where=f"{path}, line {at + 2}")
+        yield at + 1, {"question": f"{context} {question}", "choices": choices, "answer": "abcd".index(gold.strip())}
+
+
+def _parquet(path: Path) -> Iterator[tuple[int, Record]]:
+    import pyarrow.parquet as pq
+
+    yield from enumerate(pq.read_table(path).to_pylist(), 1)
+
+
+_ROWS: dict[str, Callable[[Path], Iterator[tuple[int, Record]]]] = {
+    "jsonl": _jsonl,
+    "json": _json,
+    "csv": _csv,
+    "txt": _logiqa,
+    "parquet": _parquet,
+}
+
+
+def _items(record: Record, fallback: str) -> Iterator[Item]:
+    """The items of one record, by the fields it has."""
+    for needed, reader in _LAYOUTS:
+        if all(field in record for field in needed):
+            yield from reader(record, str(record.get("id", fallback)))
+            return
+    raise KeyError("no known layout")
+
+
+def _mc1(record: Record, name: str) -> Iterator[Item]:
+    """TruthfulQA: the right answer stands first, so callers shuffle."""
+    targets = record["mc1_targets"]
+    if "choices" in targets:
+        targets = dict(zip(targets["choices"], targets["labels"], strict=True))
+    # The 2025 revision holds empty wrong answers.
+    targets = {text: right for text, right in targets.items() if text.strip()}
+    gold = list(targets.values()).index(1)
+    yield Item(id=name, question=record["question"], choices=tuple(targets), gold=gold)
+
+
+def _target_scores(record: Record, name: str) -> Iterator[Item]:
+    scores = record["target_scores"]
+    best = max(scores, key=scores.__getitem__)
+    yield Item(id=name, question=record["input"], choices=tuple(scores), gold=list(scores).index(best))
+
+
+def _quality(record: Record, name: str) -> Iterator[Item]:
+    for i, q in enumerate(record["questions"]):
+        yield Item(
+            id=f"{name}-{i}",
+            cluster=name,
+            note=record["article"],
+            question=q["question"],
+            choices=tuple(q["options"]),
+            gold=int(q["gold_label"]) - 1,
+        )
+
+
+def _aqua(record: Record, name: str) -> Iterator[Item]:
+    choices = tuple(re.sub(r"^[A-E]\)\s*", "", o).strip() for o in record["options"])
+    yield Item(id=name, question=record["question"], choices=choices, gold="ABCDE".index(record["correct"]))
+
+
+def _choices(record: Record, name: str) -> Iterator[Item]:
+    choices, answer = record["choices"], record.get("answer", record.get("answerKey", record.get("gold")))
+    labels: Sequence[str] = list("ABCDEFGHIJ")
+    if isinstance(choices, dict):
+        choices, labels = choices["text"], choices["label"]
+    gold = answer if isinstance(answer, int) or answer is None else list(labels).index(answer)
+    yield Item(
+        id=name,
+        cluster=str(record.get("cluster", "")),
+        question=record["question"],
+        choices=tuple(map(str, choices)),
+        gold=gold,
+        note=str(record.get("note", "")),
+        meta={"task": str(record.get("subject", ""))},
+    )
+
+
+def _gsm8k(record: Record, name: str) -> Iterator[Item]:
+    steps, _, number = record["answer"].partition("####")
+    if not number:
+        raise ValueError("answer has no ####")
+    solution = _CALC.sub("", steps).strip()
+    yield Item(
+        id=name, question=record["question"], answers=(number.strip(),), meta={"kind": "number", "solution": solution}
+    )
+
+
+def _triviaqa(record: Record, name: str) -> Iterator[Item]:
+    answer = record.get("answer") or record["Answer"]
+    aliases = answer.get("normalized_aliases") or answer.get("NormalizedAliases") or answer["aliases"]
+    question = record.get("question") or record["Question"]
+    yield Item(id=name, question=question, answers=tuple(aliases), meta={"kind": "words"})
+
+
+def _lambada(record: Record, name: str) -> Iterator[Item]:
+    head, _, last = record["text"].rstrip().rpartition(" ")
+    yield Item(id=name, question=head, answers=(last,), meta={"kind": "cloze"})
+
+
+def _open(record: Record, name: str) -> Iterator[Item]:
+    yield Item(
+        id=name,
+        cluster=str(record.get("cluster", "")),
+        question=record["question"],
+        answers=tuple(record["answers"]),
+        note=str(record.get("note", "")),
+        meta={"kind": str(record.get("kind", "words"))},
+    )
+
+
+_LAYOUTS: Sequence[tuple[tuple[str, ...], Callable[[Record, str], Iterator[Item]]]] = (
+    (("mc1_targets",), _mc1),
+    (("input", "target_scores"), _target_scores),
+    (("article", "questions"), _quality),
+    (("question", "options", "correct"), _aqua),
+    (("question", "choices"), _choices),
+    (("question", "answers"), _open),
+    (("Question", "Answer"), _triviaqa),
+    (("question", "answer", "question_id"), _triviaqa),
+    (("question", "answer"), _gsm8k),
+    (("text",), _lambada),
+)

@@ -1,0 +1,183 @@
+"""Where data is found: a path, the folder named by GNOMON_DATA, the Hugging Face cache, the hub; in this order.
+
+Made-up data never stands in for real data: what cannot be found is an error that lists the places looked at.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gnomon.core.errors import DataError, UsageError, closest
+from gnomon.core.record import Item
+from gnomon.core.seeds import Seed
+from gnomon.data.base import Source, fault, shuffled
+from gnomon.data.formats import read_items
+
+__all__ = ["CATALOG", "DataSet", "open_source"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """A published data set: its file below GNOMON_DATA, and its place on the hub."""
+
+    name: str
+    local: str
+    hub: str
+    hub_file: str
+    licence: str
+
+
+CATALOG = {
+    d.name: d
+    for d in (
+        DataSet(
+            name="truthfulqa",
+            local="truthfulqa/mc_task.json.gz",
+            hub="truthfulqa/truthful_qa",
+            hub_file="multiple_choice/validation-00000-of-00001.parquet",
+            licence="Apache-2.0",
+        ),
+        DataSet(
+            name="arc-easy",
+            local="arc/ARC-Easy.test.jsonl.gz",
+            hub="allenai/ai2_arc",
+            hub_file="ARC-Easy/test-00000-of-00001.parquet",
+            licence="CC-BY-SA-4.0",
+        ),
+        DataSet(
+            name="arc-challenge",
+            local="arc/ARC-Challenge.test.jsonl.gz",
+            hub="allenai/ai2_arc",
+            hub_file="ARC-Challenge/test-00000-of-00001.parquet",
+            licence="CC-BY-SA-4.0",
+        ),
+        DataSet(
+            name="openbookqa",
+            local="openbookqa/openbookqa.test.jsonl.gz",
+            hub="allenai/openbookqa",
+            hub_file="main/test-00000-of-00001.parquet",
+            licence="Apache-2.0",
+        ),
+        DataSet(
+            name="mmlu",
+            local="mmlu/test.csv",
+            hub="cais/mmlu",
+            hub_file="all/test-00000-of-00001.parquet",
+            licence="MIT",
+        ),
+        DataSet(
+            name="logiqa", local="logiqa/Test.txt.gz", hub="lucasmccabe/logiqa", hub_file="", licence="none stated"
+        ),
+        DataSet(name="aqua", local="aqua/test.json.gz", hub="deepmind/aqua_rat", hub_file="", licence="Apache-2.0"),
+        DataSet(
+            name="triviaqa",
+            local="triviaqa/validation.jsonl",
+            hub="mandarjoshi/trivia_qa",
+            hub_file="rc.nocontext/validation-00000-of-00001.parquet",
+            licence="Apache-2.0",
+        ),
+        DataSet(
+            name="gsm8k",
+            local="gsm8k/test.jsonl.gz",
+            hub="openai/gsm8k",
+            hub_file="main/test-00000-of-00001.parquet",
+            licence="MIT",
+        ),
+        DataSet(
+            name="lambada",
+            local="lambada/test.jsonl",
+            hub="EleutherAI/lambada_openai",
+            hub_file="data/lambada_test_en.jsonl",
+            licence="MIT",
+        ),
+    )
+}
+
+
+def open_source(spec: str, seed: Seed, worlds: Callable[[str, Seed], Source] | None = None) -> Source:
+    """The items that `spec` names: a file, a data set of the catalogue, or `org/name[:FILE]` on the hub.
+
+    Options are put in an order drawn from `seed` (some published files put the right one first), at most ten of them.
+
+    Args:
+        worlds: opens specs that name an embedded world; None where an evaluation takes real data only.
+
+    Raises:
+        DataError: not found, unreadable, or too many rows refused.
+        UsageError: `spec` is neither a path nor a known name.
+    """
+    path = Path(spec).expanduser()
+    if path.exists() or spec.startswith(("/", ".", "~")):
+        return _from_file(path, path.name.split(".")[0], str(path), "unknown", seed)
+    if spec in CATALOG:
+        known = CATALOG[spec]
+        return _from_file(_located(known), spec, f"{known.hub} ({known.local})", known.licence, seed, published=True)
+    if "/" in spec:
+        repo, _, file = spec.partition(":")
+        if not file:
+            raise UsageError(f"{spec!r} names no file", todo="write org/name:path/in/the/repo.parquet")
+        return _from_file(_from_hub(repo, file, [spec]), repo, spec, "unknown", seed)
+    if worlds:
+        return worlds(spec, seed)
+    raise UsageError(f"no data set is called {spec!r}", todo=closest(spec, CATALOG))
+
+
+def _located(known: DataSet) -> Path:
+    looked = []
+    folder = os.environ.get("GNOMON_DATA")
+    if folder:
+        path = Path(folder) / known.local
+        if path.is_file():
+            return path
+        looked.append(str(path))
+    else:
+        looked.append("GNOMON_DATA (not set)")
+    if not known.hub_file:
+        raise DataError(f"data set {known.name!r} was not found in {looked[0]}", todo=f"put {known.local} there")
+    return _from_hub(known.hub, known.hub_file, looked)
+
+
+def _from_hub(repo: str, file: str, looked: list[str]) -> Path:
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import logging
+    except ImportError:
+        raise DataError(
+            f"{repo} is not on this machine (looked at {', '.join(looked)})",
+            todo="pip install 'gnomon[torch]' to fetch it",
+        ) from None
+    logging.set_verbosity_error()
+    try:
+        return Path(hf_hub_download(repo, file, repo_type="dataset"))
+    except Exception as e:
+        raise DataError(
+            f"{repo}/{file} cannot be fetched ({type(e).__name__})",
+            where=f"looked at {', '.join(looked)}, the cache and the hub",
+            todo="set GNOMON_DATA to a folder that holds it, give --data PATH, or use --data brook",
+        ) from None
+
+
+def _from_file(path: Path, name: str, where: str, licence: str, seed: Seed, published: bool = False) -> Source:
+    good, refused = [], []
+    for item in read_items(path):
+        wrong = fault(item)
+        if wrong:
+            refused.append(wrong)
+        else:
+            good.append(_named(shuffled(item, seed), name))
+    return Source(
+        name=name,
+        where=where,
+        licence=licence,
+        dialect="plain",
+        items=tuple(good),
+        refused=tuple(refused),
+        published=published,
+    )
+
+
+def _named(item: Item, name: str) -> Item:
+    return replace(item, source=name)
