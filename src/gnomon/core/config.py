@@ -87,7 +87,7 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
     Raises:
         UsageError: an unknown key, a missing one, or a value of the wrong type.
     """
-    fields = {f.name: f for f in _described(cls)}
+    fields = {f.name: f for f in describe(cls)}
     given: dict[str, Any] = {}
     for key, value in mapping.items():
         name = str(key).replace("-", "_")
