@@ -194,7 +194,8 @@ class Transformer(nn.Module):
         keys_BS = places_BT.expand(-1, -1)
         if cache is not None:
             if cache.positions_BS is not None:
-                keys_BS = torch.cat((cache.positions_BS.expand(places_BT.shape[0], -1), places_BT), dim=1)
+                rows = max(cache.positions_BS.shape[0], places_BT.shape[0])
+                keys_BS = torch.cat((cache.positions_BS.expand(rows, -1), places_BT.expand(rows, -1)), dim=1)
             cache.positions_BS = keys_BS
         if sight.mask is None and keys_BS.shape[1] <= window:
             return sight
