@@ -67,13 +67,14 @@ def reliability(bins: Sequence[ReliabilityBin], *, title: str, caption: str = ""
 
     data = _data(b._asdict() for b in bins if b.n)
     x = alt.X("confidence:Q", title="stated probability", scale=alt.Scale(domain=[0, 1]))
+    bare = x.copy().axis(labels=False, title=None, ticks=False)
     y = alt.Y("rate:Q", title="observed rate", scale=alt.Scale(domain=[0, 1]))
     diagonal = (
         alt.Chart(_data([{"confidence": 0, "rate": 0}, {"confidence": 1, "rate": 1}]))
         .mark_line(strokeDash=[4, 4], color=_GREY)
-        .encode(x=x, y=y)
+        .encode(x=bare, y=y)
     )
-    base = alt.Chart(data).encode(x=x)
+    base = alt.Chart(data).encode(x=bare)
     whiskers = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title="observed rate"), y2="high:Q")
     tips = [_tip("confidence", "stated"), _tip("rate", "observed"), _tip("low"), _tip("high"), alt.Tooltip("n:Q")]
     line = base.mark_line(point={"size": 55, "filled": True}).encode(y=y, tooltip=tips)
@@ -83,7 +84,7 @@ def reliability(bins: Sequence[ReliabilityBin], *, title: str, caption: str = ""
         .encode(x=x, y=alt.Y("n:Q", title="items", axis=alt.Axis(tickCount=2)), tooltip=tips)
     )
     top = alt.layer(diagonal, whiskers, line, height=280)
-    return Figure(title=title, spec=_spec(alt.vconcat(top, counts, spacing=8)), caption=caption, section=section)
+    return Figure(title=title, spec=_spec(alt.vconcat(top, counts, spacing=10, bounds="flush")), caption=caption, section=section)
 
 
 def curves(
@@ -102,8 +103,8 @@ def curves(
     import altair as alt
 
     rows = [p._asdict() for p in points if _drawable(p.x, log_x) and _drawable(p.y, log_y)]
-    x_scale = alt.Scale(type="log" if log_x else "linear", zero=False, nice=not log_x)
-    y_scale = alt.Scale(type="log" if log_y else "linear", zero=False)
+    x_scale = alt.Scale(type="log", nice=False) if log_x else alt.Scale(zero=False)
+    y_scale = alt.Scale(type="log") if log_y else alt.Scale(zero=False)
     colour = _colour([p.series for p in points])
     base = alt.Chart(_data(rows)).encode(x=alt.X("x:Q", title=x, scale=x_scale), **colour)
     layers: list[Any] = _level(reference)
@@ -284,17 +285,18 @@ def learning(
     panels = []
     for i, (name, line) in enumerate(metrics.items()):
         rows = [{"step": s, "value": v if math.isfinite(v) else None} for s, v in line]
-        bottom = i == len(metrics) - 1
+        bare = {"labels": False, "ticks": False, "title": None}
+        axis = alt.Axis() if i == len(metrics) - 1 else alt.Axis(**bare)
         panels.append(
             alt.Chart(_data(rows), height=110)
             .mark_line(invalid="break-paths-show-path-domains")
             .encode(
-                x=alt.X("step:Q", title=x if bottom else None, scale=alt.Scale(domain=[0, last], nice=False)),
+                x=alt.X("step:Q", title=x, axis=axis, scale=alt.Scale(domain=[0, last], nice=False)),
                 y=alt.Y("value:Q", title=name, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)),
                 tooltip=[alt.Tooltip("step:Q"), _tip("value", name)],
             )
         )
-    return Figure(title=title, spec=_spec(alt.vconcat(*panels, spacing=10)), caption=caption, section=section)
+    return Figure(title=title, spec=_spec(alt.vconcat(*panels, spacing=14, bounds="flush")), caption=caption, section=section)
 
 
 def _data(rows: Iterable[Mapping[str, Any]]) -> Any:
