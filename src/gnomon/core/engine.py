@@ -1,9 +1,9 @@
 """Spreading independent work over processes; the caller's code is the same for one and for many.
 
-    for index, value in spread(replicate, seeds, where="processes:4"):
+    for row in spread(ask, items, where="processes:4"):
         ...
 
-Results come as they are ready. Draws must come from the item (its seed), so the set of results is the same for any
+Results come as they are ready, so a result says itself what it belongs to. Draws must come from the item (its seed), so the set of results is the same for any
 number of workers. A worker that dies (killed, out of memory) is replaced and its items are given out again.
 """
 
@@ -66,8 +66,8 @@ class _Worker:
 Tasks: TypeAlias = Iterator[_Task]
 
 
-def spread(fn: Callable[[T], R], items: Iterable[T], *, where: str = "inline") -> Iterator[tuple[int, R]]:
-    """Yields `(index, fn(item))` for every item, in the order in which results are ready.
+def spread(fn: Callable[[T], R], items: Iterable[T], *, where: str = "inline") -> Iterator[R]:
+    """Yields `fn(item)` for every item, in the order in which results are ready.
 
     Closing the iterator, an exception in the loop around it, or Ctrl-C ends the workers.
 
@@ -103,13 +103,13 @@ def parse_where(where: str) -> int:
     raise UsageError(f"{where!r} is no place to work", todo="use inline or processes:N with N of at least 1")
 
 
-def _inline(fn: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[int, R]]:
+def _inline(fn: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     for index, item in enumerate(items):
         try:
             value = fn(item)
         except Exception as error:
             raise _named(error, index, item) from error.__cause__
-        yield index, value
+        yield value
 
 
 class _Pool(Generic[T, R]):
@@ -122,7 +122,7 @@ class _Pool(Generic[T, R]):
         self._wanted = workers
         self._workers: list[_Worker] = []
 
-    def results(self) -> Iterator[tuple[int, R]]:
+    def results(self) -> Iterator[R]:
         try:
             while True:
                 self._give_out()
@@ -161,7 +161,7 @@ class _Pool(Generic[T, R]):
         by_pipe: dict[Any, _Worker] = {w.pipe: w for w in self._workers}
         return [by_pipe[pipe] for pipe in wait(list(by_pipe))]
 
-    def _collect(self, worker: _Worker) -> Iterator[tuple[int, R]]:
+    def _collect(self, worker: _Worker) -> Iterator[R]:
         try:
             seconds, answers = worker.pipe.recv()
         except (EOFError, OSError):
@@ -176,7 +176,7 @@ class _Pool(Generic[T, R]):
                 if answer.trace:
                     answer.error.add_note(answer.trace)
                 raise _named(answer.error, answer.index, items[answer.index])
-            yield answer.index, answer.value
+            yield answer.value
 
     def _bury(self, worker: _Worker) -> None:
         """Puts a dead worker's tasks back, unless one has cost too many workers."""

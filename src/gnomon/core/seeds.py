@@ -35,7 +35,9 @@ class Seed:
     @property
     def value(self) -> int:
         """This node's seed, an integer in [0, 2**63)."""
-        text = "/".join([str(self.root), *(f"{type(p).__name__[0]}{p}" for p in self.path)])
+        # A name's own slashes are escaped, or ("a", "b") and ("a/sb",) would draw the same.
+        names = (str(p).replace("~", "~0").replace("/", "~1") for p in self.path)
+        text = "/".join([str(self.root), *(type(p).__name__[0] + n for p, n in zip(self.path, names, strict=True))])
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
     def random(self) -> random.Random:
