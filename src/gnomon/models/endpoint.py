@@ -1,0 +1,360 @@
+"""Models behind OpenAI-compatible servers: OpenAI, vLLM, llama.cpp, TGI, `transformers serve`, `gnomon serve`.
+
+Messages go to `/chat/completions`, plain text to `/completions`. What a server can do is proved by `models.probe`;
+before that an endpoint can only sample. Servers may add sampling rules of their own (vLLM reads the checkpoint's
+`generation_config.json` unless started with `--generation-config vllm`): temperature and top_p are always sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from gnomon.core.errors import AbilityError, ModelError, UsageError, closest
+from gnomon.core.seeds import Seed
+from gnomon.models import openai_wire as wire
+from gnomon.models.base import Ability, Choice, Completion, Message, Prompt, Sampling, Score, require
+from gnomon.models.http import CallCache, Http, Retry, Usage
+from gnomon.models.readout import Options, exact, from_top, split
+from gnomon.models.sampled import choose_by_samples, extended, parse_name, trimmed
+
+__all__ = ["Endpoint", "Offers"]
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offers:
+    """What a server was seen to do.
+
+    Attributes:
+        chat, text: abilities by route.
+        num_top_chat, num_top_text: most probable tokens it lists.
+        honours_n: one call can draw several completions.
+        continues: body fields that make it continue a last assistant message.
+        num_echo: new tokens that scoring must ask for; some servers refuse 0.
+    """
+
+    chat: frozenset[Ability] = frozenset({Ability.SAMPLE})
+    text: frozenset[Ability] = frozenset({Ability.SAMPLE})
+    num_top_chat: int = 0
+    num_top_text: int = 0
+    honours_n: bool = True
+    continues: Mapping[str, Any] | None = None
+    num_echo: int = 0
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """The abilities of the model as a whole; PREFILL is about chat wherever there is chat."""
+        if not self.chat:
+            return self.text
+        return self.chat | (self.text - {Ability.PREFILL})
+
+
+class Endpoint:
+    """A model on an OpenAI-compatible server.
+
+    Args:
+        url: base URL, such as "http://127.0.0.1:8000/v1".
+        model: the model's name on the server.
+        api_key: secret; by default from OPENAI_API_KEY for api.openai.com, else from GNOMON_API_KEY (may be unset).
+        name: as the user wrote it; by default "url#model".
+        cache: answers kept from earlier.
+        max_connections: most calls in flight; the number in use adapts below it.
+        samples: draws behind a `choose` that must sample.
+        readout: "exact", "topk" or "sampled" to hold `choose` to it; None for the best one proved.
+        retry: how failed calls are repeated.
+
+    SCORE and TOPK may hold for plain text only or for chat only; a call that does not fit raises `AbilityError`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        api_key: str | None = None,
+        name: str = "",
+        cache: CallCache | None = None,
+        max_connections: int = 64,
+        samples: int = 20,
+        readout: str | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        self._official = urlsplit(url).hostname == urlsplit(OPENAI_URL).hostname
+        variable = "OPENAI_API_KEY" if self._official else "GNOMON_API_KEY"
+        key = api_key if api_key is not None else os.environ.get(variable, "")
+        if self._official and not key:
+            raise UsageError("no key for api.openai.com", todo=f"set the environment variable {variable}")
+        if readout not in (None, "exact", "topk", "sampled"):
+            raise UsageError(f"no readout {readout!r}", todo=closest(str(readout), ["exact", "topk", "sampled"]))
+        self.http = Http(
+            url=url,
+            model=model,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            key=key,
+            key_variable=variable,
+            max_connections=max_connections,
+            retry=retry or Retry(),
+            cache=cache,
+            stream_fields={"stream": True, "stream_options": {"include_usage": True}},
+        )
+        self.name = name or f"{self.http.url}#{model}"
+        self.samples, self.readout = samples, readout
+        self.offers = Offers()
+        self.can: frozenset[Ability] = frozenset({Ability.SAMPLE})
+
+    @classmethod
+    def named(cls, name: str, *, cache: CallCache | None = None) -> Endpoint:
+        """The endpoint called "openai:MODEL" or "http(s)://host/v1#MODEL", with "?samples=…&readout=…" behind it.
+
+        Raises:
+            UsageError: the name is not of this form.
+        """
+        bare, given = parse_name(name, ("samples", "readout"))
+        if bare.startswith("openai:"):
+            url, model = OPENAI_URL, bare.removeprefix("openai:")
+        else:
+            url, _, model = bare.partition("#")
+        if not model:
+            raise UsageError(f"{name!r} names no model", todo="write http://host:port/v1#MODEL or openai:MODEL")
+        samples = int(given.get("samples", 20))
+        return cls(url, model, name=name, cache=cache, samples=samples, readout=given.get("readout"))
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.name!r})"
+
+    @property
+    def model(self) -> str:
+        """The model's name on the server."""
+        return self.http.model
+
+    @property
+    def limit(self) -> str:
+        """What chat calls the bound on new tokens; api.openai.com has renamed it."""
+        return "max_completion_tokens" if self._official else "max_tokens"
+
+    @property
+    def revision(self) -> str:
+        """What the server says it runs; "" before the probe."""
+        return self.http.revision
+
+    @revision.setter
+    def revision(self, revision: str) -> None:
+        self.http.revision = revision
+
+    @property
+    def usage(self) -> Usage:
+        """Calls and tokens so far."""
+        return self.http.usage
+
+    @property
+    def cache(self) -> CallCache | None:
+        """Answers kept from earlier; may be set at any time."""
+        return self.http.cache
+
+    @cache.setter
+    def cache(self, cache: CallCache | None) -> None:
+        self.http.cache = cache
+
+    def learn(self, offers: Offers, revision: str) -> None:
+        """Takes what a probe proved."""
+        self.offers, self.can, self.http.revision = offers, offers.can, revision
+
+    async def sample(self, prompt: Prompt, how: Sampling, n: int = 1) -> list[Completion]:
+        """`n` independent continuations; as many calls as it takes where the server ignores `n`."""
+        if how.tools:
+            require(self, Ability.TOOLS, why="calling tools")
+        body, cut = self._body(prompt, how)
+        route = _route(prompt)
+        if how.on_token is not None:
+            # One after the other, so that pieces of two texts never mix.
+            return [(await self._draw(route, body, how, cut, 1, i))[0] for i in range(n)]
+        first = n if self.offers.honours_n else 1
+        found = (await self._draw(route, body, how, cut, first, 0))[:n]
+        more = [self._draw(route, body, how, cut, 1, i) for i in range(len(found), n)]
+        return found + [c[0] for c in await asyncio.gather(*more)]
+
+    async def score(self, prompt: Prompt, continuation: str) -> Score:
+        """Log-probabilities of `continuation`; plain text by `echo`, messages by vLLM's `prompt_logprobs`.
+
+        Raises:
+            AbilityError: the server was not seen to score this kind of prompt.
+            ModelError: a token spans the end of the prompt.
+        """
+        self._need(prompt, Ability.SCORE)
+        if not isinstance(prompt, str):
+            return Score(logprobs=tuple(await self._score_chat(prompt, continuation)))
+        found = [e for e in await self._echo(prompt + continuation) if e.start + len(e.token) > len(prompt)]
+        if found[0].start < len(prompt):
+            raise ModelError(
+                f"token {found[0].token!r} spans the end of the prompt, so it is not the continuation's alone",
+                where=self.name,
+                todo="let the continuation begin with the white space or bracket before it",
+            )
+        return Score(logprobs=tuple(e.logprob for e in found if e.logprob is not None))
+
+    async def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
+        """Probabilities of `options` by the best readout proved: full scores, else top-k lists, else samples.
+
+        Raises:
+            AbilityError: the readout asked for was not proved.
+            ModelError: the server left out log-probabilities that it gave when probed.
+        """
+        parts = split(options)
+        offered = self._offered(prompt)
+        readout = self.readout or (
+            "exact" if Ability.SCORE in offered else "topk" if Ability.TOPK in offered else "sampled"
+        )
+        if readout == "exact":
+            self._need(prompt, Ability.SCORE)
+            return await self._choose_exact(prompt, parts)
+        if readout == "topk":
+            self._need(prompt, Ability.TOPK)
+            choice = await self._choose_top(prompt, parts)
+            if choice is not None:
+                return choice
+        forceable = isinstance(prompt, str) or Ability.PREFILL in offered
+        return await choose_by_samples(self, prompt, options, self.samples, forceable)
+
+    async def reward(self, prompt: Prompt) -> float:
+        """Endpoints have no reward head.
+
+        Raises:
+            AbilityError: always.
+        """
+        require(self, Ability.REWARD, why="a reward")
+        raise AssertionError("unreachable: no endpoint has REWARD")
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self.http.close()
+
+    def _offered(self, prompt: Prompt) -> frozenset[Ability]:
+        return self.offers.text if isinstance(prompt, str) else self.offers.chat
+
+    def _need(self, prompt: Prompt, ability: Ability) -> None:
+        if ability not in self._offered(prompt):
+            kind = "plain text" if isinstance(prompt, str) else "messages"
+            raise AbilityError(
+                f"the server was not seen to offer {ability.value.upper()} for {kind}",
+                where=self.name,
+                todo="add ?readout=sampled to the model's name, or use a server that gives log-probabilities",
+            )
+
+    def _body(self, prompt: Prompt, how: Sampling) -> tuple[dict[str, Any], str]:
+        """The call's body, and white space at the prompt's end that the server is not shown."""
+        body, cut = self._prompt(prompt)
+        limit = "max_tokens" if isinstance(prompt, str) else self.limit
+        body |= {limit: how.max_tokens, "temperature": how.temperature}
+        if not (self._official and how.top_p == 1.0):
+            body["top_p"] = how.top_p
+        if how.stop:
+            # api.openai.com takes four; the others are cut here
+            body["stop"] = list(how.stop[:4] if self._official else how.stop)
+        return body, cut
+
+    def _prompt(self, prompt: Prompt) -> tuple[dict[str, Any], str]:
+        if isinstance(prompt, str):
+            return {"model": self.model, "prompt": prompt}, ""
+        messages, cut = trimmed(prompt)
+        body: dict[str, Any] = {"model": self.model, "messages": [m._asdict() for m in messages]}
+        if messages[-1].role == "assistant":
+            require(self, Ability.PREFILL, why="continuing a prefilled answer")
+            body |= self.offers.continues or {}
+        return body, cut
+
+    async def _draw(
+        self, route: str, body: Mapping[str, Any], how: Sampling, cut: str, n: int, index: int
+    ) -> list[Completion]:
+        seed = how.seed if index == 0 else Seed(how.seed).child("draw", index).value
+        # Some servers read seeds as 32-bit integers.
+        asked = {**body, "seed": seed & 0x7FFFFFFF}
+        if n > 1:
+            asked["n"] = n
+        stream = functools.partial(wire.Stream, how.on_token) if how.on_token is not None else None
+        reply = await self.http.call(route, asked, index=index, stream=stream)
+        return wire.completions(reply, how.stop, self.name, cut)
+
+    async def _echo(self, text: str) -> list[wire.Echoed]:
+        body = {"model": self.model, "prompt": text, "echo": True, "logprobs": 1, "temperature": 0.0}
+        reply = await self.http.call("/completions", body | {"max_tokens": self.offers.num_echo})
+        found = wire.echoed(reply, text, self.name)
+        if found is None:
+            raise self._lacks("the prompt's log-probabilities (echo)")
+        return found
+
+    async def _score_chat(self, prompt: Sequence[Message], continuation: str) -> list[float]:
+        messages = extended(prompt, continuation)
+        body, cut = self._prompt(messages)
+        reply = await self.http.call("/chat/completions", body | {"prompt_logprobs": 0, self.limit: 1})
+        tail = continuation[: len(continuation) - len(cut)] if cut else continuation
+        found = wire.prompt_tail(reply, tail.lstrip() if len(messages) > len(prompt) else tail, self.name)
+        if found is None:
+            raise self._lacks("prompt_logprobs")
+        return found
+
+    async def _choose_exact(self, prompt: Prompt, parts: Options) -> Choice:
+        whole = [parts.forced + rest for rest in parts.rests]
+        if not isinstance(prompt, str):
+            scores = await asyncio.gather(*(self._score_chat(prompt, w) for w in whole))
+            return exact([sum(s) for s in scores])
+        texts = await asyncio.gather(*(self._echo(prompt + w) for w in whole))
+        # Counted from the last place that is a token border in every text, so that options merging with the prompt's
+        # end ("(A" as one token) are compared over the same characters; `mass` is then a lower bound.
+        borders = set.intersection(*({e.start for e in t} for t in texts))
+        ahead = len(prompt) + len(parts.forced)
+        start = max((b for b in borders if b <= ahead), default=0)
+        return exact([sum(e.logprob or 0.0 for e in t if e.start >= start) for t in texts])
+
+    async def _choose_top(self, prompt: Prompt, parts: Options) -> Choice | None:
+        if isinstance(prompt, str):
+            forced = prompt + parts.forced
+            body = {"model": self.model, "prompt": forced, "logprobs": self.offers.num_top_text}
+            found = await self._steps("/completions", body | {"max_tokens": 1})
+            return from_top(found[0].top, parts.rests)
+        listed = {"logprobs": True, "top_logprobs": self.offers.num_top_chat}
+        if Ability.PREFILL in self.offers.chat:
+            body, _ = self._prompt(extended(prompt, parts.forced))
+            found = await self._steps("/chat/completions", body | listed | {self.limit: 1})
+            return from_top(found[0].top, parts.rests)
+        body, _ = self._prompt(prompt)
+        found = await self._steps("/chat/completions", body | listed | {self.limit: 8})
+        return _where_reached(found, parts)
+
+    async def _steps(self, route: str, body: dict[str, Any]) -> list[wire.Step]:
+        reply = await self.http.call(route, body | {"temperature": 0.0})
+        found = wire.steps(reply, self.name)
+        if found is None:
+            raise self._lacks("log-probabilities")
+        return found
+
+    def _lacks(self, what: str) -> AbilityError:
+        return AbilityError(
+            f"the server returned no {what}, which it gave when probed",
+            where=self.name,
+            todo="add ?readout=sampled to the model's name, or use a server that supports logprobs",
+        )
+
+
+def _route(prompt: Prompt) -> str:
+    return "/completions" if isinstance(prompt, str) else "/chat/completions"
+
+
+def _where_reached(found: Sequence[wire.Step], parts: Options) -> Choice | None:
+    """The choice at the first place where the model has written what the options begin with, or at the start."""
+    wanted = parts.forced.strip()
+    text, logprob = "", 0.0
+    for step in found:
+        if text.strip() == wanted:
+            choice = from_top(step.top, parts.rests, math.exp(logprob))
+            if choice is not None and choice.mass > 0.0:
+                return choice
+        text, logprob = text + step.token, logprob + step.logprob
+    return from_top(found[0].top, parts.rests)

@@ -1,0 +1,243 @@
+"""What an endpoint can do, found by asking it; names and documentation prove nothing.
+
+One fixed question, a handful of calls that bypass the call cache. The transcript goes into the run, so that a reader
+can see why a readout was chosen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gnomon.core.errors import ModelError
+from gnomon.models import openai_wire as wire
+from gnomon.models.anthropic import Anthropic
+from gnomon.models.base import Ability, Message, Model
+from gnomon.models.endpoint import Endpoint, Offers
+from gnomon.models.http import Http, Refused
+
+__all__ = ["Probed", "Step", "probe"]
+
+QUESTION = "What is the capital of France?\n\nChoices:\n (A) Rome\n (B) Paris\n (C) Oslo"
+PREFILL = "The answer is ("
+TEXT = f"Question: {QUESTION}\n\nAnswer: {PREFILL}"
+# vLLM and `transformers serve` close a last assistant message unless told to continue it; others refuse the fields.
+_CONTINUE: tuple[Mapping[str, Any], ...] = (
+    {"continue_final_message": True, "add_generation_prompt": False},
+    {},
+)
+_MOST_TOP = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One question to the server.
+
+    Attributes:
+        asks: the ability or behaviour in question.
+        route: where it was sent.
+        body: what was sent.
+        reply: what came back, or the error, shortened.
+        held: it was proved.
+    """
+
+    asks: str
+    route: str
+    body: Mapping[str, Any]
+    reply: str
+    held: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """What a probe found; JSON can hold it."""
+
+    abilities: tuple[str, ...]
+    revision: str
+    transcript: tuple[Step, ...] = ()
+
+
+async def probe(model: Model) -> Probed:
+    """Proves what `model` can do and tells it so; only endpoints are asked, other models know.
+
+    Raises:
+        ModelError: the server cannot be reached, refuses the key, or answers neither route.
+    """
+    if isinstance(model, Endpoint):
+        transcript = await _probe_endpoint(model)
+    elif isinstance(model, Anthropic):
+        transcript = await _probe_anthropic(model)
+    else:
+        transcript = []
+    abilities = tuple(sorted(a.value for a in model.can))
+    return Probed(abilities=abilities, revision=model.revision, transcript=tuple(transcript))
+
+
+class _Asker:
+    """Sends questions and keeps the transcript; a refusal is an answer, an unreachable server is not."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+        self.transcript: list[Step] = []
+        self.revision = ""
+
+    async def ask(self, asks: str, route: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        try:
+            reply = await self._http.call(route, body, fresh=True)
+        except Refused as e:
+            if e.status in (401, 403):
+                raise
+            self._note(asks, route, body, str(e), False)
+            return None
+        self.revision = self.revision or str(reply.get("model") or "")
+        self._note(asks, route, body, str(reply)[:600], False)
+        return reply
+
+    def prove(self, held: bool) -> bool:
+        """Notes whether the last question proved what it asked about; returns it."""
+        last = self.transcript.pop()
+        self._note(last.asks, last.route, last.body, last.reply, held)
+        return held
+
+    def _note(self, asks: str, route: str, body: Mapping[str, Any], reply: str, held: bool) -> None:
+        self.transcript.append(Step(asks=asks, route=route, body=body, reply=reply, held=held))
+
+
+class _Server:
+    """The questions to an OpenAI-compatible server."""
+
+    def __init__(self, model: Endpoint) -> None:
+        self.where = model.name
+        self.asker = _Asker(model.http)
+        self.base = {"model": model.model, "temperature": 0.0}
+        self.limit = model.limit
+
+    async def chat(self, asks: str, more: Mapping[str, Any], prefill: str = "", num: int = 1) -> dict[str, Any] | None:
+        messages = [Message("user", QUESTION), *([Message("assistant", prefill)] if prefill else [])]
+        body = {**self.base, "messages": [m._asdict() for m in messages], self.limit: num, **more}
+        return await self.asker.ask(asks, "/chat/completions", body)
+
+    async def text(self, asks: str, more: Mapping[str, Any]) -> dict[str, Any] | None:
+        return await self.asker.ask(asks, "/completions", {**self.base, "prompt": TEXT, "max_tokens": 1, **more})
+
+    def reply_text(self, reply: dict[str, Any] | None) -> str | None:
+        """The text in `reply`; None where there is none."""
+        if reply is None:
+            return None
+        try:
+            return wire.completions(reply, (), self.where)[0].text
+        except ModelError:
+            return None
+
+    async def continues(self) -> Mapping[str, Any] | None:
+        """Body fields with which a prefill is continued; None when it is not."""
+        for fields in _CONTINUE:
+            text = self.reply_text(await self.chat("prefill", fields, prefill=PREFILL, num=4))
+            if self.asker.prove(text is not None and _continues(text)):
+                return fields
+        return None
+
+    async def num_top(self, chat: bool) -> int:
+        """How many of the most probable next tokens a route lists: 20, 5 or 0."""
+        for k in (5, _MOST_TOP):
+            if chat:
+                reply = await self.chat(f"top {k}", {"logprobs": True, "top_logprobs": k})
+            else:
+                reply = await self.text(f"top {k}", {"logprobs": k})
+            if not self.asker.prove(reply is not None and _lists(reply)):
+                return 0 if k == 5 else 5
+        return _MOST_TOP
+
+    async def num_echo(self) -> int | None:
+        """New tokens to ask for when a text is scored, 0 or 1; None when the server scores none."""
+        for num in (0, 1):
+            reply = await self.text("score", {"echo": True, "logprobs": 1, "max_tokens": num})
+            if self.asker.prove(reply is not None and _reads(wire.echoed, reply, TEXT)):
+                return num
+        return None
+
+    async def scores_chat(self, fields: Mapping[str, Any]) -> bool:
+        reply = await self.chat("score", {**fields, "prompt_logprobs": 0}, prefill=PREFILL)
+        return self.asker.prove(reply is not None and _reads(wire.prompt_tail, reply, PREFILL))
+
+    async def honours_n(self, chat: bool) -> bool:
+        more = {"n": 2, "temperature": 1.0}
+        reply = await (self.chat("n", more) if chat else self.text("n", more))
+        return self.asker.prove(reply is not None and len(reply.get("choices") or ()) == 2)
+
+
+async def _probe_endpoint(model: Endpoint) -> list[Step]:
+    server = _Server(model)
+    asker = server.asker
+    chat, text = set[Ability](), set[Ability]()
+    if asker.prove(server.reply_text(await server.chat("chat", {}, num=8)) is not None):
+        chat.add(Ability.SAMPLE)
+    if asker.prove(server.reply_text(await server.text("completions", {})) is not None):
+        text |= {Ability.SAMPLE, Ability.PREFILL}
+    if not chat and not text:
+        raise ModelError(
+            f"answers neither /chat/completions ({asker.transcript[0].reply}) nor /completions",
+            where=model.name,
+            todo="check URL and model name; the URL often ends in /v1",
+        )
+    continues = await server.continues() if chat else None
+    if continues is not None:
+        chat.add(Ability.PREFILL)
+        if continues and await server.scores_chat(continues):
+            chat.add(Ability.SCORE)
+    num_top_chat = await server.num_top(chat=True) if chat else 0
+    num_top_text = await server.num_top(chat=False) if text else 0
+    chat |= {Ability.TOPK} if num_top_chat else set()
+    text |= {Ability.TOPK} if num_top_text else set()
+    num_echo = await server.num_echo() if text else None
+    if num_echo is not None:
+        text.add(Ability.SCORE)
+    offers = Offers(
+        chat=frozenset(chat),
+        text=frozenset(text),
+        num_top_chat=num_top_chat,
+        num_top_text=num_top_text,
+        honours_n=await server.honours_n(chat=bool(chat)),
+        continues=continues,
+        num_echo=num_echo or 0,
+    )
+    model.learn(offers, asker.revision)
+    return asker.transcript
+
+
+async def _probe_anthropic(model: Anthropic) -> list[Step]:
+    asker = _Asker(model.http)
+    question = {"role": "user", "content": QUESTION}
+    body = {"model": model.model, "max_tokens": 4, "temperature": 0.0}
+    # Not being able to answer a plain question is no missing ability but a wrong model or key.
+    await model.http.call("/v1/messages", {**body, "messages": [question]}, fresh=True)
+    prefilled = [question, {"role": "assistant", "content": PREFILL}]
+    reply = await asker.ask("prefill", "/v1/messages", {**body, "messages": prefilled})
+    blocks = (reply or {}).get("content") or [{}]
+    held = asker.prove(_continues(str(blocks[0].get("text", ""))))
+    can = {Ability.SAMPLE, Ability.PREFILL} if held else {Ability.SAMPLE}
+    model.learn(frozenset(can), asker.revision or model.model)
+    return asker.transcript
+
+
+def _continues(text: str) -> bool:
+    """`text` goes on after "The answer is (": one letter, not a restatement."""
+    return re.match(r"\s*[A-Za-z](?![A-Za-z])", text) is not None
+
+
+def _lists(reply: Mapping[str, Any]) -> bool:
+    """`reply` holds a top-k list that can be one."""
+    try:
+        return bool(wire.steps(reply, ""))
+    except ModelError:
+        return False
+
+
+def _reads(reader: Callable[[Mapping[str, Any], str, str], object], reply: Mapping[str, Any], text: str) -> bool:
+    """`reader` finds scores of `text` in `reply`."""
+    try:
+        return reader(reply, text, "") is not None
+    except ModelError:
+        return False
