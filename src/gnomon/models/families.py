@@ -1,7 +1,7 @@
 """Weights of every family between a Hugging Face folder and the one decoder, by tables of names.
 
 A table maps our module to the stored ones: several stored tensors are joined along their first axis, GPT-2's are
-transposed, GPT-NeoX's fused map is regrouped from head-major to query-key-value-major. Every step can be undone exactly.
+transposed, GPT-NeoX's fused map is regrouped from head-major to query-key-value-major. Every step is invertible.
 """
 
 from __future__ import annotations
