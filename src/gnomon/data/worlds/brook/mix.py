@@ -190,7 +190,8 @@ class Corpus:
             documents.append(document)
 
     def _exact(self, segment: int) -> list[Document]:
-        first, last = (-(-len(self._plan) * s // self.num_segments) for s in (segment, segment + 1))
+        ends = (min(s * _STEPS_A_SEGMENT, self.num_steps) for s in (segment, segment + 1))
+        first, last = (len(self._plan) * end // self.num_steps for end in ends)
         return [self._write(kind, records, segment, i) for i, (kind, records) in enumerate(self._plan[first:last])]
 
     def _write(self, kind: Kind[Any], records: tuple[Any, ...], segment: int, number: int) -> Document:

@@ -99,8 +99,9 @@ def _read(world: World, reader: Reader) -> Sum:
     if reader.next_is("Steps:"):
         reader.take()
         shown = 0
-        while not reader.next_is("Answer:"):
-            reader.skip(steps(record)[shown])
+        lines = steps(record)
+        while shown < len(lines) and not reader.next_is("Answer:"):
+            reader.skip(lines[shown])
             shown += 1
     reader.skip(f"Answer: {answer(record)}")
     return record._replace(shown=shown)
