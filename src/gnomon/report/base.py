@@ -47,6 +47,20 @@ class Estimate:
     headline: bool = False
     expected: tuple[float, float] | None = None
 
+    @classmethod
+    def of(cls, metric: str, interval: Interval, **more: Any) -> Estimate:
+        """The estimate that a statistic's `Interval` is; `more` are further attributes."""
+        more.setdefault("reason", interval.reason)
+        return cls(
+            metric=metric,
+            value=interval.value,
+            low=interval.low,
+            high=interval.high,
+            n=interval.n,
+            clusters=interval.clusters,
+            **more,
+        )
+
     @property
     def outside(self) -> bool:
         """Whether a value is known and lies outside `expected`."""

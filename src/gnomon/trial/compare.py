@@ -45,17 +45,18 @@ def compare(first: Run, second: Run) -> Report:
     table = Table(
         title="Paired by item",
         columns=["score", "first", "second", "difference", "SE paired", "SE unpaired", "correlation", "p (Holm)"],
-        rows=[
-            [line.metric, _mean(line.first), _mean(line.second), d.difference.value, d.difference.se]
-            + [d.unpaired_se, d.correlation, p]
-            for line, d, p in zip(lines, found, adjusted, strict=True)
-        ],
+        rows=[_cells(line, d, p) for line, d, p in zip(lines, found, adjusted, strict=True)],
         caption="The unpaired SE is what a comparison of the two means alone would have. p is McNemar's exact where "
         "scores are 0 or 1 and no two items share a cluster, Student's otherwise.",
     )
     left_out = len(a) + len(b) - 2 * len(shared)
     notes = [f"{left_out} items are in one run only and left out"] if left_out else []
-    return Report(title=f"{second.name} against {first.name}, paired", estimates=estimates, tables=[table], notes=notes)
+    return Report(title=f"{_title(second)} against {_title(first)}, paired", estimates=estimates, tables=[table], notes=notes)
+
+
+def _title(run: Run) -> str:
+    cast: Mapping[str, str] = run.manifest.identity.get("cast", {})
+    return f"{cast.get('subject', run.manifest.name)} ({run.id})"
 
 
 def _by_key(rows: Sequence[Row]) -> dict[str, Row]:
@@ -87,6 +88,12 @@ def _pairs(
             y.append(two)
             clusters.append(a[key].cluster)
     return x, y, clusters
+
+
+def _cells(line: _Line, found: PairedDifference, p_value: float) -> list[object]:
+    difference = found.difference
+    means = [_mean(line.first), _mean(line.second), difference.value]
+    return [line.metric, *means, difference.se, found.unpaired_se, found.correlation, p_value]
 
 
 def _p_value(line: _Line, found: PairedDifference) -> float | None:

@@ -49,7 +49,7 @@ class Finished:
     """A run that ended.
 
     Attributes:
-        run: closed for writing; its folder stays readable.
+        run: closed; `Run.find` opens it for reading.
         report: what the evaluation says of the rows.
         cast: role to "name@revision".
         asked: items asked in this call; the others were in the run already.
@@ -141,7 +141,8 @@ async def run_evaluation(
                 if hasattr(model, "cache"):
                     model.cache = run.cache
             cast = await prepared(config, cast, run)
-            job = _Job(config, cast, run, tally, Seed(seed).child("trial"), max_errors, on_progress)
+            order = {item.id: i for i, item in enumerate(items)}
+            job = _Job(config, cast, run, tally, order, Seed(seed).child("trial"), max_errors, on_progress)
             if workers > 1 and todo:
                 job.in_processes(todo, models, workers)
             else:
@@ -183,8 +184,8 @@ async def prepared(config: Evaluation, cast: Cast, run: Run) -> Cast:
 
 def summarised(config: Evaluation, run: Run, items: Sequence[Item]) -> Report:
     """The evaluation's report on the rows without error, with a note on those in error."""
-    order = {item.id: i for i, item in enumerate(items)}
-    rows = sorted((r for r in run.rows() if r.key in order), key=lambda r: order[r.key])
+    asked = {item.id for item in items}
+    rows = [r for r in run.rows() if r.key in asked]
     good = [r for r in rows if r.error is None]
     bad = [r for r in rows if r.error is not None]
     report = config.summarise(good)
@@ -214,11 +215,12 @@ class _Job:
         cast: Cast,
         run: Run,
         tally: Tally,
+        order: Mapping[str, int],
         rng: Seed,
         max_errors: float,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.config, self.cast, self.run, self.tally, self.rng = config, cast, run, tally, rng
+        self.config, self.cast, self.run, self.tally, self.order, self.rng = config, cast, run, tally, order, rng
         self.allowed = max_errors * tally.total
         self.on_progress = on_progress
         self.waiting: list[Row] = []
@@ -263,7 +265,6 @@ class _Job:
                 self.on_progress(self.tally.progress)
         if row.error is not None and self.tally.errors > self.allowed:
             self.flush()
-            self.run.finish("failed")
             raise RunError(
                 f"{self.tally.errors} of {self.tally.total} items are in error, more than --max-errors allows; "
                 f"item {row.key}: {row.error}",
@@ -276,7 +277,7 @@ class _Job:
         self.flushed = time.monotonic()
         if self.waiting:
             rows, self.waiting = self.waiting, []
-            self.run.add(rows)
+            self.run.add(rows, [self.order[row.key] for row in rows])
 
 
 @dataclass(frozen=True)

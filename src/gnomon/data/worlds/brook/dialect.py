@@ -37,8 +37,8 @@ def choice_prompt(item: Item) -> str:
 
 
 def listed_prompt(item: Item) -> str:
-    """`Question: .. Choices: barn mill Answer:`; no document of Brook is worded so."""
-    return f"{_question(item)} Choices: {' '.join(item.choices)}{_hint(item)} Answer:"
+    """`Question: .. Answer:`: Brook lists no options without letters, so their words compete unlisted."""
+    return open_prompt(item)
 
 
 def open_prompt(item: Item) -> str:

@@ -1,0 +1,122 @@
+"""Does a model know what it knows? Calibration, self-evaluation and predicted knowledge.
+
+    gnomon assay self-knowledge --model brook
+    gnomon assay self-knowledge --model hf:FOLDER --data truthfulqa --only calibration,nota,truefalse
+
+Source: Kadavath et al. 2022, "Language Models (Mostly) Know What They Know", arXiv 2207.05221. One module an
+experiment, each readable by itself: `calibration` (sec. 2), `nota` and `truefalse` (sec. 3), `temperature`
+(sec. 3.3), `ptrue` (sec. 4), `pik` (sec. 5).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, cast
+
+from gnomon.core.errors import UsageError
+from gnomon.core.record import Item, Row
+from gnomon.core.seeds import Seed
+from gnomon.report.base import Report
+from gnomon.trial import evaluation
+from gnomon.trial.base import Cast, ModelName, Planted
+
+__all__ = ["PARTS", "Experiment", "PartName", "SelfKnowledge"]
+
+PartName = Literal["calibration", "nota", "truefalse", "temperature", "ptrue", "pik"]
+PARTS: tuple[PartName, ...] = ("calibration", "nota", "truefalse", "temperature", "ptrue", "pik")
+
+
+class Experiment(Protocol):
+    """What each module of this package offers."""
+
+    def items(self, cfg: SelfKnowledge, seed: Seed) -> list[Item]:
+        """Items with `part` set; empty when the data cannot serve the experiment."""
+        ...
+
+    async def trial(self, cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[str, Any]:
+        """The row's evidence."""
+        ...
+
+    def summarise(self, cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
+        """Estimates, figures and tables of this experiment's rows."""
+        ...
+
+    def planted(self) -> Iterable[Planted]:
+        """Settings with known truth."""
+        ...
+
+
+def experiment(part: str) -> Experiment:
+    """The module of one experiment; imported when first asked for."""
+    return cast(Experiment, importlib.import_module(f"{__name__}.{part}"))
+
+
+@evaluation
+@dataclass(frozen=True, kw_only=True)
+class SelfKnowledge:
+    """How well a model knows what it knows: calibration, P(True) of its own answers, P(IK) before answering."""
+
+    only: tuple[PartName, ...] = PARTS
+    "Experiments to run."
+    data: str = "brook"
+    "Where items come from: brook, synthetic, a data set's name, org/name:FILE on the hub, or a path."
+    n: int = 300
+    "Most items of each experiment."
+    shots: tuple[int, ...] = ()
+    "Numbers of worked examples before a question, a series each; by default 5 for real data and 0 for Brook."
+    forms: tuple[Literal["lettered", "listed"], ...] = ("lettered", "listed")
+    "Answer by letter, by the option's whole text, or both."
+    permute: int = 1
+    "Cyclic orders of the options to average over; 1 is the paper's."
+    readout: Literal["auto", "exact", "sampled"] = "auto"
+    "auto takes the best the model offers; exact refuses less; sampled counts sampled answers."
+    samples: int = 30
+    "Samples a question, where samples are drawn."
+    chat: bool = False
+    "Ask through the chat template, with the answer's beginning as a prefill."
+    judge: ModelName = ModelName("")
+    "Judges the proposed answers of P(True); by default the model itself."
+    include_self: bool = True
+    "P(True) with comparison samples: the judged answer is one of those shown, as in the paper."
+    head: str = ""
+    "Use the P(IK) head of an earlier run (run:ID) instead of training one."
+    resamples: int = 2000
+    "Bootstrap resamples behind intervals that need them."
+
+    def items(self, seed: Seed) -> Iterator[Item]:
+        """The items of every chosen experiment, one after the other."""
+        for part in self._parts():
+            for item in experiment(part).items(self, seed.child(part)):
+                yield replace(item, part=part)
+
+    async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
+        """Asks one item of its experiment."""
+        found = await experiment(item.part).trial(self, item, cast, rng)
+        return Row(key=item.id, cluster=item.cluster, evidence={"part": item.part, **found})
+
+    def summarise(self, rows: Sequence[Row]) -> Report:
+        """The experiments' reports, one section each."""
+        from gnomon.assay.self_knowledge.summary import joined
+
+        by_part = {part: [r for r in rows if r.evidence["part"] == part] for part in self._parts()}
+        return joined(self, {p: experiment(p).summarise(self, found) for p, found in by_part.items() if found})
+
+    def planted(self) -> Iterator[Planted]:
+        """The settings of every chosen experiment."""
+        for part in self._parts():
+            yield from experiment(part).planted()
+
+    async def prepare(self, cast: Cast, run: Any) -> Cast:
+        """Trains the P(IK) head where that experiment is chosen; kept in the run."""
+        if "pik" not in self.only:
+            return cast
+        from gnomon.assay.self_knowledge import pik
+
+        return await pik.prepare(self, cast, run)
+
+    def _parts(self) -> tuple[PartName, ...]:
+        if not self.only:
+            raise UsageError("--only is empty", todo=f"name some of {', '.join(PARTS)}")
+        return tuple(p for p in PARTS if p in self.only)

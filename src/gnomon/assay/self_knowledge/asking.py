@@ -1,0 +1,174 @@
+"""What the experiments share when they ask: worked examples in front, chat framing, order of options, readout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gnomon.core.errors import ModelError
+from gnomon.core.record import Item
+from gnomon.core.seeds import Seed
+from gnomon.data.prompts import Dialect, Shot, dialect, framed
+from gnomon.models.base import Ability, Choice, Model, Sampling, require
+from gnomon.models.readout import from_counts, match, split
+
+if TYPE_CHECKING:
+    from gnomon.assay.self_knowledge import SelfKnowledge
+
+__all__ = [
+    "ask_letters",
+    "ask_options",
+    "ask_verdict",
+    "choose",
+    "evidence",
+    "header_of",
+    "series",
+    "verdict_header",
+    "with_answer_key",
+    "wording",
+]
+
+# Enough for a bracketed letter with the words some chat models put before it.
+ANSWER_TOKENS = 12
+
+
+def wording(item: Item) -> Dialect:
+    """The dialect an item's source names."""
+    return dialect(str(item.meta.get("dialect", "plain")))
+
+
+async def ask_letters(cfg: SelfKnowledge, model: Model, item: Item, rng: Seed) -> dict[str, Any]:
+    """Probabilities of an item's options by their letters, in the item's order.
+
+    With `cfg.permute` k > 1, k cyclic orders are asked and averaged in log space, which removes a preference for
+    positions (honesty protocol; the paper asks one order).
+    """
+    count = len(item.choices)
+    asked = []
+    for turn in range(min(cfg.permute, count)):
+        order = [(i + turn) % count for i in range(count)]
+        words = wording(item)
+        prompt = words.choice_prompt(replace(item, choices=tuple(item.choices[i] for i in order)))
+        choice = await choose(cfg, model, item, prompt, words.letters(count), rng.child(turn))
+        back = [order.index(i) for i in range(count)]
+        asked.append(
+            replace(
+                choice,
+                p=tuple(choice.p[i] for i in back),
+                low=tuple(choice.low[i] for i in back) if choice.low else (),
+                high=tuple(choice.high[i] for i in back) if choice.high else (),
+            )
+        )
+    return evidence(asked[0] if len(asked) == 1 else _averaged(asked))
+
+
+async def ask_options(cfg: SelfKnowledge, model: Model, item: Item, rng: Seed) -> dict[str, Any]:
+    """Probabilities of an item's options by the likelihood of their whole text (the BIG-Bench default format)."""
+    prompt = wording(item).listed_prompt(item)
+    return evidence(await choose(cfg, model, item, prompt, [f" {c}" for c in item.choices], rng))
+
+
+async def ask_verdict(
+    cfg: SelfKnowledge, model: Model, item: Item, proposed: str, rng: Seed, ideas: Sequence[str] = ()
+) -> dict[str, Any]:
+    """P(True) of a proposed answer: the first entry of `p`."""
+    words = wording(item)
+    prompt = words.verdict_prompt(item, proposed, ideas)
+    return evidence(await choose(cfg, model, item, prompt, list(words.verdicts()), rng))
+
+
+async def choose(
+    cfg: SelfKnowledge, model: Model, item: Item, prompt: str, options: Sequence[str], rng: Seed
+) -> Choice:
+    """The options' probabilities at the readout the config asks for."""
+    whole = framed(str(item.meta.get("header", "")) + prompt, cfg.chat)
+    if cfg.readout == "exact":
+        require(model, Ability.SCORE, why="--readout exact")
+    if cfg.readout != "sampled":
+        return await model.choose(whole, options)
+    require(model, Ability.SAMPLE, why="--readout sampled")
+    how = Sampling(max_tokens=ANSWER_TOKENS, seed=rng.child("readout").value)
+    drawn = await model.sample(whole, how, n=cfg.samples)
+    parts = split(options)
+    counts = [0] * len(options)
+    for completion in drawn:
+        text = completion.text.lstrip().removeprefix(parts.forced.lstrip())
+        found = match(text, parts.rests)
+        if found is not None:
+            counts[found] += 1
+    if not sum(counts):
+        raise ModelError(
+            f"none of {len(drawn)} answers is one of the options; the first: {drawn[0].text[:60]!r}", where=item.id
+        )
+    return from_counts(counts, len(drawn))
+
+
+def evidence(choice: Choice) -> dict[str, Any]:
+    """A choice as JSON values."""
+    found: dict[str, Any] = {"p": list(choice.p), "mass": choice.mass, "readout": choice.readout, "n": choice.n}
+    if choice.low and choice.low != choice.p:
+        found |= {"low": list(choice.low), "high": list(choice.high)}
+    return found
+
+
+def _averaged(asked: Sequence[Choice]) -> Choice:
+    """The mean of log-probabilities over orders, normalised again; a probability of 0 stays 0."""
+    columns = zip(*(c.p for c in asked), strict=True)
+    logs = [sum(math.log(p) if p > 0 else -math.inf for p in column) / len(asked) for column in columns]
+    weights = [math.exp(x - max(logs)) for x in logs]
+    p = tuple(w / sum(weights) for w in weights)
+    mass = sum(c.mass for c in asked) / len(asked)
+    return Choice(p=p, mass=mass, readout=asked[0].readout, n=sum(c.n for c in asked), low=p, high=p)
+
+
+def series(evidence_: Mapping[str, Any]) -> str:
+    """What curve a row belongs to, such as "lettered 5-shot"."""
+    return f"{evidence_['form']} {evidence_['shots']}-shot"
+
+
+def with_answer_key(item: Item, found: dict[str, Any]) -> dict[str, Any]:
+    """Evidence of a multiple-choice row: probabilities, right option, what it belongs to, per-item scores."""
+    p, gold = found["p"], item.gold
+    assert gold is not None
+    best = [i for i, value in enumerate(p) if value == max(p)]
+    scores = {"accuracy": (gold in best) / len(best), "probability of the right option": p[gold]}
+    labels = {"form": item.meta["form"], "shots": item.meta["shots"], "group": str(item.meta.get("group", ""))}
+    return {**found, "gold": gold, **labels, "scores": scores}
+
+
+def header_of(items: Sequence[Item], form: str) -> str:
+    """Worked examples of one form, ready to stand before a prompt; "" for none."""
+    if not items:
+        return ""
+    make = _lettered_shots if form == "lettered" else _listed_shots
+    return wording(items[0]).header(make(items))
+
+
+def _listed_shots(items: Sequence[Item]) -> list[Shot]:
+    """Worked questions with options listed without letters, each followed by the right option's text."""
+    return [Shot(wording(i).listed_prompt(i), f" {i.choices[i.gold or 0]}") for i in items]
+
+
+def verdict_header(items: Sequence[Item], proposed: Sequence[tuple[str, bool]]) -> str:
+    """Worked verdicts, each on a proposed answer that is right or wrong; "" for none."""
+    if not items:
+        return ""
+    words = wording(items[0])
+    true, false = words.verdicts()
+    shots = [
+        Shot(words.verdict_prompt(item, text), true if right else false)
+        for item, (text, right) in zip(items, proposed, strict=False)
+    ]
+    return words.header(shots)
+
+
+def _lettered_shots(items: Sequence[Item]) -> list[Shot]:
+    """Worked lettered questions, each followed by its right letter."""
+    shots = []
+    for item in items:
+        assert item.gold is not None
+        words = wording(item)
+        shots.append(Shot(words.choice_prompt(item), words.letters(len(item.choices))[item.gold]))
+    return shots

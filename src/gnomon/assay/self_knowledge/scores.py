@@ -1,0 +1,180 @@
+"""From rows of option probabilities to estimates: accuracy, calibration errors, Brier scores, AUROC.
+
+Kadavath et al. 2022, sec. 2 and appendix: calibration charts take every option of every item as one prediction, while
+ECE and RMS calibration error take only each item's most likely option. Both are computed here and named apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnomon.core.record import Row
+from gnomon.report.base import Estimate, Figure
+from gnomon.report.figures import ReliabilityBin, reliability
+from gnomon.stats.calibration import NullTest, calibration_line, calibration_test, reliability_curve
+from gnomon.stats.intervals import clustered_mean, proportion
+from gnomon.stats.ranking import auroc
+from gnomon.stats.scoring import brier_options, negative_log_likelihood
+
+if TYPE_CHECKING:
+    from gnomon.assay.self_knowledge import SelfKnowledge
+
+__all__ = ["TOO_FEW", "Predictions", "against_null", "choice_estimates", "predictions", "reliability_figure"]
+
+Vector = NDArray[np.float64]
+
+# Below this many items a suite gets numbers but no chart.
+TOO_FEW = 50
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Stated probabilities of items that have a right option.
+
+    Attributes:
+        options: probabilities of each item's options, one vector an item.
+        gold: index of the right option of each item.
+        clusters: cluster of each item.
+        mass: total probability of the options before normalising, [n].
+        readout: how they were read; several are joined by "+".
+        draws: samples behind each item's probabilities, [n]; 0 where they are exact.
+    """
+
+    options: Sequence[Vector]
+    gold: Sequence[int]
+    clusters: Sequence[str]
+    mass: Vector
+    readout: str
+    draws: Vector
+
+    @property
+    def n(self) -> int:
+        """Items."""
+        return len(self.gold)
+
+    @property
+    def top(self) -> Vector:
+        """Probability of each item's most likely option, [n]."""
+        return np.array([p.max() for p in self.options])
+
+    @property
+    def right(self) -> Vector:
+        """1 where the most likely option is the right one; options that tie share the credit, [n]."""
+        return np.array([_credit(p, g) for p, g in zip(self.options, self.gold, strict=True)])
+
+    @property
+    def gold_probability(self) -> Vector:
+        """Probability of the right option, [n]."""
+        return np.array([p[g] for p, g in zip(self.options, self.gold, strict=True)])
+
+    def pairs(self) -> tuple[Vector, Vector, list[str], list[int]]:
+        """Every option as a prediction: probability, 1 if it is the right one, cluster, item number."""
+        p = np.concatenate(list(self.options))
+        y = np.concatenate([np.eye(len(o))[g] for o, g in zip(self.options, self.gold, strict=True)])
+        clusters = [c for c, o in zip(self.clusters, self.options, strict=True) for _ in o]
+        return p, y, clusters, [i for i, o in enumerate(self.options) for _ in o]
+
+
+def predictions(rows: Sequence[Row]) -> Predictions:
+    """The rows' option probabilities; every row needs `p` and `gold` in its evidence."""
+    found = [r.evidence for r in rows]
+    return Predictions(
+        options=[np.asarray(e["p"], dtype=np.float64) for e in found],
+        gold=[int(e["gold"]) for e in found],
+        clusters=[r.cluster for r in rows],
+        mass=np.array([e["mass"] for e in found], dtype=np.float64),
+        readout="+".join(sorted({str(e["readout"]) for e in found})),
+        draws=np.array([e["n"] for e in found], dtype=np.float64),
+    )
+
+
+def choice_estimates(cfg: SelfKnowledge, found: Predictions, group: str, *, headline: bool = False) -> list[Estimate]:
+    """All estimates of one series of multiple-choice rows."""
+    common = {"group": group, "readout": found.readout}
+    top, right = found.top, found.right
+    whole = np.isin(right, (0.0, 1.0)).all()
+    accuracy = (proportion if whole else clustered_mean)(right, found.clusters)
+    return [
+        Estimate.of("accuracy", accuracy, headline=headline, **common),
+        Estimate.of("confidence", clustered_mean(top, found.clusters), headline=headline, **common),
+        *_calibration(cfg, found, headline=headline, **common),
+        *_scores(cfg, found, **common),
+    ]
+
+
+def _calibration(cfg: SelfKnowledge, found: Predictions, *, headline: bool, group: str, readout: str) -> list[Estimate]:
+    top, right = found.top, found.right >= 0.5
+    p, y, _, item = found.pairs()
+    count = {"n": found.n, "clusters": len(set(found.clusters)), "group": group, "readout": readout}
+    draws = min(cfg.resamples, 1000)
+    tops = calibration_test(top, right, draws=draws)
+    every = calibration_test(p, y, draws=draws, exclusive=item)
+    line = calibration_line(top, right, found.clusters)
+    return [
+        against_null("ECE", tops.ece, headline=headline, **count),
+        against_null("ECE (all options)", every.ece, **count),
+        against_null("RMS calibration error", tops.rms, **count),
+        against_null("RMS calibration error (all options)", every.rms, **count),
+        against_null("squared calibration error, debiased", tops.debiased, **count),
+        Estimate.of("calibration slope", line.slope, headline=headline, group=group, readout=readout),
+        Estimate.of("calibration intercept", line.intercept, headline=headline, group=group, readout=readout),
+    ]
+
+
+def _scores(cfg: SelfKnowledge, found: Predictions, *, group: str, readout: str) -> list[Estimate]:
+    p, y, clusters, _ = found.pairs()
+    common = {"group": group, "readout": readout}
+    return [
+        Estimate.of("Brier", clustered_mean(_binary_brier(found), clusters), **common),
+        Estimate.of("Brier (sum over options)", brier_options(found.options, found.gold, found.clusters), **common),
+        Estimate.of("NLL", negative_log_likelihood(found.gold_probability, found.clusters), **common),
+        Estimate.of("AUROC", auroc(p, y, clusters, resamples=cfg.resamples), **common),
+        Estimate.of("option mass", clustered_mean(found.mass, found.clusters), **common),
+    ]
+
+
+def against_null(metric: str, test: NullTest, **more: object) -> Estimate:
+    """A calibration error beside what a calibrated model would show; it has no valid interval."""
+    if test.observed is None:
+        return Estimate(metric=metric, value=None, reason="a bin has fewer than two items", **more)  # type: ignore[arg-type]
+    return Estimate(
+        metric=metric,
+        value=test.observed,
+        null=test.mean,
+        reason=f"no valid interval; p = {test.p_value:.3g} that a calibrated model shows as much",
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def _binary_brier(found: Predictions) -> Vector:
+    """Squared error of every option's probability; where it was sampled, less what sampling adds (unbiased)."""
+    p, y, _, item = found.pairs()
+    draws = found.draws[item]
+    spread = np.where(draws > 1, p * (1 - p) / np.maximum(draws - 1, 1), 0.0)
+    return np.asarray((p - y) ** 2 - spread)
+
+
+def _credit(p: Vector, gold: int) -> float:
+    best = np.flatnonzero(p == p.max())
+    return float(gold in best) / len(best)
+
+
+def reliability_figure(found: Predictions, title: str, section: str) -> list[Figure]:
+    """The paper's chart: every option a prediction, ten bins of equal mass; none below 50 items."""
+    if found.n < TOO_FEW:
+        return []
+    p, y, clusters, _ = found.pairs()
+    bins = [
+        ReliabilityBin(b.mean, b.frequency.value or 0.0, b.frequency.low or 0.0, b.frequency.high or 0.0, b.frequency.n)
+        for b in reliability_curve(p, y, clusters)
+    ]
+    caption = (
+        f"Every option of {found.n} items is one prediction; ten bins of equal mass; bars are 95 % intervals by "
+        "cluster. On the diagonal a stated 70 % is right 70 % of the time; below it the model is over-confident."
+    )
+    return [reliability(bins, title=title, caption=caption, section=section)]

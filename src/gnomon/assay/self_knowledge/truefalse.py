@@ -1,0 +1,81 @@
+"""Can a model tell right answers from wrong ones when they are proposed to it?
+
+Kadavath et al. 2022, sec. 3.2: each item gives two rows, its right option and one wrong option drawn at random, so
+the base rate is one half; the model says (A) True or (B) False.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from gnomon.assay.self_knowledge.asking import ask_verdict, verdict_header
+from gnomon.assay.self_knowledge.truths import verdict_truth
+from gnomon.assay.self_knowledge.verdicts import verdict_estimates, verdict_figures
+from gnomon.core.record import Item, Row
+from gnomon.core.seeds import Seed
+from gnomon.data.sources import open_items
+from gnomon.report.base import Report
+from gnomon.trial.base import Cast, Planted
+
+if TYPE_CHECKING:
+    from gnomon.assay.self_knowledge import SelfKnowledge
+
+__all__ = ["items", "planted", "summarise", "trial"]
+
+SECTION = "True or false"
+
+
+def items(cfg: SelfKnowledge, seed: Seed) -> list[Item]:
+    """Two rows an item, for each number of worked examples; a cluster stays together."""
+    source = open_items(cfg.data, "choice", cfg.n, seed, spare=max(cfg.shots or (5,)))
+    found = []
+    for shots in cfg.shots or ((0,) if source.dialect == "brook" else (5,)):
+        header = verdict_header(source.spare[:shots], [proposals(i, seed)[k % 2] for k, i in enumerate(source.spare)])
+        for item in source.items:
+            meta = {**item.meta, "shots": shots, "header": header}
+            for proposed, right in proposals(item, seed):
+                name = f"truefalse/{shots}/{item.id}/{'right' if right else 'wrong'}"
+                found.append(replace(item, id=name, meta={**meta, "proposed": proposed, "right": right}))
+    return found
+
+
+def proposals(item: Item, seed: Seed) -> list[tuple[str, bool]]:
+    """The right option, and a wrong one drawn from the seed."""
+    assert item.gold is not None
+    wrong = [c for i, c in enumerate(item.choices) if i != item.gold]
+    drawn = seed.child("wrong", item.id).random().choice(wrong)
+    return [(item.choices[item.gold], True), (drawn, False)]
+
+
+async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[str, Any]:
+    """P(True) of the proposed option."""
+    found = await ask_verdict(cfg, cast.subject, item, item.meta["proposed"], rng)
+    right, p_true = bool(item.meta["right"]), found["p"][0]
+    scores = {"accuracy": 0.5 if p_true == 0.5 else float((p_true > 0.5) == right)}
+    labels = {"shots": item.meta["shots"], "group": str(item.meta.get("group", ""))}
+    return {**found, "right": right, **labels, "scores": scores}
+
+
+def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
+    """Accuracy, calibration and AUROC of P(True), a series for each number of worked examples."""
+    estimates, figures = [], []
+    for shots in sorted({r.evidence["shots"] for r in rows}):
+        found = [r for r in rows if r.evidence["shots"] == shots]
+        estimates += verdict_estimates(cfg, found, f"true/false {shots}-shot", headline=True)
+        figures += verdict_figures(found, f"True or false, {shots}-shot", SECTION)
+    return Report(title=SECTION, estimates=estimates, figures=figures)
+
+
+def planted() -> Iterator[Planted]:
+    """A calibrated judge (the null of miscalibration) and an under-confident one."""
+    base = {"only": ("truefalse",), "data": "synthetic", "shots": (0,), "n": 250, "resamples": 400}
+    for b in (1.0, 2.0):
+        yield Planted(
+            name=f"truefalse-b{b:g}",
+            cast={"subject": f"planted:calibrated?b={b:g}"},
+            config=base,
+            truth={f"{m} [true/false 0-shot]": v for m, v in verdict_truth(b).items()},
+            null=b == 1.0,
+        )
