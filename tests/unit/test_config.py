@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Literal, NewType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnomon.core.config import build, describe, digest, load_toml, plain, summary, to_json
@@ -200,11 +200,13 @@ studies = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(studies)
 def test_build_inverts_to_json(study: Study) -> None:
     assert build(Study, to_json(study)) == study
 
 
+@settings(deadline=None)
 @given(studies, studies)
 def test_digests_are_equal_exactly_when_configs_are(a: Study, b: Study) -> None:
     assert (digest(a) == digest(b)) == (to_json(a) == to_json(b))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnomon.core import errors
@@ -54,6 +54,7 @@ def test_a_message_has_three_parts(where: str, todo: str, message: str) -> None:
     assert str(DataError("it broke", where=where, todo=todo)) == message
 
 
+@settings(deadline=None)
 @given(st.sampled_from(TREE), st.text(), st.text(), st.text())
 def test_errors_survive_pickling(kind: type[GnomonError], what: str, where: str, todo: str) -> None:
     error = kind(what, where=where, todo=todo)
@@ -67,6 +68,7 @@ def test_closest_offers_the_nearest_or_lists_all() -> None:
     assert closest("zzz", iter(["b", "a"])) == "known: a, b"
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1), min_size=1))
 def test_a_known_word_is_its_own_nearest(known: list[str]) -> None:
     assert closest(known[0], known) == f"did you mean {known[0]!r}?"

@@ -6,7 +6,7 @@ import itertools
 import pickle
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnomon.core.seeds import Seed
@@ -15,17 +15,20 @@ names = st.integers() | st.text()
 paths = st.lists(names, max_size=4).map(tuple)
 
 
+@settings(deadline=None)
 @given(st.integers(), paths, paths)
 def test_paths_join(root: int, a: tuple[str | int, ...], b: tuple[str | int, ...]) -> None:
     assert Seed(root).child(*a).child(*b) == Seed(root).child(*a, *b)
     assert Seed(root).child(*a).child(*b).value == Seed(root, a + b).value
 
 
+@settings(deadline=None)
 @given(st.integers(), paths)
 def test_values_fit_in_63_bits(root: int, path: tuple[str | int, ...]) -> None:
     assert 0 <= Seed(root, path).value < 2**63
 
 
+@settings(deadline=None)
 @given(st.tuples(st.integers(), paths), st.tuples(st.integers(), paths))
 def test_other_paths_have_other_values(
     a: tuple[int, tuple[str | int, ...]], b: tuple[int, tuple[str | int, ...]]

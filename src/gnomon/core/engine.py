@@ -3,8 +3,9 @@
     for row in spread(ask, items, where="processes:4"):
         ...
 
-Results come as they are ready, so a result says itself what it belongs to. Draws must come from the item (its seed), so the set of results is the same for any
-number of workers. A worker that dies (killed, out of memory) is replaced and its items are given out again.
+Results come as they are ready, so a result says itself what it belongs to. Draws must come from the item (its seed),
+so the set of results is the same for any number of workers. A worker that dies (killed, out of memory) is replaced
+and its items are given out again.
 """
 
 from __future__ import annotations
