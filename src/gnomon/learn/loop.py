@@ -81,8 +81,8 @@ def fit(
     model: nn.Module,
     *,
     fit: Fit,
-    log: MetricLog,
-    state: Path,
+    log: MetricLog | None = None,
+    state: Path | None = None,
     watch: Callable[[nn.Module], Mapping[str, float]] | None = None,
     on_log: Callable[[int, Mapping[str, float]], None] | None = None,
 ) -> None:
@@ -94,7 +94,7 @@ def fit(
         model: on any device; only parameters with `requires_grad` move.
         fit: lengths and intervals.
         log: gets a row every `fit.log_every` steps: loss, gradient norm, rate, the step's own metrics.
-        state: the file that training resumes from. It stays behind; its step is `num_steps` at the end.
+        state: the file that training resumes from; None keeps nothing. It stays behind, at step `num_steps`.
         watch: a readout of the model in evaluation mode, logged every `fit.watch_every` steps and at the end.
         on_log: called after each row of metrics, for a progress line.
 
@@ -105,19 +105,19 @@ def fit(
     optimizer = adamw(model.parameters(), fit.optim)
     with torch.random.fork_rng(), one_thread_if_small(model), _interruptible() as stop:
         torch.manual_seed(fit.seed)
-        done, notes = load_state(state, model, optimizer) if state.exists() else (0, {})
+        done, notes = load_state(state, model, optimizer) if state and state.exists() else (0, {})
         sums = _Sums(notes.get("sums", {}), notes.get("count", 0))
         saved_at = time.monotonic()
         for index in range(done, fit.num_steps):
             values = _one_step(step, batches(index), model, optimizer, fit, index)
             sums.add(values)
             row = _row(index + 1, fit, sums, model, watch)
-            if row:
+            if row and log:
                 log.add_metrics(index + 1, row)
-                if on_log:
-                    on_log(index + 1, row)
+            if row and on_log:
+                on_log(index + 1, row)
             last = index + 1 == fit.num_steps
-            if last or stop.is_set() or time.monotonic() - saved_at >= fit.save_every_s:
+            if state and (last or stop.is_set() or time.monotonic() - saved_at >= fit.save_every_s):
                 save_state(state, model, optimizer, step=index + 1, notes=sums.notes())
                 saved_at = time.monotonic()
             if stop.is_set() and not last:
