@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 
 from gnomon.stats.clusters import Clusters, Labels, Matrix, Vector, weight_chunks
 from gnomon.stats.intervals import FEW_CLUSTERS, Interval, undefined
@@ -31,7 +31,8 @@ def cluster_bootstrap(
 ) -> Interval:
     """The value of `statistic` on n rows with a 95 % interval from resampled clusters.
 
-    The interval is BCa when bias correction and acceleration are defined, percentile when not.
+    The interval is BCa when bias correction and acceleration are defined, percentile when not, in both widened for
+    few clusters as the t distribution is.
 
     Args:
         statistic: see `OnWeights`; a statistic of one vector of weights must be vectorised by the caller.
@@ -58,7 +59,7 @@ def cluster_bootstrap(
     if lost > resamples // 10:
         reason = f"undefined in {lost} of {resamples} resamples"
         return undefined(reason, n=n, clusters=groups.count, value=value, method="cluster bootstrap")
-    ends = _bca(value, finite, _jackknife(statistic, groups, rng))
+    ends = _bca(value, finite, _jackknife(statistic, groups, rng), _normal_levels(groups.count))
     return Interval(
         value=value,
         low=ends.low,
@@ -89,18 +90,27 @@ def _jackknife(statistic: OnWeights, groups: Clusters, rng: np.random.Generator)
     return np.concatenate(pieces)
 
 
-def _bca(value: float, drawn: Vector, left_out: Vector) -> _Ends:
+def _normal_levels(count: int) -> Vector:
+    """Normal quantiles of the ends of a 95 % interval, widened for few clusters as t is (Hesterberg 2015).
+
+    Resamples vary too little by (G-1)/G and ignore that the spread itself is estimated: with 15 clusters, BCa at
+    -1.96 and 1.96 covers 90-91 % for correlations.
+    """
+    reach = float(np.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975))
+    return np.array([-reach, reach])
+
+
+def _bca(value: float, drawn: Vector, left_out: Vector, normal_levels: Vector) -> _Ends:
     # ties count half: on discrete statistics a strict < would shift the interval
     below = float(np.mean(drawn < value) + 0.5 * np.mean(drawn == value))
     pull = left_out.mean() - left_out
     spread = float(np.square(pull).sum())
-    levels = np.array([0.025, 0.975])
     if not (0 < below < 1 and np.isfinite(spread) and spread > 0):
-        low, high = np.quantile(drawn, levels)
+        low, high = np.quantile(drawn, ndtr(normal_levels))
         return _Ends(float(low), float(high), "cluster bootstrap, percentile")
     acceleration = float((pull**3).sum()) / (6 * spread**1.5)
     bias = float(ndtri(below))
-    shifted = bias + ndtri(levels)
+    shifted = bias + normal_levels
     low, high = np.quantile(drawn, ndtr(bias + shifted / (1 - acceleration * shifted)))
     return _Ends(float(low), float(high), "cluster bootstrap, BCa")
 

@@ -179,7 +179,7 @@ def calibration_line(p: ArrayLike, y: ArrayLike, clusters: Labels | None = None)
     cut = np.clip(stated, _NEAREST_TO_CERTAIN, 1 - _NEAREST_TO_CERTAIN)
     moved = int(np.sum(cut != stated))
     fit = logistic(np.column_stack([np.ones_like(cut), logit(cut)]), outcome, clusters)
-    note = f"{moved} probabilities of 0 or 1 were moved by {_NEAREST_TO_CERTAIN:g}" if moved else ""
+    note = f"{moved} probabilities of 0 or 1 were moved to within {_NEAREST_TO_CERTAIN:g}" if moved else ""
     intercept, slope = (_noted(c, note) for c in fit.coefficients)
     return CalibrationLine(intercept, slope)
 

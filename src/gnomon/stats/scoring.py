@@ -166,7 +166,7 @@ def corrected_correlation(
     whole = (a + b) / 2
     raw = (spearman if ranks else pearson)(whole, c, clusters, resamples=resamples, seed=seed)
     if raw.value is None or np.ptp(a) == 0 or np.ptp(b) == 0:
-        reason = raw.reason or "a half does not vary"
+        reason = raw.reason if raw.value is None else "a half does not vary"
         return CorrectedCorrelation(raw, None, undefined(reason, n=n, clusters=raw.clusters))
     on_weights = spearman_on_weights if ranks else pearson_on_weights
     of_halves, of_whole = on_weights(a, b), on_weights(whole, c)

@@ -43,14 +43,17 @@ def fit_temperature(log_probs: Sequence[ArrayLike], gold: Sequence[int], cluster
     if n == 0 or not np.isfinite(at_gold).all():
         reason = "no items" if n == 0 else f"{int(np.sum(~np.isfinite(at_gold)))} right options have probability 0"
         return undefined(reason, n=n, clusters=count, method=_METHOD)
+    if not np.ptp(np.where(np.isfinite(logits), logits, 0.0), axis=1).any():
+        return undefined("options of every item are equally likely", n=n, clusters=count, method=_METHOD)
     log_t = _golden_section(lambda t: _loss(logits, at_gold, np.exp(-t)), _LOWEST, _HIGHEST)
     temperature = float(np.exp(log_t))
     if min(log_t - _LOWEST, _HIGHEST - log_t) < 1e-3:
         reason = f"the best temperature is at the end of the range, {temperature:.3g}"
         return undefined(reason, n=n, clusters=count, method=_METHOD, value=temperature)
+    if count == 1:
+        reason = "one cluster: its error cannot be estimated"
+        return undefined(reason, n=n, clusters=1, method=_METHOD, value=temperature)
     se = _error_of_log(logits, at_gold, 1 / temperature, groups)
-    if se is None:
-        return undefined("the likelihood does not depend on temperature", n=n, clusters=count, method=_METHOD)
     reach = float(stdtrit(count - 1, 0.975)) * se
     low, high = temperature * float(np.exp(-reach)), temperature * float(np.exp(reach))
     return Interval(value=temperature, low=low, high=high, se=temperature * se, n=n, clusters=count, method=_METHOD)
@@ -92,16 +95,14 @@ def _loss(logits: Matrix, at_gold: Vector, beta: float) -> float:
     return float(np.mean(np.log(np.exp(beta * logits).sum(axis=1)) - beta * at_gold))
 
 
-def _error_of_log(logits: Matrix, at_gold: Vector, beta: float, groups: Clusters) -> float | None:
-    """Standard error of log T, which is that of log beta; None when the curvature is 0 or there is one cluster."""
+def _error_of_log(logits: Matrix, at_gold: Vector, beta: float, groups: Clusters) -> float:
+    """Standard error of log T, which is that of log beta, at two clusters or more."""
     p = np.exp(beta * logits)
     p /= p.sum(axis=1, keepdims=True)
     # an option of probability 0 adds 0 to both moments, and 0 * -inf must not
     finite = np.where(np.isfinite(logits), logits, 0.0)
     mean = (p * finite).sum(axis=1)
     curvature = float(((p * finite**2).sum(axis=1) - mean**2).sum())
-    if groups.count < 2 or curvature <= 1e-12 * len(at_gold):
-        return None
     totals = groups.sums(at_gold - mean)
     variance = groups.count / (groups.count - 1) * float(totals @ totals) / curvature**2
     return float(np.sqrt(variance)) / beta
