@@ -189,10 +189,13 @@ class Endpoint:
             ModelError: a token spans the end of the prompt.
         """
         self._need(prompt, Ability.SCORE)
-        if not isinstance(prompt, str):
-            return Score(logprobs=tuple(await self._score_chat(prompt, continuation)))
-        found = [e for e in await self._echo(prompt + continuation) if e.start + len(e.token) > len(prompt)]
-        if found[0].start < len(prompt):
+        if isinstance(prompt, str):
+            ahead = len(prompt)
+            found = [e for e in await self._echo(prompt + continuation) if e.start + len(e.token) > ahead]
+        else:
+            ahead, found = 0, await self._tail(prompt, continuation)
+        # White space before an answer is the chat template's, and no choice of the model.
+        if found[0].start < ahead and (isinstance(prompt, str) or found[0].token[: -found[0].start].strip()):
             raise ModelError(
                 f"token {found[0].token!r} spans the end of the prompt, so it is not the continuation's alone",
                 where=self.name,
@@ -290,11 +293,11 @@ class Endpoint:
             raise self._lacks("the prompt's log-probabilities (echo)")
         return found
 
-    async def _score_chat(self, prompt: Sequence[Message], continuation: str) -> list[float]:
+    async def _tail(self, prompt: Sequence[Message], continuation: str) -> list[wire.Echoed]:
         messages = extended(prompt, continuation)
         body, cut = self._prompt(messages)
         reply = await self.http.call("/chat/completions", body | {"prompt_logprobs": 0, self.limit: 1})
-        tail = continuation[: len(continuation) - len(cut)] if cut else continuation
+        tail = continuation.removesuffix(cut)
         found = wire.prompt_tail(reply, tail.lstrip() if len(messages) > len(prompt) else tail, self.name)
         if found is None:
             raise self._lacks("prompt_logprobs")
@@ -302,15 +305,17 @@ class Endpoint:
 
     async def _choose_exact(self, prompt: Prompt, parts: Options) -> Choice:
         whole = [parts.forced + rest for rest in parts.rests]
-        if not isinstance(prompt, str):
-            scores = await asyncio.gather(*(self._score_chat(prompt, w) for w in whole))
-            return exact([sum(s) for s in scores])
-        texts = await asyncio.gather(*(self._echo(prompt + w) for w in whole))
-        # Counted from the last place that is a token border in every text, so that options merging with the prompt's
-        # end ("(A" as one token) are compared over the same characters; `mass` is then a lower bound.
+        if isinstance(prompt, str):
+            ahead = len(prompt) + len(parts.forced)
+            texts = await asyncio.gather(*(self._echo(prompt + w) for w in whole))
+        else:
+            begun = prompt[-1].role == "assistant"
+            ahead = len(parts.forced if begun else parts.forced.lstrip())
+            texts = await asyncio.gather(*(self._tail(prompt, w) for w in whole))
+        # Counted from the last place that is a token border in every text, so that options merging with what stands
+        # before ("(A" as one token) are compared over the same characters; `mass` is then a lower bound.
         borders = set.intersection(*({e.start for e in t} for t in texts))
-        ahead = len(prompt) + len(parts.forced)
-        start = max((b for b in borders if b <= ahead), default=0)
+        start = max((b for b in borders if b <= ahead), default=-len(whole[0]))
         return exact([sum(e.logprob or 0.0 for e in t if e.start >= start) for t in texts])
 
     async def _choose_top(self, prompt: Prompt, parts: Options) -> Choice | None:

@@ -107,16 +107,18 @@ def echoed(reply: Json, text: str, where: str) -> list[Echoed] | None:
     return found
 
 
-def prompt_tail(reply: Json, tail: str, where: str) -> list[float] | None:
-    """Log-probabilities of the last prompt tokens, those that spell `tail` (vLLM's `prompt_logprobs`); None for none.
+def prompt_tail(reply: Json, tail: str, where: str) -> list[Echoed] | None:
+    """The last prompt tokens, as many as spell `tail` (vLLM's `prompt_logprobs`); None when the server sent none.
+
+    `start` counts from where `tail` begins; it is negative for a first token that begins before.
 
     Raises:
-        ModelError: no token border lies where `tail` begins.
+        ModelError: the last tokens spell something else.
     """
     told = reply.get("prompt_logprobs") or _choices(reply, where)[0].get("prompt_logprobs")
     if not isinstance(told, list) or not told:
         return None
-    found: list[float] = []
+    found: list[Echoed] = []
     left = tail
     for entry in reversed(told):
         if not left:
@@ -125,10 +127,10 @@ def prompt_tail(reply: Json, tail: str, where: str) -> list[float] | None:
             return None
         first = next(iter(entry.values()))
         token = first.get("decoded_token") or ""
-        if not token or not left.endswith(token):
-            raise ModelError(f"token {token!r} crosses the border of {tail!r}", where=where, todo="use ?readout=topk")
+        if not token or not (left.endswith(token) or token.endswith(left)):
+            raise ModelError(f"token {token!r} is no end of {left!r}", where=where, todo="use ?readout=topk")
+        found.append(Echoed(len(left) - len(token), token, _logprob(first["logprob"], where)))
         left = left[: -len(token)]
-        found.append(_logprob(first["logprob"], where))
     return found[::-1] if not left else None
 
 
