@@ -84,7 +84,9 @@ def reliability(bins: Sequence[ReliabilityBin], *, title: str, caption: str = ""
         .encode(x=x, y=alt.Y("n:Q", title="items", axis=alt.Axis(tickCount=2)), tooltip=tips)
     )
     top = alt.layer(diagonal, whiskers, line, height=280)
-    return Figure(title=title, spec=_spec(alt.vconcat(top, counts, spacing=10, bounds="flush")), caption=caption, section=section)
+    return Figure(
+        title=title, spec=_spec(alt.vconcat(top, counts, spacing=10, bounds="flush")), caption=caption, section=section
+    )
 
 
 def curves(
@@ -179,7 +181,7 @@ def forest(
         {"name": (e.group or e.metric) if same else _name(e), "value": e.value, "low": e.low, "high": e.high, "n": e.n}
         for e in shown
     ]
-    axis = alt.Axis(labelLimit=150, ticks=False, domain=False)
+    axis = alt.Axis(labelLimit=170, ticks=False, domain=False)
     base = alt.Chart(_data(rows)).encode(y=alt.Y("name:N", sort=[r["name"] for r in rows], title=None, axis=axis))
     tips = [alt.Tooltip("name:N"), _tip("value"), _tip("low"), _tip("high"), alt.Tooltip("n:Q")]
     scale = alt.Scale(zero=False)
@@ -216,8 +218,9 @@ def heatmap(
     ]
     known = [abs(v) for line in values for v in line if v is not None] or [1.0]
     scale = alt.Scale(scheme="redblue", domain=[-max(known), max(known)]) if diverging else alt.Scale(scheme="blues")
+    angle = 0 if sum(map(len, columns)) < 40 else -45
     base = alt.Chart(_data(cells)).encode(
-        x=alt.X("column:N", sort=list(columns), title=x or None, axis=alt.Axis(labelLimit=90)),
+        x=alt.X("column:N", sort=list(columns), title=x or None, axis=alt.Axis(labelLimit=90, labelAngle=angle)),
         y=alt.Y("row:N", sort=list(rows), title=y or None, axis=alt.Axis(labelLimit=140)),
     )
     tips = [alt.Tooltip("row:N", title=y or "row"), alt.Tooltip("column:N", title=x or "column"), _tip("value")]
@@ -296,7 +299,9 @@ def learning(
                 tooltip=[alt.Tooltip("step:Q"), _tip("value", name)],
             )
         )
-    return Figure(title=title, spec=_spec(alt.vconcat(*panels, spacing=14, bounds="flush")), caption=caption, section=section)
+    return Figure(
+        title=title, spec=_spec(alt.vconcat(*panels, spacing=14, bounds="flush")), caption=caption, section=section
+    )
 
 
 def _data(rows: Iterable[Mapping[str, Any]]) -> Any:

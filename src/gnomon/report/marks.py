@@ -13,7 +13,7 @@ _MIDDLE = 8
 
 
 def domain(estimates: Sequence[Estimate]) -> tuple[float, float]:
-    """A common axis for `estimates` of one metric: [0, 1] or [-1, 1] where they fit, else a little more than they span."""
+    """A common axis for `estimates` of one metric: [0, 1] or [-1, 1] where they fit, else a bit more than they span."""
     ends = [x for e in estimates for x in (e.value, e.low, e.high, e.null) if x is not None and math.isfinite(x)]
     if not ends:
         return 0.0, 1.0

@@ -54,7 +54,9 @@ def frame(report: Report) -> str:
     """`report` as an HTML fragment with still pictures, for notebooks."""
     from markupsafe import Markup
 
-    text = "<style>{{ css }}</style><div class='gnomon'><main><h1>{{ view.title }}</h1>{{ parts.body(view) }}</main></div>"
+    text = (
+        "<style>{{ css }}</style><div class='gnomon'><main><h1>{{ view.title }}</h1>{{ parts.body(view) }}</main></div>"
+    )
     template = _templates().from_string("{% import 'parts.html' as parts %}" + text)
     return template.render(view=_view(report, Provenance()), css=Markup(_own("page.css")))
 

@@ -1,0 +1,103 @@
+"""Gnomon from Python: what `gnomon assay`, `train` and `--model` do, as functions.
+
+report = gnomon.assay("self-knowledge", model="brook", n=100)
+model = gnomon.train("pretrain", model_size="xs", tokens=100_000)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from gnomon.models.base import Model
+    from gnomon.report.base import Report
+
+__all__ = ["assay", "load_model", "train"]
+
+T = TypeVar("T")
+
+
+def assay(
+    name: str,
+    model: str = "brook",
+    *,
+    seed: int = 0,
+    workers: int = 1,
+    fresh: bool = False,
+    root: Path | None = None,
+    **config: Any,
+) -> Report:
+    """The report of evaluation `name` on `model`; works in a notebook too.
+
+    Args:
+        name: as `gnomon list` shows it.
+        model: as `gnomon models` shows it.
+        seed: root of every random draw.
+        workers: processes; the rows are the same for any number.
+        fresh: forget an earlier run of the same call; otherwise answered items are not asked again.
+        root: folder of the runs; None is GNOMON_RUNS or ./runs.
+        config: the evaluation's own settings, as `gnomon assay NAME --help` shows them.
+
+    Raises:
+        GnomonError: as on the command line.
+    """
+    from gnomon.core.config import build
+    from gnomon.core.registry import method
+    from gnomon.trial.runner import run_evaluation
+
+    made = build(method("assay", name), config, name)
+    work = run_evaluation(made, name, {"subject": model}, seed=seed, workers=workers, fresh=fresh, root=root)
+    return _finished(work).report
+
+
+def train(name: str, *, fresh: bool = False, root: Path | None = None, **config: Any) -> str:
+    """Trains by method `name` and returns the new model's name, `run:ID`, for `assay` and `load_model`.
+
+    Args:
+        fresh: forget an earlier run of the same call; otherwise it goes on where that stopped.
+        root: folder of the runs; None is GNOMON_RUNS or ./runs.
+        config: the method's own settings, as `gnomon train NAME --help` shows them.
+    """
+    from gnomon.cli.training import run_training
+    from gnomon.core.config import build
+    from gnomon.core.registry import method
+
+    return run_training(build(method("train", name), config, name), name, fresh=fresh, root=root).model
+
+
+def load_model(name: str) -> Model:
+    """The model called `name`, loaded or connected; `gnomon models` shows how models are named."""
+    from gnomon.models.load import load
+
+    return load(name)
+
+
+def _finished(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns, whether or not the caller's thread runs an event loop (a notebook's does)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = (
+        concurrent.futures.Future()
+    )
+
+    async def announced() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        started.set_result((asyncio.get_running_loop(), task))
+        return await work
+
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        result = thread.submit(asyncio.run, announced())
+        try:
+            return result.result()
+        except KeyboardInterrupt:
+            loop, task = started.result()
+            loop.call_soon_threadsafe(task.cancel)
+            concurrent.futures.wait([result])
+            raise

@@ -1,0 +1,27 @@
+"""The command line. `gnomon --help` says what there is; every command's own `--help` shows how to use it.
+
+stdout holds results and nothing else; progress, file names and errors go to stderr. Exit codes: 0 done, 1 done with
+findings or a value outside its range, 2 wrong use, 3 bad data or model, 4 failed, 130 stopped and resumable.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit code; `argv` defaults to the process's own arguments."""
+    from gnomon.cli.guard import guarded
+
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: _run(tokens), tokens)
+
+
+def _run(tokens: list[str]) -> int:
+    from gnomon.cli.app import build_app
+
+    code = build_app(tokens)(tokens, exit_on_error=False, print_error=False)
+    return code if isinstance(code, int) else 0

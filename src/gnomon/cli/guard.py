@@ -1,0 +1,80 @@
+"""What a command's end looks like: an exit code and, when it went wrong, one line on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from gnomon.core.errors import GnomonError, Stopped
+
+__all__ = ["guarded", "resume_command"]
+
+_EXTRAS = {"torch": "torch", "transformers": "torch", "safetensors": "torch", "tokenizers": "torch", "ray": "ray"}
+_STOPPED = 130
+
+
+def guarded(work: Callable[[], int], tokens: Sequence[str]) -> int:
+    """The exit code of `work`; every exception becomes one line, with a traceback where GNOMON_DEBUG=1."""
+    try:
+        code = work()
+        sys.stdout.flush()
+        return code
+    except Stopped as error:
+        return _stopped(tokens, error.what)
+    except GnomonError as error:
+        return _say(str(error), error.exit_code)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return _stopped(tokens, "stopped")
+    except BrokenPipeError:
+        # The reader went away (`gnomon runs | head`); a second failure while Python closes stdout would print.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            return _say(f"{type(error).__name__}: {error}", 4)
+        return _say(f"this needs {error.name}, which is not installed; pip install 'gnomon[{extra}]'", 3)
+    except Exception as error:
+        if type(error).__module__.startswith("cyclopts"):
+            return _say(f"{_one_line(error)} See {_help_command(tokens)}", 2)
+        return _say(f"{type(error).__name__}: {error}; GNOMON_DEBUG=1 shows where", 4)
+
+
+def resume_command(tokens: Sequence[str]) -> str:
+    """The command that goes on where this one stopped: the same, but for `--fresh`, which would start over."""
+    return shlex.join(["gnomon", *(t for t in tokens if t != "--fresh")])
+
+
+def _stopped(tokens: Sequence[str], what: str) -> int:
+    resumable = tokens[:1] and tokens[0] in ("assay", "train", "demo")
+    todo = (
+        f"what is done is saved; resume with: {resume_command(tokens)}" if resumable else "nothing was left half done"
+    )
+    return _say(f"{what}; {todo}", _STOPPED)
+
+
+def _say(message: str, code: int) -> int:
+    if os.environ.get("GNOMON_DEBUG") == "1" and code != _STOPPED:
+        traceback.print_exc()
+    sys.stdout.flush()
+    print("gnomon: " + " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _help_command(tokens: Sequence[str]) -> str:
+    words = []
+    for token in tokens[:2]:
+        if token.startswith("-"):
+            break
+        words.append(token)
+    from gnomon.cli.app import COMMANDS
+
+    return " ".join(["gnomon", *(words if words and words[0] in COMMANDS else []), "--help"])
