@@ -212,6 +212,16 @@ def test_a_run_is_read_while_it_is_written(tmp_path: Path) -> None:
         assert run.counts().rows == 2
 
 
+def test_a_folder_one_may_only_read_is_read_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(tmp_path) as run:
+        run.add([row("a")])
+    # Root may write anywhere, so the answer of the system is planted.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with Run.find(run.id, root=tmp_path) as reader:
+        assert reader.keys() == {"a"}
+        assert {path.name for path in run.folder.iterdir()} == {"run.json", "run.db", "run.lock"}
+
+
 def test_leaving_a_reader_changes_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as run:
         run.finish("stopped")
@@ -314,7 +324,7 @@ def test_names_that_are_no_folder_are_refused(tmp_path: Path) -> None:
 
 def test_a_root_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
-    with pytest.raises(RunError, match="cannot open the run"):
+    with pytest.raises(RunError, match=r"cannot open the run \(.*\); GNOMON_RUNS names another folder"):
         opened(tmp_path / "runs")
 
 

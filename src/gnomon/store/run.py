@@ -110,7 +110,9 @@ class Run:
         except OSError as error:
             if is_full(error):
                 raise full_disk(str(folder), "", str(error.strerror)) from None
-            raise RunError(f"cannot open the run ({error.strerror})", where=str(folder), todo="check --runs") from None
+            raise RunError(
+                f"cannot open the run ({error.strerror})", where=str(folder), todo="GNOMON_RUNS names another folder"
+            ) from None
 
     @classmethod
     def find(cls, name: str, *, root: str | Path | None = None) -> Run:
