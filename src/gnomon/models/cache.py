@@ -95,6 +95,35 @@ class KVCache:
         index = torch.as_tensor(rows, dtype=torch.long, device=self._keys[0].device if self._keys else None)
         return self._derived(self.length, lambda t: t.index_select(0, index), shared=True)
 
+    def suffix(self, start: int) -> KVCache:
+        """A cache without the first `start` tokens, for rows that see none of them; shares storage like `prefix`."""
+        new = self._derived(self.length, lambda t: t, shared=True)
+        new.length = self.length - start
+        new._keys, new._values = [t[:, :, start:] for t in new._keys], [t[:, :, start:] for t in new._values]
+        if new.positions_BS is not None:
+            new.positions_BS = new.positions_BS[:, start:]
+        return new
+
+    def join(self, other: KVCache) -> KVCache:
+        """A cache of this one's rows, then `other`'s; the shorter one is padded on the left, which a mask must hide."""
+        if any(tail is not None for tail in self.tails):
+            raise UsageError("a model with smeared keys cannot decode rows that began apart in one batch")
+        new = KVCache(self._num_layers, room=self._room)
+        new.length, new._shared = max(self.length, other.length), True
+
+        def joined(a: Tensor, b: Tensor) -> Tensor:
+            both = a.new_zeros((a.shape[0] + b.shape[0], *a.shape[1:-2], new.length, a.shape[-1]))
+            both[: a.shape[0], ..., new.length - self.length :, :] = a[..., : self.length, :]
+            both[a.shape[0] :, ..., new.length - other.length :, :] = b[..., : other.length, :]
+            return both
+
+        new._keys = [joined(a, b) for a, b in zip(self._keys, other._keys, strict=True)]
+        new._values = [joined(a, b) for a, b in zip(self._values, other._values, strict=True)]
+        if self.positions_BS is not None and other.positions_BS is not None:
+            mine, others = self.positions_BS.expand(self.batch, -1), other.positions_BS.expand(other.batch, -1)
+            new.positions_BS = joined(mine[..., None], others[..., None])[..., 0]
+        return new
+
     def _derived(self, length: int, change, *, shared: bool) -> KVCache:  # type: ignore[no-untyped-def]
         new = KVCache(self._num_layers, room=self._room)
         new.length, new._shared = length, shared
@@ -102,7 +131,7 @@ class KVCache:
         new._values = [change(t[:, :, :length]) for t in self._values]
         new.tails = [None if t is None else change(t) for t in self.tails]
         if self.positions_BS is not None:
-            new.positions_BS = change(self.positions_BS[:, :length])
+            new.positions_BS = change(self.positions_BS.expand(self.batch, -1)[:, :length])
         return new
 
     def _make_room(self, end: int, like: Tensor) -> None:

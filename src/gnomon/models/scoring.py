@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Required, TypeAlias, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gnomon.models.cache import KVCache
 from gnomon.models.headers import Headers, Net
 from gnomon.models.prefix import Group, Path, Row, Tokens, plan
 
@@ -148,21 +149,31 @@ class Scorer:
         values: NDArray[np.float64] = value_N.double().cpu().numpy()[which]
         return values
 
-    def _inputs(self, batch: _Batch, places: Tokens) -> dict[str, Tensor]:
+    def _inputs(self, batch: _Batch, places: Tokens) -> _Inputs:
         """Arguments of the forward of `batch` that reads `places` (row × T + slot)."""
         device, header = self.headers.device, len(batch.header)
         size = len(batch.rows[0].tokens)
         at_N2 = np.stack(np.divmod(places, size), axis=1)
-        inputs = {"tokens_BT": _padded([row.tokens for row in batch.rows], size, 0), "at": torch.from_numpy(at_N2)}
+        tokens_BT = _padded([row.tokens for row in batch.rows], size, 0).to(device)
+        inputs: _Inputs = {"tokens_BT": tokens_BT, "at": torch.from_numpy(at_N2).to(device)}
         if not all(row.is_chain for row in batch.rows):
-            inputs["mask"] = _mask([row.end for row in batch.rows], size, header)
-            inputs["positions_BT"] = _padded([row.depth for row in batch.rows], size, 0)
-        inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
+            inputs["mask"] = _mask([row.end for row in batch.rows], size, header).to(device)
+            inputs["positions_BT"] = _padded([row.depth for row in batch.rows], size, 0).to(device)
         if header:
-            inputs["cache"] = self.headers.get(batch.header).expand(len(batch.rows))  # type: ignore[assignment]
+            inputs["cache"] = self.headers.get(batch.header).expand(len(batch.rows))
         self.forwards += 1
-        self.pushed_tokens += inputs["tokens_BT"].numel()
+        self.pushed_tokens += tokens_BT.numel()
         return inputs
+
+
+class _Inputs(TypedDict, total=False):
+    """Arguments of a forward."""
+
+    tokens_BT: Required[Tensor]
+    at: Required[Tensor]
+    positions_BT: Tensor
+    mask: Tensor
+    cache: KVCache
 
 
 class _Batch(NamedTuple):

@@ -152,9 +152,9 @@ class Tokenizer:
         before = self.decode([self._anchor], special=True)
         return self.decode([self._anchor, token_id], special=True).removeprefix(before)
 
-    def stream(self, *, stop: Sequence[str] = ()) -> TextStream:
-        """A decoder of ids that arrive one by one."""
-        return TextStream(self, stop=stop)
+    def stream(self, *, stop: Sequence[str] = (), after: Sequence[int] = ()) -> TextStream:
+        """A decoder of ids that arrive one by one; see `TextStream` for `after`."""
+        return TextStream(self, stop=stop, after=after)
 
     @cached_property
     def _anchor(self) -> int:
@@ -177,13 +177,21 @@ class TextStream:
         stopped: whether a stop string was met; ids pushed afterwards are ignored.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, stop: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, stop: Sequence[str] = (), after: Sequence[int] = ()) -> None:
+        """A text without ids yet.
+
+        Args:
+            tokenizer: decodes the ids.
+            stop: the text ends before the first of these.
+            after: ids that stand before the first one pushed, such as the last few of a prompt. They are not part of
+                the text; behind them the first id keeps its leading space, which many decoders drop otherwise.
+        """
         self.text = ""
         self.stopped = False
         self._tokenizer = tokenizer
         self._stop = tuple(text for text in stop if text)
-        self._ids: list[int] = []
-        self._settled = 0  # ids before this one are decoded for good
+        self._ids = list(after)
+        self._settled = len(self._ids)  # ids before this one are decoded for good
         self._context = 0  # decoding starts here, so that the first new token is not the first of its text
         self._shown = 0
 
@@ -198,6 +206,11 @@ class TextStream:
             return ""
         self._context, self._settled = self._settled, len(self._ids)
         return self._grow(after[len(before) :])
+
+    def extend(self, ids: Sequence[int]) -> None:
+        """Takes many ids at once; `finish` gives their text."""
+        if not self.stopped:
+            self._ids += ids
 
     def finish(self) -> str:
         """The text held back until now, for when no more ids come."""
