@@ -26,6 +26,7 @@ __all__ = [
     "letters",
     "listed_prompt",
     "open_prompt",
+    "stops",
     "verdict_prompt",
     "verdicts",
 ]
@@ -66,6 +67,10 @@ class Dialect(Protocol):
 
     def header(self, shots: Sequence[Shot]) -> str:
         """Worked questions of one form, ready to stand before a prompt of that form."""
+        ...
+
+    def stops(self) -> tuple[str, ...]:
+        """Strings that begin the next question, where a model that runs on is cut."""
         ...
 
     def letters(self, count: int) -> list[str]:
@@ -130,6 +135,11 @@ def verdicts() -> tuple[str, str]:
 def header(shots: Sequence[Shot]) -> str:
     """Worked questions, a blank line after each; stands before any prompt of the same form."""
     return "".join(f"{shot.prompt}{shot.answer}\n\n" for shot in shots)
+
+
+def stops() -> tuple[str, ...]:
+    """The next question's beginning."""
+    return ("\nQuestion:",)
 
 
 def framed(text: str, chat: bool) -> Prompt:

@@ -11,10 +11,14 @@ from gnomon.core.seeds import Seed
 from gnomon.data.base import Source, select
 from gnomon.data.hub import open_source
 
-__all__ = ["Form", "Items", "open_items"]
+__all__ = ["Form", "Items", "NoItems", "open_items"]
 
 # Questions with options, or questions with free answers.
 Form = Literal["choice", "open"]
+
+
+class NoItems(DataError):
+    """The source has no item of the form that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,14 @@ def open_items(spec: str, form: Form, n: int, seed: Seed, *, spare: int = 0) -> 
     """At most `n` items of `spec` with options (choice) or accepted answers (open), and `spare` further ones.
 
     Raises:
-        DataError: the source cannot be opened, or has no item of that form.
+        DataError: the source cannot be opened; `NoItems` when it has no item of that form.
         UsageError: `spec` names nothing.
     """
     source = _world(spec, form, n + spare, seed) or open_source(spec, seed)
     fitting = [i for i in source.items if (i.gold is not None if form == "choice" else i.answers)]
     if not fitting:
         what = "options and a right one" if form == "choice" else "accepted answers"
-        raise DataError(f"no item has {what}", where=source.where, todo="leave this experiment out with --only")
+        raise NoItems(f"no item has {what}", where=source.where, todo="leave this experiment out with --only")
     worded = [replace(i, meta={**i.meta, "dialect": source.dialect}) for i in fitting]
     drawn = select(worded, n + spare, seed)
     kept = drawn[spare:] if len(drawn) > spare else drawn[-1:]

@@ -86,10 +86,17 @@ class SelfKnowledge:
     "Bootstrap resamples behind intervals that need them."
 
     def items(self, seed: Seed) -> Iterator[Item]:
-        """The items of every chosen experiment, one after the other."""
+        """The items of every chosen experiment, one after the other; one that the data cannot serve has none."""
+        from gnomon.data.sources import NoItems
+
         for part in self._parts():
-            for item in experiment(part).items(self, seed.child(part)):
-                yield replace(item, part=part)
+            try:
+                found = experiment(part).items(self, seed.child(part))
+            except NoItems:
+                if self._parts() == (part,):
+                    raise
+                continue
+            yield from (replace(item, part=part) for item in found)
 
     async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
         """Asks one item of its experiment."""
@@ -104,7 +111,7 @@ class SelfKnowledge:
         return joined(self, {p: experiment(p).summarise(self, found) for p, found in by_part.items() if found})
 
     def planted(self) -> Iterator[Planted]:
-        """The settings of every chosen experiment."""
+        """The settings of every chosen experiment, each of which asks nothing else."""
         for part in self._parts():
             yield from experiment(part).planted()
 

@@ -14,7 +14,6 @@ from gnomon.data.prompts import Shot
 from gnomon.data.worlds.brook.words import LETTERS
 
 __all__ = [
-    "STOPS",
     "choice_prompt",
     "confidence_prompt",
     "header",
@@ -22,12 +21,13 @@ __all__ = [
     "listed_prompt",
     "open_prompt",
     "steps_prompt",
+    "stops",
     "verdict_prompt",
     "verdicts",
 ]
 
 # A pretrained model runs on into the next item; sampling ends at the mark that begins one.
-STOPS = (" Question:", " Problem:", " Choices:", " Note:", " Find:")
+_STOPS = (" Question:", " Problem:", " Choices:", " Note:", " Find:")
 
 
 def choice_prompt(item: Item) -> str:
@@ -69,6 +69,11 @@ def confidence_prompt(item: Item) -> str:
 def header(shots: Sequence[Shot]) -> str:
     """Worked questions, ready to stand before a prompt of the same form."""
     return "".join(f"{shot.prompt}{shot.answer} " for shot in shots)
+
+
+def stops() -> tuple[str, ...]:
+    """The marks that begin another item."""
+    return _STOPS
 
 
 def letters(count: int) -> list[str]:
