@@ -48,6 +48,7 @@ class Faults:
         key: the only key that is accepted.
         leaks_key: repeats the key in error messages and replies.
         keeps_stop: leaves the stop string in the text.
+        turns: lets others run so many times before it answers, so that calls overlap.
     """
 
     statuses: list[int | tuple[int, Mapping[str, str]]] = field(default_factory=list)
@@ -73,6 +74,7 @@ class Faults:
     key: str = ""
     leaks_key: bool = False
     keeps_stop: bool = False
+    turns: int = 0
 
 
 @dataclass(kw_only=True)
@@ -126,6 +128,8 @@ class Server:
             route = "/" + request.match_info["route"]
             body = await request.json()
             self.calls.append(Call(route=route, headers=dict(request.headers), body=body))
+            for _ in range(self.faults.turns):
+                await asyncio.sleep(0)
             spoilt = await self._spoilt(request, route, body)
             if spoilt is not None:
                 return spoilt

@@ -192,6 +192,11 @@ class Http:
             self.cache.put(key, reply)
         return reply
 
+    @property
+    def num_slots(self) -> int:
+        """Calls that may be in flight now."""
+        return int(self._limiter.limit)
+
     async def close(self) -> None:
         """Closes the connections."""
         session, self._session = self._session, None

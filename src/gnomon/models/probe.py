@@ -6,6 +6,7 @@ can see why a readout was chosen.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class _Asker:
             self._note(asks, route, body, str(e), False)
             return None
         self.revision = self.revision or str(reply.get("model") or "")
-        self._note(asks, route, body, str(reply)[:600], False)
+        self._note(asks, route, body, json.dumps(reply, ensure_ascii=False)[:600], False)
         return reply
 
     def prove(self, held: bool) -> bool:
