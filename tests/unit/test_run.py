@@ -171,7 +171,10 @@ def test_a_block_ends_its_run(tmp_path: Path, raised: BaseException | None, stat
 
 def test_finish_before_the_end_of_the_block_stands(tmp_path: Path) -> None:
     with opened(tmp_path) as run:
+        run.cache.put("k", 1)
         run.finish("stopped")
+        with Run.find(run.id, root=tmp_path) as reader:
+            assert reader.status == "stopped" and reader.cache.get("k") == 1
     assert read_manifest(run.folder).status == "stopped"
 
 
@@ -182,6 +185,8 @@ def test_fresh_empties_the_folder(tmp_path: Path) -> None:
         (run.folder / "checkpoint" / "w").touch()
     with opened(tmp_path, fresh=True) as run:
         assert run.rows() == [] and not (run.folder / "checkpoint").exists()
+        with pytest.raises(RunError, match="is working on this run"):
+            opened(tmp_path, fresh=True)
 
 
 def test_two_writers_are_refused_and_the_first_is_named(tmp_path: Path) -> None:
