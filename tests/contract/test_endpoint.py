@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gnomon.core.errors import AbilityError, ModelError, UsageError
+from gnomon.core.errors import AbilityError, UsageError
 from gnomon.models.base import Ability, Message, Model, Sampling
 from gnomon.models.endpoint import Endpoint
 from gnomon.models.http import Retry
@@ -33,7 +33,9 @@ def talk(
             model = Endpoint(server.url, "planted", retry=Retry(attempts=2, pause=_at_once), **options)
             try:
                 if probed:
+                    assert model.unproved
                     await probe(model)
+                    assert not model.unproved
                     server.calls.clear()
                 return await then(model, server)
             finally:
@@ -106,7 +108,7 @@ def test_a_prefill_is_continued_and_its_last_space_is_not_sent() -> None:
         with pytest.raises(AbilityError, match="needs PREFILL"):
             await model.sample([*ASK, Message("assistant", "All")], Sampling())
 
-    script = _with_probe_answer("All is well (B).")
+    script = _with_probe_answer(says("All is well (B)."))
     talk(script, then)
     talk(script, unproved, faults=Faults(forgets_prefill=True))
 
@@ -140,12 +142,15 @@ def test_a_score_is_the_log_probability_of_the_continuation_alone() -> None:
     talk(letters(0.75, 0.25), then)
 
 
-def test_a_token_across_the_end_of_the_prompt_is_an_error() -> None:
-    async def then(model: Endpoint, server: Server) -> None:
-        with pytest.raises(ModelError, match=r"token ' two' spans the end of the prompt.*white space"):
-            await model.score("one ", "two")
+def test_a_token_across_the_end_of_the_prompt_counts_for_the_continuation() -> None:
+    def following(text: str) -> dict[str, float]:
+        return {" mill": 0.5, " man": 0.5} if text.endswith("the") else {" the": 0.9, ".": 0.1}
 
-    talk(letters(0.75, 0.25), then)
+    async def then(model: Endpoint, server: Server) -> None:
+        for prompt in ("near the ", [*ASK, Message("assistant", "near the ")]):
+            assert (await model.score(prompt, "mill.")).logprobs == pytest.approx([math.log(0.5), math.log(0.1)])
+
+    talk(_with_probe_answer(Scripted(following)), then)
 
 
 @pytest.mark.parametrize("prompt", ["Which?", ASK], ids=["text", "chat"])
@@ -297,8 +302,8 @@ def test_names_that_make_no_sense(name: str, message: str, monkeypatch: pytest.M
     assert str(caught.value) == message
 
 
-def _with_probe_answer(text: str) -> Scripted:
-    """Says `text`, and answers the probe's prefill with a letter."""
-    base = says(text).following
+def _with_probe_answer(script: Scripted) -> Scripted:
+    """`script`, but the probe's prefill is answered with a letter."""
+    base = script.following
     probed = {"answer is (": {"B": 1.0}, "answer is (B": {"": 1.0}}
     return Scripted(lambda so_far: next((p for end, p in probed.items() if so_far.endswith(end)), None) or base(so_far))

@@ -38,6 +38,8 @@ class Anthropic:
         max_connections: most calls in flight; the number in use adapts below it.
         samples: draws behind a `choose`.
         retry: how failed calls are repeated.
+
+    `unproved` says that no probe has been made yet.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Anthropic:
         self.name = name or f"anthropic:{model}"
         self.samples = samples
         self.can: frozenset[Ability] = frozenset({Ability.SAMPLE})
+        self.unproved = True
 
     @classmethod
     def named(cls, name: str, *, cache: CallCache | None = None) -> Anthropic:
@@ -114,7 +117,7 @@ class Anthropic:
 
     def learn(self, can: frozenset[Ability], revision: str) -> None:
         """Takes what a probe proved."""
-        self.can, self.http.revision = can, revision
+        self.can, self.http.revision, self.unproved = can, revision, False
 
     async def sample(self, prompt: Prompt, how: Sampling, n: int = 1) -> list[Completion]:
         """`n` continuations by `n` calls; the seed only names the draw, since the API takes none.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from gnomon.core.errors import AbilityError, ModelError, UsageError, closest
+from gnomon.core.errors import AbilityError, UsageError, closest
 from gnomon.core.seeds import Seed
 from gnomon.models import openai_wire as wire
 from gnomon.models.base import Ability, Choice, Completion, Message, Prompt, Sampling, Score, require
@@ -72,6 +72,7 @@ class Endpoint:
         retry: how failed calls are repeated.
 
     SCORE and TOPK may hold for plain text only or for chat only; a call that does not fit raises `AbilityError`.
+    `unproved` says that no probe has been made yet.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Endpoint:
         self.samples, self.readout = samples, readout
         self.offers = Offers()
         self.can: frozenset[Ability] = frozenset({Ability.SAMPLE})
+        self.unproved = True
 
     @classmethod
     def named(cls, name: str, *, cache: CallCache | None = None) -> Endpoint:
@@ -166,6 +168,7 @@ class Endpoint:
     def learn(self, offers: Offers, revision: str) -> None:
         """Takes what a probe proved."""
         self.offers, self.can, self.http.revision = offers, offers.can, revision
+        self.unproved = False
 
     async def sample(self, prompt: Prompt, how: Sampling, n: int = 1) -> list[Completion]:
         """`n` independent continuations; as many calls as it takes where the server ignores `n`."""
@@ -184,23 +187,17 @@ class Endpoint:
     async def score(self, prompt: Prompt, continuation: str) -> Score:
         """Log-probabilities of `continuation`; plain text by `echo`, messages by vLLM's `prompt_logprobs`.
 
+        A token that spans the end of the prompt belongs to the continuation, and so does what it swallowed.
+
         Raises:
-            AbilityError: the server was not seen to score this kind of prompt.
-            ModelError: a token spans the end of the prompt.
+            AbilityError: the server was not seen to score this kind of prompt, or no longer does.
         """
         self._need(prompt, Ability.SCORE)
         if isinstance(prompt, str):
-            ahead = len(prompt)
-            found = [e for e in await self._echo(prompt + continuation) if e.start + len(e.token) > ahead]
+            echoed = await self._echo(prompt + continuation)
+            found = [e for e in echoed if e.start + len(e.token) > len(prompt)]
         else:
-            ahead, found = 0, await self._tail(prompt, continuation)
-        # White space before an answer is the chat template's, and no choice of the model.
-        if found[0].start < ahead and (isinstance(prompt, str) or found[0].token[: -found[0].start].strip()):
-            raise ModelError(
-                f"token {found[0].token!r} spans the end of the prompt, so it is not the continuation's alone",
-                where=self.name,
-                todo="let the continuation begin with the white space or bracket before it",
-            )
+            found = await self._tail(prompt, continuation)
         return Score(logprobs=tuple(e.logprob for e in found if e.logprob is not None))
 
     async def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
