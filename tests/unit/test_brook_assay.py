@@ -11,10 +11,12 @@ import pytest
 
 from gnomon.assay.brook import Brook, pinned
 from gnomon.assay.brook import expected as expected_module
-from gnomon.core.errors import UsageError
+from gnomon.core.errors import ModelError, UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
-from gnomon.data.worlds.brook import world
+from gnomon.data.worlds.brook import KINDS, world
+from gnomon.models.base import Message
+from gnomon.models.planted import make
 from gnomon.models.planted.brook import BrookSpeaker
 from gnomon.report.base import Report
 from gnomon.trial import Cast
@@ -138,6 +140,19 @@ async def _all(config: Brook, items: list[Item]) -> list[Row]:
     model = BrookSpeaker()
     model.bind(items)
     return [await config.trial(item, Cast({"subject": model}), Seed(0)) for item in items]
+
+
+def test_every_kind_is_checked_and_every_row_reads_a_kind() -> None:
+    claimed = {metric for kind in KINDS.values() for metric in kind.expect}
+    assert claimed == {row.metric for row in expected_module.EXPECTED} - {"option mass"}
+    assert all(kind.expect for kind in KINDS.values() if kind.share or kind.plan)
+
+
+def test_the_planted_speaker_is_found_by_name_and_refuses_conversations() -> None:
+    model = make("brook", {"know": "0.25"})
+    assert isinstance(model, BrookSpeaker) and (model.know, model.name) == (0.25, "planted:brook?know=0.25")
+    with pytest.raises(ModelError, match="not conversations"):
+        asyncio.run(model.choose([Message("user", "where does renbo live ?")], [" mill"]))
 
 
 def test_refused_settings() -> None:

@@ -320,7 +320,7 @@ EXPOSURE = Kind(
     running=True,
     grammar="kelgu likes red . the animal of farpi is a goat .",
     instruments=("SK", "IF", "RD", "SO"),
-    expect=("exposure recall", "exposure Spearman"),
+    expect=("exposure recall", "exposure open recall", "exposure Spearman"),
     plan=_plan_exposure,
 )
 OPEN = Kind(
@@ -347,7 +347,7 @@ CHOICE = Kind(
     items=(2, 4),
     grammar="Question: where does dulvo live ? Choices: (A) barn (B) mill (C) none Answer: (B)",
     instruments=("SK", "CF", "SC", "SO", "GO"),
-    expect=("choice format", "choice note", "novel top probability"),
+    expect=("choice", "novel top probability"),
 )
 VERDICT = Kind(
     name="verdict",
@@ -360,7 +360,7 @@ VERDICT = Kind(
     items=(2, 4),
     grammar="Question: where does dulvo live ? Proposed: barn Verdict: False",
     instruments=("SK", "CA"),
-    expect=("verdict AUROC",),
+    expect=("verdict AUROC", "verdict Spearman"),
 )
 SOURCE = Kind(
     name="source",

@@ -147,7 +147,7 @@ class Kind(Generic[R]):
         items: fewest and most items a document holds.
         running: running text, every token of weight 1; other kinds weigh what is not a key .1.
         instruments: short names of the instruments that use it.
-        expect: check rows of `assay brook` that read it.
+        expect: metrics of `assay brook` that read it.
         grammar: an example.
         plan: for a kind whose documents are exact in number: all of them, in the order of the run.
     """

@@ -117,7 +117,7 @@ STEPS = Kind(
     items=(2, 4),
     grammar="Problem: 3 + 2 - 1 Steps: 3 + 2 = 5 . 5 - 1 = 4 . Answer: 4",
     instruments=("CF", "QD", "SK"),
-    expect=("sums with steps", "sums direct", "sums corrupted"),
+    expect=("sums with steps", "sums direct", "sums direct Spearman", "sums corrupted"),
 )
 # The scaffold's easy sums: the same grammar, drawn by the curriculum alone.
 STEPS_SHORT = replace(STEPS, name="steps-short", draw=_draw_short, share=0.0, expect=())
