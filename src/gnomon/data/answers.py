@@ -1,7 +1,7 @@
 """Whether a free answer is right, and how long one may be; by the kind of question.
 
 Kinds (`meta["kind"]`): words (trivia: normalised match with any accepted answer), number (the last number, after
-"####" where there is one), cloze (the first word), exact (the text itself). Kadavath et al. 2022, app. on evaluation tasks.
+"####" where there is one), cloze (the first word), exact (the text itself). After Kadavath et al. 2022, appendix.
 """
 
 from __future__ import annotations

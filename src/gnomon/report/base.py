@@ -6,14 +6,15 @@ its reproduction. Tables, pages and exit codes are built from these and nothing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     from gnomon.stats.intervals import Interval
 
-__all__ = ["Estimate", "Figure", "Finding", "Report", "Table"]
+__all__ = ["Drawn", "Estimate", "Figure", "Finding", "Report", "Table"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +98,32 @@ class Figure:
     section: str = ""
 
 
+class Drawn(Sequence[Figure]):
+    """Figures that are drawn when first looked at, so that reading estimates alone, as validation does, costs no
+    drawing.
+
+    Args:
+        draw: returns the figures; called once.
+    """
+
+    def __init__(self, draw: Callable[[], Sequence[Figure]]) -> None:
+        self._draw = draw
+
+    @cached_property
+    def _figures(self) -> Sequence[Figure]:
+        return self._draw()
+
+    @overload
+    def __getitem__(self, index: int) -> Figure: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Figure]: ...
+    def __getitem__(self, index: int | slice) -> Figure | Sequence[Figure]:
+        return self._figures[index]
+
+    def __len__(self) -> int:
+        return len(self._figures)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """A table of texts and numbers; cells are str, int, float or None."""
@@ -114,6 +141,7 @@ class Report:
 
     Attributes:
         title: what was asked, one line.
+        figures: a sequence, or `Drawn` where drawing is to wait until a page is made.
         summary: a few sentences in plain words, with the main numbers in them.
         notes: warnings a reader must see (letter mass low, too few items, rows in error).
     """

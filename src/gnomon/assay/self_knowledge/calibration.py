@@ -7,17 +7,17 @@ split by how often their fact was stated in training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gnomon.assay.self_knowledge.asking import ask_letters, ask_options, header_of, series, with_answer_key
-from gnomon.assay.self_knowledge.scores import choice_estimates, predictions, reliability_figure
+from gnomon.assay.self_knowledge.scores import Predictions, choice_estimates, predictions, reliability_figure
 from gnomon.assay.self_knowledge.truths import choice_truth
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
 from gnomon.data.sources import open_items
-from gnomon.report.base import Report, Table
+from gnomon.report.base import Drawn, Figure, Report, Table
 from gnomon.trial.base import Cast, Planted
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
     by_series: dict[str, list[Row]] = {}
     for row in rows:
         by_series.setdefault(series(row.evidence), []).append(row)
-    estimates, figures, lines, notes = [], [], [], []
+    estimates, lines, notes = [], [], []
+    stated_by = {name: predictions(found) for name, found in by_series.items()}
     for i, (name, found) in enumerate(by_series.items()):
-        stated = predictions(found)
+        stated = stated_by[name]
         estimates += choice_estimates(cfg, stated, name, headline=i == 0)
-        figures += reliability_figure(stated, f"Calibration, {name}", SECTION)
         lines += group_lines(name, found)
         if stated.mass.mean() < 0.5:
             notes.append(
@@ -67,7 +67,17 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
         if stated.n < 50:
             notes.append(f"{name}: {stated.n} items are too few for a chart")
     table = Table(title="By group of items", columns=GROUP_COLUMNS, rows=lines, section=SECTION)
-    return Report(title=SECTION, estimates=estimates, figures=figures, tables=[table] if lines else [], notes=notes)
+    return Report(
+        title=SECTION,
+        estimates=estimates,
+        figures=Drawn(lambda: _figures(stated_by)),
+        tables=[table] if lines else [],
+        notes=notes,
+    )
+
+
+def _figures(stated_by: Mapping[str, Predictions]) -> list[Figure]:
+    return [f for name, p in stated_by.items() for f in reliability_figure(p, f"Calibration, {name}", SECTION)]
 
 
 GROUP_COLUMNS = ("series", "group", "items", "accuracy", "low", "high", "mean confidence", "low ", "high ")

@@ -18,7 +18,7 @@ from gnomon.assay.self_knowledge.scores import choice_estimates, predictions, re
 from gnomon.assay.self_knowledge.truths import choice_truth
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
-from gnomon.report.base import Estimate, Report
+from gnomon.report.base import Drawn, Estimate, Figure, Report
 from gnomon.stats.calibration import calibration_line
 from gnomon.stats.intervals import clustered_mean
 from gnomon.stats.paired import paired_difference
@@ -56,15 +56,18 @@ async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[s
 def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
     """Both variants, their paired difference, the last option alone, and whether NOTA was the right answer."""
     by_variant = {v: [r for r in rows if r.evidence["variant"] == v] for v in ("standard", "none of the above")}
-    estimates, figures = [], []
+    estimates = []
+    stated_by = {variant: predictions(found) for variant, found in by_variant.items()}
     for variant, found in by_variant.items():
-        stated = predictions(found)
-        estimates += choice_estimates(cfg, stated, variant, headline=variant != "standard")
+        estimates += choice_estimates(cfg, stated_by[variant], variant, headline=variant != "standard")
         estimates += _last_option(found, variant)
-        figures += reliability_figure(stated, f"Calibration, {variant}", SECTION)
     estimates += _differences(by_variant)
     estimates += _by_right_answer(by_variant["none of the above"])
-    return Report(title=SECTION, estimates=estimates, figures=figures)
+
+    def draw() -> list[Figure]:
+        return [f for v, p in stated_by.items() for f in reliability_figure(p, f"Calibration, {v}", SECTION)]
+
+    return Report(title=SECTION, estimates=estimates, figures=Drawn(draw))
 
 
 def planted() -> Iterator[Planted]:

@@ -23,7 +23,7 @@ from gnomon.assay.self_knowledge.verdicts import verdict_estimates, verdict_figu
 from gnomon.assay.self_knowledge.worked import from_data, six
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
-from gnomon.report.base import Estimate, Figure, Report, Table
+from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Point, curves
 from gnomon.stats.intervals import proportion, repeated_mean, undefined
 from gnomon.stats.ranking import accuracy_coverage, auroc, auroc_difference
@@ -103,17 +103,19 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
     """Each condition's verdicts, the gain from comparison samples, and the baselines."""
     right = repeated_mean([[float(s["right"]) for s in r.evidence["samples"]] for r in rows], [r.cluster for r in rows])
     estimates = [Estimate.of("base accuracy", right.mean, group="sampled answers", headline=True)]
-    figures: list[Figure] = []
     by_condition = {name: [_as_verdict(r, name) for r in rows] for name in rows[0].evidence["verdicts"]}
     for i, (name, found) in enumerate(by_condition.items()):
         estimates += verdict_estimates(cfg, found, f"P(True) {name}", headline=i < 2)
         estimates.append(conditional_accuracy(found, f"P(True) {name}"))
-        figures += verdict_figures(found, name, SECTION)
     estimates += gains(cfg, by_condition)
     baseline = _baseline_estimates(cfg, rows)
     estimates += baseline
-    figures.append(coverage_figure(by_condition, rows))
-    return Report(title=SECTION, estimates=estimates, figures=figures, tables=[_baseline_table(baseline)])
+
+    def draw() -> list[Figure]:
+        shown = [f for name, found in by_condition.items() for f in verdict_figures(found, name, SECTION)]
+        return [*shown, coverage_figure(by_condition, rows)]
+
+    return Report(title=SECTION, estimates=estimates, figures=Drawn(draw), tables=[_baseline_table(baseline)])
 
 
 def conditional_accuracy(rows: Sequence[Row], group: str) -> Estimate:

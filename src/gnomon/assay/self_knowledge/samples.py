@@ -70,7 +70,7 @@ async def answers(cfg: SelfKnowledge, model: Model, item: Item, count: int, rng:
 def agreement(drawn: Sequence[dict[str, Any]], which: int = 0) -> float:
     """Share of the other samples that give the same answer as sample `which`, in [0, 1]."""
     others = [d["answer"] for i, d in enumerate(drawn) if i != which]
-    return sum(a == drawn[which]["answer"] for a in others) / len(others)
+    return float(sum(a == drawn[which]["answer"] for a in others)) / len(others)
 
 
 def entropy(drawn: Sequence[dict[str, Any]]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gnomon.report.base import Estimate, Report
+from gnomon.report.base import Drawn, Estimate, Report
 
 if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
@@ -22,7 +22,7 @@ def joined(cfg: SelfKnowledge, reports: Mapping[str, Report]) -> Report:
         title=f"Does the model know what it knows? ({cfg.data})",
         summary=" ".join(filter(None, (_sentence(part, report) for part, report in reports.items()))),
         estimates=[e for r in reports.values() for e in r.estimates],
-        figures=[f for r in reports.values() for f in r.figures],
+        figures=Drawn(lambda: [f for r in reports.values() for f in r.figures]),
         tables=[replace(t, section=t.section or r.title) for r in reports.values() for t in r.tables],
         notes=[*notes, *(n for r in reports.values() for n in r.notes)],
     )

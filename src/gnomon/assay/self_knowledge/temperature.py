@@ -17,7 +17,7 @@ from gnomon.assay.self_knowledge.calibration import choice_items
 from gnomon.assay.self_knowledge.scores import Predictions, choice_estimates, predictions, reliability_figure
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
-from gnomon.report.base import Estimate, Report
+from gnomon.report.base import Drawn, Estimate, Figure, Report
 from gnomon.stats.temperature import apply_temperature, fit_temperature
 from gnomon.trial.base import Cast, Planted
 
@@ -54,13 +54,16 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
     before, fitted_on = predictions(test), predictions(development)
     fitted = fit_temperature(_logs(fitted_on), fitted_on.gold, fitted_on.clusters)
     estimates = [Estimate.of("temperature", fitted, readout=fitted_on.readout, headline=True)]
-    estimates += choice_estimates(cfg, before, "before repair")
-    figures = reliability_figure(before, "Test split before repair", SECTION)
+    shown = {"before repair": before}
     if fitted.value is not None:
-        after = replace(before, options=apply_temperature(_logs(before), fitted.value))
-        estimates += choice_estimates(cfg, after, "after repair")
-        figures += reliability_figure(after, f"Test split at temperature {fitted.value:.2f}", SECTION)
-    return Report(title=SECTION, estimates=estimates, figures=figures)
+        shown["after repair"] = replace(before, options=apply_temperature(_logs(before), fitted.value))
+    for name, stated in shown.items():
+        estimates += choice_estimates(cfg, stated, name)
+
+    def draw() -> list[Figure]:
+        return [f for name, p in shown.items() for f in reliability_figure(p, f"Test split {name}", SECTION)]
+
+    return Report(title=SECTION, estimates=estimates, figures=Drawn(draw))
 
 
 def planted() -> Iterator[Planted]:

@@ -16,7 +16,7 @@ from gnomon.assay.self_knowledge.verdicts import verdict_estimates, verdict_figu
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
 from gnomon.data.sources import open_items
-from gnomon.report.base import Report
+from gnomon.report.base import Drawn, Figure, Report
 from gnomon.trial.base import Cast, Planted
 
 if TYPE_CHECKING:
@@ -60,12 +60,16 @@ async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[s
 
 def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
     """Accuracy, calibration and AUROC of P(True), a series for each number of worked examples."""
-    estimates, figures = [], []
-    for shots in sorted({r.evidence["shots"] for r in rows}):
-        found = [r for r in rows if r.evidence["shots"] == shots]
-        estimates += verdict_estimates(cfg, found, f"true/false {shots}-shot", headline=True)
-        figures += verdict_figures(found, f"True or false, {shots}-shot", SECTION)
-    return Report(title=SECTION, estimates=estimates, figures=figures)
+    counts = sorted({r.evidence["shots"] for r in rows})
+    by_shots = {f"{n}-shot": [r for r in rows if r.evidence["shots"] == n] for n in counts}
+    estimates = []
+    for name, found in by_shots.items():
+        estimates += verdict_estimates(cfg, found, f"true/false {name}", headline=True)
+
+    def draw() -> list[Figure]:
+        return [f for n, found in by_shots.items() for f in verdict_figures(found, f"True or false, {n}", SECTION)]
+
+    return Report(title=SECTION, estimates=estimates, figures=Drawn(draw))
 
 
 def planted() -> Iterator[Planted]:

@@ -1,7 +1,7 @@
 """Worked verdicts to show before a self-evaluation: six fixed ones, or as many as wanted from the data.
 
-Kadavath et al. 2022, sec. 4.1 and appendix: the fixed header has trivia, arithmetic and fill-in-the-blank questions, the
-same six with and without brainstormed answers. The wording here is our own.
+Kadavath et al. 2022, sec. 4.1 and appendix: the fixed header has trivia, arithmetic and fill-in-the-blank questions,
+the same six with and without brainstormed answers. The wording here is our own.
 """
 
 from __future__ import annotations
