@@ -108,18 +108,18 @@ class Attention(nn.Module):
         """Queries [B, H, T, d], keys and values [B, K, T, d] as the dot product sees them: normed, smeared, turned."""
         turned = self.num_heads + self.num_kv_heads
         if context.added_TD is None:
-            qkv = self.qkv(x_BTD).unflatten(-1, (-1, self.d_head))
-            qk, v = qkv[..., :turned, :], qkv[..., turned:, :]
+            qkv = self._heads(self.qkv(x_BTD))
+            qk, v = torch.split(qkv, [turned, self.num_kv_heads], dim=-2)
         else:
             qk, v = self._project_apart(x_BTD, x_BTD + context.added_TD)
         if self.q_norm is not None and self.k_norm is not None:
             qk = torch.cat((self.q_norm(qk[..., : self.num_heads, :]), self.k_norm(qk[..., self.num_heads :, :])), -2)
         if self.smear is not None:
-            q, k = qk.split((self.num_heads, self.num_kv_heads), -2)
+            q, k = torch.split(qk, [self.num_heads, self.num_kv_heads], dim=-2)
             qk = torch.cat((q, self._smeared(k, self.smear, context)), -2)
         if context.turn is not None:
             qk = turn(qk, context.turn)
-        q, k = qk.split((self.num_heads, self.num_kv_heads), -2)
+        q, k = torch.split(qk, [self.num_heads, self.num_kv_heads], dim=-2)
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, context: Context) -> Tensor:
@@ -147,14 +147,16 @@ class Attention(nn.Module):
         if mask is not None:
             scores = scores.masked_fill(~mask, -math.inf)
         scores = tap("scores", scores)
-        pattern = torch.softmax(scores.float(), dim=-1).to(v.dtype)
-        if mask is not None:
-            pattern = pattern.masked_fill(~mask.any(-1, keepdim=True), 0.0)
-        return tap("pattern", pattern) @ v
+        blind = None if mask is None else ~mask.any(-1, keepdim=True)
+        # A softmax over nothing is NaN, and its gradient too, even where the result is replaced afterwards.
+        visible = scores if blind is None else scores.masked_fill(blind, 0.0)
+        pattern = torch.softmax(visible.float(), dim=-1).to(v.dtype)
+        return tap("pattern", pattern if blind is None else pattern.masked_fill(blind, 0.0)) @ v
 
     def merge(self, z_BHTd: Tensor) -> Tensor:
         """What the heads together add to the residual stream, [B, T, D]."""
-        return self.out(z_BHTd.transpose(1, 2).flatten(2))
+        merged: Tensor = self.out(z_BHTd.transpose(1, 2).flatten(2))
+        return merged
 
     def merge_apart(self, z_BHTd: Tensor) -> Tensor:
         """What each head adds, [B, T, H, D]; the bias, if any, is not part of it."""
@@ -169,7 +171,10 @@ class Attention(nn.Module):
         weight, bias = self.qkv.weight, self.qkv.bias
         qk = F.linear(placed_BTD, weight[:cut], None if bias is None else bias[:cut])
         v = F.linear(x_BTD, weight[cut:], None if bias is None else bias[cut:])
-        return qk.unflatten(-1, (-1, self.d_head)), v.unflatten(-1, (-1, self.d_head))
+        return self._heads(qk), self._heads(v)
+
+    def _heads(self, flat: Tensor) -> Tensor:
+        return flat.view(*flat.shape[:-1], -1, self.d_head)
 
     def _smeared(self, k_BTKd: Tensor, smear_K: Tensor, context: Context) -> Tensor:
         """Keys mixed with their predecessors'; a key at position 0 has none."""

@@ -180,7 +180,7 @@ def _joined(config: TransformerConfig, ours: str, parts: list[Tensor], shape: to
             )
     joined = parts[0] if len(parts) == 1 else torch.cat(parts)
     if config.family == "gpt_neox" and ".attn.qkv." in ours:
-        joined = joined.unflatten(0, (config.num_heads, 3, config.d_head)).transpose(0, 1).reshape(shape)
+        joined = joined.view(config.num_heads, 3, config.d_head, *shape[1:]).transpose(0, 1).reshape(shape)
     return joined.contiguous()
 
 
@@ -190,8 +190,10 @@ def _stored_tensors(model: Transformer) -> Iterator[tuple[str, Tensor]]:
     for ours, parameter in model.named_parameters():
         whole = parameter.detach()
         if config.family == "gpt_neox" and ".attn.qkv." in ours:
-            whole = whole.unflatten(0, (3, config.num_heads, config.d_head)).transpose(0, 1).reshape(whole.shape)
-        parts = whole.split(_part_sizes(config, ours, whole.shape))
+            whole = (
+                whole.view(3, config.num_heads, config.d_head, *whole.shape[1:]).transpose(0, 1).reshape(whole.shape)
+            )
+        parts = torch.split(whole, _part_sizes(config, ours, whole.shape))
         for name, part in zip(_names(config, ours), parts, strict=True):
             yield name, part.t() if _transposed(config, ours) else part
 

@@ -80,7 +80,7 @@ def _need(found: Mapping[str, Any], key: str) -> Any:
 
 def _own(found: Mapping[str, Any]) -> TransformerConfig:
     fields = {f.name for f in dataclasses.fields(TransformerConfig)}
-    given = {key: tuple(v) if isinstance(v, list) else v for key, v in found.items() if key in fields}
+    given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in found.items() if key in fields}
     for name in ("vocab_size", "d_model", "num_layers", "num_heads"):
         _need(given, name)
     return TransformerConfig(**given | {"family": "gnomon-attn"})

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -142,7 +142,9 @@ def _forward(
         else:
             context = context._replace(added_TD=placed)
     for layer, block in enumerate(model.blocks):
-        x_BTD = _layer(block, layer, x_BTD, context, taps) if layer in taps.sites else block(x_BTD, context)
+        x_BTD = (
+            _layer(cast("Block", block), layer, x_BTD, context, taps) if layer in taps.sites else block(x_BTD, context)
+        )
     if context.cache is not None:
         context.cache.advance(tokens_BT.shape[1])
     x_BTD = taps("ln_f", model.ln_f(x_BTD if at is None else x_BTD[at[:, 0], at[:, 1]]))

@@ -37,7 +37,8 @@ class MLP(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """The MLP's output for normed residuals."""
-        return self.down(self.act(self.up(x_BTD)))
+        out: Tensor = self.down(self.act(self.up(x_BTD)))
+        return out
 
     def act(self, pre: Tensor) -> Tensor:
         """The hidden layer, [B, T, d_mlp], from `up`'s output."""
@@ -60,10 +61,11 @@ class Block(nn.Module):
 
     def forward(self, x_BTD: Tensor, context: Context) -> Tensor:
         """The residual stream after this block."""
-        middle = x_BTD + self.attn(self.ln1(x_BTD), context)
+        middle: Tensor = x_BTD + self.attn(self.ln1(x_BTD), context)
         if self.mlp is None or self.ln2 is None:
             return middle
-        return middle + self.mlp(self.ln2(x_BTD if self.parallel else middle))
+        after: Tensor = middle + self.mlp(self.ln2(x_BTD if self.parallel else middle))
+        return after
 
 
 class Transformer(nn.Module):
