@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -57,16 +57,12 @@ class Fit:
     new_cache: Callable[[], KVCache]
 
 
-class Adapter(Protocol):
-    """A network that is not `Transformer`: a `Net` that says how it fits."""
+class Adapter(Net, Protocol):
+    """A network that is not `Transformer` and says itself how it fits."""
 
     @property
     def fit(self) -> Fit:
         """What the engine must know."""
-        ...
-
-    def __call__(self, tokens_BT: Tensor, **how: Any) -> Tensor:
-        """As `Net`."""
         ...
 
 
@@ -99,7 +95,8 @@ class LocalModel:
             head: scalar head on the final hidden state of the last token.
         """
         self.name, self.revision = name, revision
-        self.net, self.tokenizer, self.head = net, tokenizer, head
+        # Typed for those who hold ACTIVATIONS; without that ability it is an `Adapter`.
+        self.net, self.tokenizer, self.head = cast(Transformer, net), tokenizer, head
         fit = _fit(net) if isinstance(net, Transformer) else net.fit
         white = (Ability.ACTIVATIONS, Ability.GRADIENTS) if isinstance(net, Transformer) else ()
         self.can = frozenset((*_TEXT, *white, *([Ability.REWARD] if head is not None else [])))

@@ -1,0 +1,248 @@
+"""A model by its name, whatever stands behind it.
+
+    brook                       the base model of the embedded world, in the package
+    hf:FOLDER                   a checkpoint in Hugging Face layout on this machine
+    hf:ORG/NAME@REVISION        one of the hub, downloaded unless it is in the hub's cache
+    run:ID                      the checkpoint that a training run left; the first digits of the id do
+    openai:NAME anthropic:NAME  official APIs
+    http://HOST:PORT/v1#NAME    any OpenAI-compatible server
+    planted:KIND?PARAM=VALUE    a model whose property is known by construction
+
+Nothing heavy is imported before a name needs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from gnomon.core.errors import ModelError, UsageError, closest
+from gnomon.models.base import Model
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from gnomon.models.local import LocalModel
+
+__all__ = ["content_hash", "load", "load_checkpoint"]
+
+_HEAD_FILE = "head.safetensors"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+|[\w-][\w.-]*")
+_HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+_HASHED = ("*.safetensors", "config.json", "tokenizer*.json", "*.model", "vocab.*", "merges.txt", "*.jinja")
+
+
+def load(name: str, *, device: str | None = None) -> Model:
+    """The model called `name`; see the module docstring.
+
+    Args:
+        name: as the user wrote it.
+        device: for weights on this machine, "cpu" or "cuda"; None takes the environment's GNOMON_DEVICE, else "cpu". On
+            a CPU weights are float32, on a GPU bfloat16.
+
+    Raises:
+        UsageError: the name makes no sense.
+        ModelError: the model cannot be found, downloaded or read.
+    """
+    if name == "brook":
+        return load_checkpoint(_brook(), name=name, device=device)
+    if name.startswith(("http://", "https://")):
+        return _endpoint(name)
+    scheme, colon, rest = name.partition(":")
+    if scheme not in {**_FOLDERS, **_OTHERS} or not colon:
+        known = ["brook", *(f"{s}:" for s in (*_FOLDERS, *_OTHERS)), "http://"]
+        raise UsageError(f"no model is called {name!r}", todo=closest(scheme + colon, known))
+    if not rest:
+        raise UsageError(f"model name {name!r} says nothing after the colon", todo="say which model")
+    if scheme in _FOLDERS:
+        return load_checkpoint(_FOLDERS[scheme](rest), name=name, device=device)
+    return _OTHERS[scheme](rest)
+
+
+def load_checkpoint(folder: Path | str, *, name: str = "", device: str | None = None) -> LocalModel:
+    """The model stored in a Hugging Face folder; a `head.safetensors` beside the weights becomes its scalar head.
+
+    Args:
+        folder: with config.json, safetensors and a tokenizer.
+        name: what the model is called; by default "hf:" and the folder.
+        device: as in `load`.
+
+    Raises:
+        ModelError: anything missing or damaged, or no torch.
+    """
+    folder = Path(folder)
+    try:
+        import torch
+
+        from gnomon.models.families import load_folder, supported
+        from gnomon.models.local import Adapter, LocalModel
+        from gnomon.models.tokenizer import Tokenizer
+        from gnomon.models.transformer import Transformer
+    except ImportError as error:
+        todo = "pip install 'gnomon[torch]'"
+        raise ModelError(f"weights need {error.name}, which is not installed", where=name, todo=todo) from None
+    where = _device(device)
+    dtype = torch.bfloat16 if where.startswith("cuda") else torch.float32
+    net: Transformer | Adapter
+    config = _config(folder)
+    # A damaged folder of a family that we know is told by our loader, which names the file.
+    if supported(config) or not config.get("architectures"):
+        net = load_folder(folder, dtype=dtype, device=where).eval()
+    else:
+        from gnomon.models.fallback import load_foreign
+
+        net = load_foreign(folder, dtype=dtype, device=where)
+    head = _head(folder / _HEAD_FILE, where, torch.float32)
+    tokenizer = Tokenizer.load(folder)
+    return LocalModel(net, tokenizer, name=name or f"hf:{folder}", revision=content_hash(folder), head=head)
+
+
+def content_hash(folder: Path | str) -> str:
+    """Twelve hexadecimal digits that name the weights, config and tokenizer in `folder`."""
+    digest = hashlib.blake2b(digest_size=6)
+    paths = sorted({path for pattern in _HASHED for path in Path(folder).glob(pattern)})
+    for path in paths:
+        stat = path.stat()
+        digest.update(path.name.encode() + _file_hash(str(path.resolve()), stat.st_mtime_ns, stat.st_size))
+    return digest.hexdigest()
+
+
+@cache
+def _file_hash(path: str, mtime_ns: int, size: int) -> bytes:
+    """Hash of a file's bytes; read again when the file has changed."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+
+
+def _device(asked: str | None) -> str:
+    """The device that was asked for, if it is there."""
+    import torch
+
+    device = asked or os.environ.get("GNOMON_DEVICE") or "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"device {device!r} is not available", todo="use cpu, or install torch for this GPU")
+    if not device.startswith(("cpu", "cuda")):
+        raise UsageError(f"no device {device!r}", todo="use cpu or cuda")
+    return device
+
+
+def _config(folder: Path) -> dict[str, object]:
+    path = folder / "config.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError("no model is here", where=str(path), todo="give a folder in Hugging Face layout") from None
+    except ValueError as error:
+        raise ModelError(f"not valid JSON ({error})", where=str(path)) from None
+    return found if isinstance(found, dict) else {}
+
+
+def _head(path: Path, device: str, dtype: torch.dtype) -> Callable[[Tensor], Tensor] | None:
+    """The scalar head stored beside the weights: a linear map, behind a hidden layer where it has one."""
+    if not path.is_file():
+        return None
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    from torch.nn.functional import gelu, linear
+
+    try:
+        part = {name: tensor.to(device, dtype) for name, tensor in load_file(path).items()}
+        out = part["out.weight"], part["out.bias"]
+    except (SafetensorError, KeyError) as error:
+        raise ModelError(f"not a scalar head: {str(error).splitlines()[0]}", where=str(path)) from None
+    hidden = (part["hidden.weight"], part["hidden.bias"]) if "hidden.weight" in part else None
+
+    def value(h_ND: Tensor) -> Tensor:
+        h_ND = h_ND.to(dtype)
+        return linear(h_ND if hidden is None else gelu(linear(h_ND, *hidden)), *out)
+
+    return value
+
+
+def _brook() -> Path:
+    folder = Path(str(resources.files("gnomon").joinpath("data", "worlds", "brook", "checkpoint")))
+    if not (folder / "config.json").is_file():
+        raise ModelError("this installation has no weights of brook", where=str(folder), todo="reinstall gnomon")
+    return folder
+
+
+def _hugging_face(text: str) -> Path:
+    """The folder `text`, or the hub's checkpoint of that id."""
+    folder = Path(text).expanduser()
+    if folder.is_dir():
+        return folder
+    repo, _, revision = text.partition("@")
+    if not _HUB_ID.fullmatch(repo):
+        raise ModelError(f"there is no folder {text!r}", todo="give a folder, or a hub id such as org/name")
+    return _downloaded(repo, revision or None)
+
+
+def _downloaded(repo: str, revision: str | None) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        found = huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=_HUB_FILES)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        tried = f"no folder {repo!r} here, none in the cache {huggingface_hub.constants.HF_HUB_CACHE}"
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"cannot get {repo!r} at revision {revision or 'main'!r}: {tried}, and the hub said: {reason}",
+            todo="check the id and the network, or give a folder",
+        ) from None
+    return Path(found)
+
+
+def _run(text: str) -> Path:
+    """The checkpoint of the run whose id begins with `text`."""
+    from gnomon.store.manifest import find_folder
+
+    folder = find_folder(text)
+    if not (folder / "checkpoint" / "config.json").is_file():
+        raise ModelError("the run has no checkpoint", where=str(folder), todo="only finished training runs have one")
+    return folder / "checkpoint"
+
+
+def _endpoint(name: str) -> Model:
+    from gnomon.models.endpoint import Endpoint
+
+    url, _, model = name.partition("#")
+    if not model:
+        raise UsageError(f"{name!r} does not say which model", todo=f"write {url}#NAME")
+    return Endpoint(url, model, name=name)
+
+
+def _openai(model: str) -> Model:
+    from gnomon.models.endpoint import OPENAI_URL, Endpoint
+
+    return Endpoint(OPENAI_URL, model, name=f"openai:{model}")
+
+
+def _anthropic(model: str) -> Model:
+    from gnomon.models.anthropic import Anthropic
+
+    return Anthropic(model, name=f"anthropic:{model}")
+
+
+def _planted(text: str) -> Model:
+    from gnomon.models.planted import make
+
+    kind, _, query = text.partition("?")
+    try:
+        params = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    except ValueError:
+        raise UsageError(f"{query!r} is no list of parameters", where=f"planted:{text}", todo="write a=1&b=2") from None
+    return make(kind, params)
+
+
+_FOLDERS: dict[str, Callable[[str], Path]] = {"hf": _hugging_face, "run": _run}
+_OTHERS: dict[str, Callable[[str], Model]] = {"openai": _openai, "anthropic": _anthropic, "planted": _planted}

@@ -1,0 +1,180 @@
+"""Decoding many streams together gives each what it would get alone."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_local import PLAIN, TEXT, tiny, together
+
+from gnomon.models.base import Completion, Sampling
+from gnomon.models.draws import draw, uniforms
+from gnomon.models.local import LocalModel
+
+PROMPTS = ["The old mill", "The old mill stands by the river", "Question: who owns the mill? Answer:", TEXT + "The"]
+
+
+def by_hand(model: LocalModel, prompt: str, how: Sampling, stream: int) -> tuple[list[int], float]:
+    """The oracle: the whole text through the network for every token, the token by Python arithmetic."""
+    ids = PLAIN.encode(prompt)
+    numbers = uniforms(how.seed, np.array(ids), stream, how.max_tokens)
+    new: list[int] = []
+    total = 0.0
+    while len(new) < how.max_tokens and not set(new) & set(PLAIN.eos_ids):
+        with torch.no_grad():
+            logits = model.net(torch.tensor([ids + new]))[0, -1].double()
+        if how.temperature == 0:
+            token = int(logits.argmax())
+        else:
+            p = (logits / how.temperature).softmax(0).tolist()
+            kept, mass = set(), 0.0
+            for i in sorted(range(len(p)), key=lambda i: -p[i]):
+                kept.add(i)
+                mass += p[i]
+                if mass >= how.top_p:
+                    break
+            reach = numbers[len(new)] * sum(p[i] for i in kept)
+            below = 0.0
+            for token in sorted(kept):
+                below += p[token]
+                if below > reach:
+                    break
+        total += float(logits.log_softmax(0)[token])
+        new.append(token)
+    return new, total
+
+
+@pytest.fixture(scope="module", params=["llama", "gpt2"])
+def model(request: pytest.FixtureRequest) -> LocalModel:
+    return tiny(PLAIN, learned=request.param == "gpt2")
+
+
+HOWS = [
+    Sampling(max_tokens=12, temperature=0),
+    Sampling(max_tokens=9, seed=5),
+    Sampling(max_tokens=11, temperature=0.6, top_p=0.7, seed=1),
+]
+
+
+@pytest.mark.parametrize("how", HOWS, ids=["greedy", "plain", "nucleus"])
+def test_streams_equal_the_slow_way(model: LocalModel, how: Sampling) -> None:
+    [found] = together(model.sample(PROMPTS[2], how, 3))
+    for stream, completion in enumerate(found):
+        tokens, total = by_hand(model, PROMPTS[2], how, stream)
+        assert completion.num_tokens == len(tokens)
+        assert completion.logprob == pytest.approx(total, abs=1e-3)
+        whole = PLAIN.decode(PLAIN.encode(PROMPTS[2]) + [t for t in tokens if t not in PLAIN.eos_ids])
+        assert PROMPTS[2] + completion.text == whole
+
+
+def test_a_crowd_of_calls_changes_nothing(model: LocalModel) -> None:
+    asked = [(p, how, n) for p in PROMPTS for how in HOWS for n in (1, 3)]
+    alone = [together(model.sample(*a))[0] for a in asked]
+    crowd = together(*(model.sample(*a) for a in asked))
+    for one, other in zip(alone, crowd, strict=True):
+        assert [c.text for c in one] == [c.text for c in other]
+        assert [c.logprob for c in one] == pytest.approx([c.logprob for c in other], abs=1e-3)
+
+
+def test_streams_that_come_later_join_those_under_way(model: LocalModel) -> None:
+    model.engine.decoder.max_rows = 3
+    asked = [(p, Sampling(max_tokens=3 + 7 * i, seed=i), 2) for i, p in enumerate(PROMPTS * 2)]
+
+    async def late() -> list[list[Completion]]:
+        first = asyncio.gather(*(model.sample(*a) for a in asked[:3]))
+        await asyncio.sleep(0.01)
+        second = await asyncio.gather(*(model.sample(*a) for a in asked[3:]))
+        return [*await first, *second]
+
+    crowd = asyncio.run(late())
+    model.engine.decoder.max_rows = 64
+    assert [[c.text for c in one] for one in crowd] == [[c.text for c in together(model.sample(*a))[0]] for a in asked]
+
+
+def test_a_prompt_is_read_once_for_all_its_streams(model: LocalModel) -> None:
+    pushed: list[tuple[int, ...]] = []
+    net = model.engine.decoder.net
+    model.engine.decoder.net = lambda tokens, **how: pushed.append(tuple(tokens.shape)) or net(tokens, **how)  # type: ignore[assignment,func-returns-value]
+    together(model.sample("The man by the river", Sampling(max_tokens=2), 5))
+    model.engine.decoder.net = net
+    assert pushed[0][0] == 1 and pushed[1] == (5, 1)
+
+
+def test_finished_rows_are_dropped(model: LocalModel) -> None:
+    rows: list[int] = []
+    net = model.engine.decoder.net
+    model.engine.decoder.net = lambda tokens, **how: rows.append(tokens.shape[0]) or net(tokens, **how)  # type: ignore[assignment,func-returns-value]
+    together(*(model.sample("The man", Sampling(max_tokens=4 * i + 1)) for i in range(8)))
+    model.engine.decoder.net = net
+    assert rows[1] >= 7 and rows[-1] == 1
+
+
+def test_a_stop_string_across_tokens_is_cut_off_and_never_said(model: LocalModel) -> None:
+    [[free]] = together(model.sample("The old mill", Sampling(max_tokens=12, seed=2)))
+    at = len(free.text) // 2
+    stop = free.text[at : at + 3]
+    cut = free.text[: free.text.find(stop)]
+    said: list[str] = []
+    how = Sampling(max_tokens=12, seed=2, stop=("never", stop), on_token=said.append)
+    [[got]] = together(model.sample("The old mill", how))
+    assert (got.text, got.finish) == (cut, "stop")
+    assert "".join(said) == cut
+    assert got.num_tokens <= free.num_tokens
+
+
+def test_pieces_arrive_in_order_and_before_the_completion(model: LocalModel) -> None:
+    said: list[str] = []
+    [[got]] = together(model.sample("The old mill", Sampling(max_tokens=20, on_token=said.append)))
+    assert "".join(said) == got.text and len(said) > 1
+
+
+def test_the_end_token_ends_a_stream_and_is_counted() -> None:
+    model = tiny(PLAIN)
+    end = PLAIN.eos_ids[0]
+    with torch.no_grad():
+        model.net.embed.weight[end] = 100 * model.net.hidden(torch.tensor([PLAIN.encode("The mill")]))[0, -1]
+    [[got]] = together(model.sample("The mill", Sampling(max_tokens=9, temperature=0)))
+    assert (got.text, got.finish, got.num_tokens) == ("", "stop", 1)
+
+
+def test_the_context_ends_a_stream_with_length(model: LocalModel) -> None:
+    prompt = "the river " * 125
+    size = len(PLAIN.encode(prompt))
+    [[got]] = together(model.sample(prompt, Sampling(max_tokens=99)))
+    assert (got.finish, got.num_tokens) == ("length", 256 - size)
+
+
+def test_items_that_share_a_seed_are_drawn_independently(model: LocalModel) -> None:
+    first = uniforms(0, np.array([1, 2]), 0, 3)
+    assert not np.allclose(first, uniforms(0, np.array([1, 3]), 0, 3))
+    assert not np.allclose(first, uniforms(0, np.array([1, 2]), 1, 3))
+    assert np.allclose(first, uniforms(0, np.array([1, 2]), 0, 9)[:3])
+
+
+def test_draws_have_the_frequencies_of_the_distribution() -> None:
+    p = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    size = 20_000
+    logits = p.log().expand(size, 4)
+    numbers = torch.from_numpy(np.random.default_rng(0).random(size))
+    ones = torch.ones(size)
+    drawn = draw(logits, numbers, ones, ones)
+    share = np.bincount(drawn.tokens, minlength=4) / size
+    assert share == pytest.approx(p.tolist(), abs=0.012)
+    assert drawn.logprobs[0] == pytest.approx(math.log(p[drawn.tokens[0]]), abs=1e-5)
+    nucleus = draw(logits, numbers, ones, 0.75 * ones)
+    assert set(nucleus.tokens) == {0, 1}
+
+
+def test_a_cancelled_call_stops_decoding(model: LocalModel) -> None:
+    async def go() -> Any:
+        task = asyncio.ensure_future(model.sample("The old mill", Sampling(max_tokens=200, temperature=0)))
+        await asyncio.sleep(0.02)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return await model.sample("The man", Sampling(max_tokens=2))
+
+    assert asyncio.run(go())[0].num_tokens <= 2
