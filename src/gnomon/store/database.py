@@ -80,8 +80,6 @@ class Database:
                 # Committed rows survive the death of the process; a power cut may take the last few, never the file.
                 db.execute("PRAGMA synchronous = NORMAL")
             migrate(db, str(self.path))
-            if not self.writing:
-                db.execute("PRAGMA query_only = 1")
         except BaseException:
             db.close()
             raise
