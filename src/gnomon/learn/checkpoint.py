@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from gnomon.core.errors import DataError
 
-__all__ = ["TrainingState", "load_state", "save_state"]
+__all__ = ["TrainingState", "load_state", "save_state", "saved_step"]
 
 
 class TrainingState(NamedTuple):
@@ -73,6 +73,19 @@ def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -
         raise DataError(
             f"the training state does not fit: {reason}", where=str(path), todo="start over with --fresh"
         ) from error
+
+
+def saved_step(path: Path) -> int:
+    """Steps done by the state at `path`, 0 when there is none; DataError when it is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        return 0
+    try:
+        with safe_open(path, framework="pt") as file:
+            return int((file.metadata() or {})["step"])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise DataError(f"not a training state: {error}", where=str(path), todo="start over with --fresh") from error
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +23,22 @@ from gnomon.data.worlds.brook.packing import Batch
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from torch import nn
 
-__all__ = ["TextCorpus", "open_text", "read_texts"]
+__all__ = ["Special", "TextCorpus", "open_text", "read_texts"]
 
 _END = "<|endoftext|>"
 _SUFFIXES = (".txt", ".md", ".jsonl", ".parquet", ".arrow")
 _BPE_WORDS = 2048
+
+
+class Special(NamedTuple):
+    """What a model must know of its tokenizer: how many token ids there are, and which begin, end and pad."""
+
+    vocab_size: int
+    bos: int
+    eos: int
+    pad: int
 
 
 class TextCorpus:
@@ -36,26 +46,29 @@ class TextCorpus:
 
     Attributes:
         tokens: all token ids, int32.
-        vocab_size: token ids that the tokenizer knows.
+        special: what the model must know of the tokenizer.
         num_steps: batches in the run.
+        begin: None: rows are cut anywhere, and documents see what stands before them.
     """
 
-    watch = None
+    watch: Callable[[nn.Module], Mapping[str, float]] | None = None
+    begin: int | None = None
 
     def __init__(
         self,
         tokens: npt.NDArray[np.int32],
         tokenizer: Path,
-        vocab_size: int,
+        special: Special,
         *,
         num_tokens: int,
         rows: int,
         width: int,
         seed: int,
     ) -> None:
-        self.tokens, self.vocab_size = tokens, vocab_size
+        self.tokens, self.special = tokens, special
         self.num_steps = num_tokens // (rows * width)
         self._tokenizer, self._rows, self._width, self._seed = tokenizer, rows, width, seed
+        self._kept: tuple[int, npt.NDArray[np.int64]] = (-1, np.empty(0, np.int64))
         if len(tokens) < width:
             raise DataError(f"the text has {len(tokens)} tokens, a row needs {width}", todo="give more text")
 
@@ -79,15 +92,13 @@ class TextCorpus:
 
     def facts(self) -> Mapping[str, Any]:
         """What the corpus is, for the recipe."""
-        return {"corpus_hash": self._hash, "text_tokens": len(self.tokens), "vocabulary": self.vocab_size}
+        return {"corpus_hash": self._hash, "text_tokens": len(self.tokens), "vocabulary": self.special.vocab_size}
 
     def _order(self, epoch: int) -> npt.NDArray[np.int64]:
         if self._kept[0] != epoch:
             draw = Seed(self._seed).child("text", epoch).numpy()
             self._kept = (epoch, draw.permutation(len(self.tokens) // self._width))
         return self._kept[1]
-
-    _kept: tuple[int, npt.NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
     @cached_property
     def _hash(self) -> str:
@@ -111,12 +122,12 @@ def open_text(
     place = tokenizer or folder / "tokenizer"
     if tokenizer is None and not (place / "tokenizer.json").exists():
         _train_bpe(data, place)
-    coder, end = _load(place)
+    coder, special = _load(place)
     ids: list[int] = []
     for text in read_texts(data):
-        ids += [*coder.encode(text, add_special_tokens=False).ids, end]
+        ids += [*coder.encode(text, add_special_tokens=False).ids, special.eos]
     tokens = np.array(ids, np.int32)
-    return TextCorpus(tokens, place, coder.get_vocab_size(), num_tokens=num_tokens, rows=rows, width=width, seed=seed)
+    return TextCorpus(tokens, place, special, num_tokens=num_tokens, rows=rows, width=width, seed=seed)
 
 
 def read_texts(data: Path) -> Iterator[str]:
@@ -205,8 +216,7 @@ def _train_bpe(data: Path, place: Path) -> None:
     coder.save(str(place / "tokenizer.json"))
 
 
-def _load(place: Path) -> tuple[Tokenizer, int]:
-    """The tokenizer and its end-of-text id."""
+def _load(place: Path) -> tuple[Tokenizer, Special]:
     from tokenizers import Tokenizer
 
     path = place / "tokenizer.json"
@@ -214,9 +224,14 @@ def _load(place: Path) -> tuple[Tokenizer, int]:
         raise DataError("no tokenizer.json there", where=str(place), todo="give a Hugging Face tokenizer folder")
     coder = Tokenizer.from_file(str(path))
     config = json.loads((place / "tokenizer_config.json").read_text(encoding="utf-8"))
-    end = config.get("eos_token")
-    end = end.get("content") if isinstance(end, dict) else end
-    known = coder.token_to_id(end) if end else None
-    if known is None:
+    end = _id(coder, config.get("eos_token"))
+    if end is None:
         raise DataError("the tokenizer has no end-of-text token", where=str(place), todo="set eos_token")
-    return coder, known
+    begin, pad = (_id(coder, config.get(name)) for name in ("bos_token", "pad_token"))
+    return coder, Special(coder.get_vocab_size(), end if begin is None else begin, end, end if pad is None else pad)
+
+
+def _id(coder: Tokenizer, token: Any) -> int | None:
+    """The id of a special token, which tokenizer_config.json gives as text or as an object with its content."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return coder.token_to_id(text) if text else None

@@ -16,12 +16,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gnomon.core.config import to_json
 from gnomon.core.errors import UsageError
@@ -31,17 +31,19 @@ from gnomon.core.seeds import Seed
 from gnomon.data.worlds.brook.mix import Corpus
 from gnomon.data.worlds.brook.packing import Batch
 from gnomon.data.worlds.brook.tables import world
+from gnomon.data.worlds.brook.words import BOS, EOS, PAD
+from gnomon.learn.checkpoint import saved_step
 from gnomon.learn.loop import Fit, StepResult, fit
 from gnomon.learn.optim import Optim
 from gnomon.models.families import save_folder
 from gnomon.models.transformer import Transformer, TransformerConfig, num_parameters
 from gnomon.train._readout import brook_readout
-from gnomon.train._text import open_text
+from gnomon.train._text import Special, open_text
 
 if TYPE_CHECKING:
     from gnomon.store.run import Run
 
-__all__ = ["SHAPES", "Pretrain", "Shape", "new_model", "preview", "step", "train"]
+__all__ = ["SHAPES", "Pretrain", "Shape", "document_mask", "new_model", "preview", "step", "train"]
 
 _ROW_TOKENS = 256
 _ROWS = 4
@@ -111,7 +113,7 @@ def train(cfg: Pretrain, run: Run) -> Path:
         DataError: `cfg.data` cannot be read or is too short.
     """
     corpus = _corpus(cfg, run.folder)
-    model = new_model(cfg, corpus.vocab_size)
+    model = new_model(cfg, corpus.special)
     plan = Fit(
         num_steps=corpus.num_steps,
         optim=Optim(peak=cfg.peak_rate, warmup_steps=min(100, corpus.num_steps // 10)),
@@ -119,16 +121,17 @@ def train(cfg: Pretrain, run: Run) -> Path:
         watch_every=cfg.watch_every,
         bf16=cfg.bf16,
     )
-    with progress(corpus.num_steps, f"pretrain {cfg.model_size} (steps)") as bar:
-        shown = 0
+    state = run.folder / "state.safetensors"
+    shown = saved_step(state)
+    with progress(corpus.num_steps, f"pretrain {cfg.model_size}, step", done=shown) as bar:
 
         def on_log(done: int, row: Mapping[str, float]) -> None:
             nonlocal shown
             bar.advance(done - shown, estimate=f"loss {row['loss']:.3f}" if "loss" in row else "")
             shown = done
 
-        state = run.folder / "state.safetensors"
-        fit(step, corpus.batch, model, fit=plan, log=run, state=state, watch=corpus.watch, on_log=on_log)
+        learn = partial(step, begin=corpus.begin)
+        fit(learn, corpus.batch, model, fit=plan, log=run, state=state, watch=corpus.watch, on_log=on_log)
     folder = run.folder / "checkpoint"
     corpus.save_tokenizer(folder)
     save_folder(model, folder)
@@ -143,32 +146,41 @@ def preview(cfg: Pretrain) -> dict[str, Any]:
         raise UsageError("--dry-run describes Brook's corpus", todo="leave --data out")
     corpus = _Brook(cfg)
     return {
-        "parameters": num_parameters(new_model(cfg, corpus.vocab_size)),
+        "parameters": num_parameters(new_model(cfg, corpus.special)),
         **corpus.facts(),
         "shares": corpus.shares(),
     }
 
 
-def new_model(cfg: Pretrain, vocab_size: int) -> Transformer:
-    """An untrained model of the config's shape, its weights drawn from the config's seed."""
+def new_model(cfg: Pretrain, special: Special) -> Transformer:
+    """An untrained model of the config's shape for a tokenizer like `special`; weights from the config's seed."""
     shape = SHAPES[cfg.model_size]
     config = TransformerConfig(
-        vocab_size=vocab_size,
+        vocab_size=special.vocab_size,
         d_model=shape.d_model,
         num_layers=shape.num_layers,
         num_heads=shape.num_heads,
         d_mlp=shape.d_mlp,
         max_positions=1024,
+        bos_token_id=special.bos,
+        eos_token_ids=(special.eos,),
+        pad_token_id=special.pad,
     )
     draw = torch.Generator().manual_seed(Seed(cfg.seed).child("weights").value)
     return Transformer(config, generator=draw)
 
 
-def step(model: nn.Module, batch: Batch) -> StepResult:
-    """The weighted mean loss of a batch, in nats; planted distributions take the place of the drawn word."""
+def step(model: nn.Module, batch: Batch, *, begin: int | None = None) -> StepResult:
+    """The weighted mean loss of a batch, in nats; planted distributions take the place of the drawn word.
+
+    Args:
+        begin: the token that every document of a row begins with; no document sees the one before it. None leaves
+            rows whole.
+    """
     tokens_RT = torch.from_numpy(batch.tokens).long()
     weights_N = torch.from_numpy(batch.weights)[:, 1:].reshape(-1)
-    logp_NV = torch.log_softmax(model(tokens_RT[:, :-1]).flatten(0, 1).float(), dim=-1)
+    mask = None if begin is None else document_mask(tokens_RT[:, :-1], begin)
+    logp_NV = torch.log_softmax(model(tokens_RT[:, :-1], mask=mask).flatten(0, 1).float(), dim=-1)
     losses_N = -logp_NV.gather(1, tokens_RT[:, 1:].reshape(-1, 1)).squeeze(1)
     if len(batch.soft_at):
         width = tokens_RT.shape[1]
@@ -180,11 +192,19 @@ def step(model: nn.Module, batch: Batch) -> StepResult:
     return StepResult((losses_N * weights_N).sum() / weights_N.sum())
 
 
+def document_mask(tokens_RT: Tensor, begin: int) -> Tensor:
+    """What each place may look at, [R, 1, T, T]: true for itself and what stands before it in its document."""
+    document_RT = (tokens_RT == begin).cumsum(1)
+    same_RTT = document_RT[:, :, None] == document_RT[:, None, :]
+    return same_RTT.tril()[:, None]
+
+
 class _Corpus(Protocol):
     """What `train` needs of a corpus."""
 
-    vocab_size: int
+    special: Special
     num_steps: int
+    begin: int | None
 
     @property
     def watch(self) -> Callable[[nn.Module], Mapping[str, float]] | None: ...
@@ -202,8 +222,10 @@ class _Brook:
     def __init__(self, cfg: Pretrain) -> None:
         self._soft = cfg.labels == "soft"
         self._corpus = Corpus.of(world(cfg.preset, cfg.seed), tokens=cfg.num_tokens, seed=cfg.seed)
-        self.vocab_size = len(self._corpus.world.vocabulary)
+        words = self._corpus.world.vocabulary
+        self.special = Special(len(words), words.ids[BOS], words.ids[EOS], words.ids[PAD])
         self.num_steps = self._corpus.num_steps
+        self.begin: int | None = self.special.bos
 
     @cached_property
     def watch(self) -> Callable[[nn.Module], Mapping[str, float]]:
@@ -218,7 +240,11 @@ class _Brook:
 
     def facts(self) -> dict[str, Any]:
         steps = min(self.num_steps, 256)
-        return {"corpus_hash": self._corpus.digest(steps), "hash_of_steps": steps, "vocabulary": self.vocab_size}
+        return {
+            "corpus_hash": self._corpus.digest(steps),
+            "hash_of_steps": steps,
+            "vocabulary": self.special.vocab_size,
+        }
 
     def shares(self) -> dict[str, float]:
         """Percent of all tokens by kind."""
