@@ -111,3 +111,12 @@ def test_degenerate_inputs_have_reasons() -> None:
     flat = cluster_bootstrap(total, 20, resamples=50)
     assert "the interval has no width" in flat.reason
     assert "percentile" in flat.method
+
+
+def test_copies_of_rows_change_nothing() -> None:
+    x = np.random.default_rng(0).lognormal(size=300)
+    alone = cluster_bootstrap(lambda w: w @ x**2 / (w @ x), 300, resamples=500)
+    thrice, clusters = np.repeat(x, 3), np.repeat(np.arange(300), 3)
+    copied = cluster_bootstrap(lambda w: w @ thrice**2 / (w @ thrice), 900, clusters, resamples=500)
+    assert (copied.low, copied.high, copied.se) == pytest.approx((alone.low, alone.high, alone.se))
+    assert (copied.n, copied.clusters) == (900, 300)

@@ -163,6 +163,14 @@ def test_curve_has_an_interval_a_bin() -> None:
     assert all(a.highest <= b.lowest for a, b in itertools.pairwise(curve))
 
 
+def test_curve_clusters() -> None:
+    p = np.repeat(np.linspace(0.3, 0.7, 100), 4)
+    y = np.repeat((np.random.default_rng(0).random(100) < 0.5).astype(float), 4)
+    clustered, naive = reliability_curve(p, y, np.repeat(np.arange(100), 4), bins=2), reliability_curve(p, y, bins=2)
+    assert clustered[0].frequency.clusters == 50
+    assert clustered[0].frequency.se == pytest.approx(2 * (naive[0].frequency.se or 0), rel=0.03)
+
+
 def test_curve_of_sampled_probabilities_is_straight_only_across_halves() -> None:
     rng = np.random.default_rng(0)
     truth = rng.beta(2, 2, size=20_000)

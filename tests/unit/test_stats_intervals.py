@@ -69,6 +69,13 @@ def test_few_clusters_use_the_bootstrap_t_and_warn(groups: int) -> None:
     assert covered / 200 >= 0.90
 
 
+def test_the_bootstrap_t_reaches_further_where_the_tail_is() -> None:
+    scores = np.repeat([0.0, 0.1, 0.1, 0.2, 0.3, 0.5, 0.9, 2.5], 3)
+    got = clustered_mean(scores, np.repeat(np.arange(8), 3))
+    assert got.value is not None and got.low is not None and got.high is not None
+    assert got.high - got.value > 1.5 * (got.value - got.low)
+
+
 def test_the_bootstrap_t_is_a_function_of_its_seed() -> None:
     scores, clusters = np.random.default_rng(0).normal(size=30), np.repeat(np.arange(6), 5)
     assert clustered_mean(scores, clusters, seed=3) == clustered_mean(scores, clusters, seed=3)

@@ -68,6 +68,19 @@ def test_delong_error_by_loops() -> None:
     assert auroc_delong(s, y).se == pytest.approx(np.sqrt(variance))
 
 
+def test_clustered_delong_error_by_loops_where_clusters_hold_both_classes() -> None:
+    rng = np.random.default_rng(0)
+    s, y = rng.normal(size=60) + np.repeat(rng.normal(size=15), 4), np.tile([1.0, 0, 1, 0], 15)
+    clusters = np.repeat(np.arange(15), 4)
+    area = float(roc_auc_score(y, s))
+    pull = np.zeros(15)
+    for i in range(60):
+        others = s[y != y[i]]
+        wins = np.mean(s[i] > others) if y[i] else np.mean(others > s[i])
+        pull[clusters[i]] += (wins - area) / 30
+    assert auroc_delong(s, y, clusters).se == pytest.approx(np.sqrt(15 / 14 * np.sum(pull**2)))
+
+
 def test_clustered_delong_error_is_the_spread_over_replications() -> None:
     def draw(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rng = np.random.default_rng(seed)

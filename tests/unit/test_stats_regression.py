@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy.optimize import minimize
 
 from gnomon.core.errors import DataError
 from gnomon.stats.regression import linear, logistic
@@ -61,3 +62,16 @@ def test_refused_inputs() -> None:
         linear([[1.0]], [1.0, 2.0])
     with pytest.raises(DataError, match="row 1: a predictor is not finite"):
         linear([[1.0], [np.inf]], [1.0, 2.0])
+
+
+def test_logistic_converges_where_full_newton_steps_run_off() -> None:
+    far = [0.02, 0.0, 0.02, -8.33, 4.97, 0.02, 6.59, 0.67, 36.69]
+    near = [-1.95, -0.86, -0.87, 0.03, 1.7, -1.1, 0.26, -0.77, 0.15]
+    y = np.array([0, 0, 1, 1, 1, 0, 1, 1, 1.0])
+    x = np.column_stack([np.ones(9), far, near])
+
+    def loss(beta: np.ndarray) -> float:
+        return float(np.sum(np.logaddexp(0, x @ beta) - y * (x @ beta)))
+
+    best = minimize(loss, np.zeros(3), method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxfev": 9999})
+    assert [c.value for c in logistic(x, y).coefficients] == pytest.approx(list(best.x), rel=1e-4)
