@@ -60,15 +60,10 @@ def cluster_bootstrap(
         reason = f"undefined in {lost} of {resamples} resamples"
         return undefined(reason, n=n, clusters=groups.count, value=value, method="cluster bootstrap")
     ends = _bca(value, finite, _jackknife(statistic, groups, rng), _normal_levels(groups.count))
+    se, count = float(finite.std(ddof=1)), groups.count
+    reason = _caution(count, lost, resamples, bool(np.ptp(finite) == 0))
     return Interval(
-        value=value,
-        low=ends.low,
-        high=ends.high,
-        se=float(finite.std(ddof=1)),
-        n=n,
-        clusters=groups.count,
-        method=ends.method,
-        reason=_caution(groups.count, lost, resamples, bool(np.ptp(finite) == 0)),
+        value=value, low=ends.low, high=ends.high, se=se, n=n, clusters=count, method=ends.method, reason=reason
     )
 
 
