@@ -49,7 +49,7 @@ def assay(
     from gnomon.core.registry import method
     from gnomon.trial.runner import run_evaluation
 
-    made = build(method("assay", name), config, name)
+    made: Any = build(method("assay", name), config, name)
     work = run_evaluation(made, name, {"subject": model}, seed=seed, workers=workers, fresh=fresh, root=root)
     return _finished(work).report
 

@@ -23,5 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(tokens: list[str]) -> int:
     from gnomon.cli.app import build_app
 
+    # "-" alone reads as a flag whose name is missing; joined to its flag it is the value that means stdout.
+    if "-" in tokens[1:]:
+        at = tokens.index("-", 1)
+        tokens = [*tokens[: at - 1], f"{tokens[at - 1]}=-", *tokens[at + 1 :]]
     code = build_app(tokens)(tokens, exit_on_error=False, print_error=False)
     return code if isinstance(code, int) else 0

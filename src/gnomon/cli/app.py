@@ -1,7 +1,7 @@
 """The commands, as one Cyclopts application.
 
 `assay`, `train` and `validate` take the flags of the methods named first on the line, so the application is built
-for a command line; only the methods named there are imported.
+for a command line; only the command and the methods named there are imported.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ def build_app(tokens: Sequence[str]) -> App:
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
+    named = tokens[0] if tokens and tokens[0] in COMMANDS else ""
     for order, (name, command) in enumerate(COMMANDS.items()):
+        if named and name != named:
+            continue
         module = import_module(f"gnomon.cli.{command.module}")
         function: Callable[..., int] = getattr(module, f"{name}_command")
         if command.takes_methods:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ from cyclopts import Parameter
 from gnomon.cli.flags import Settings, configs, with_fields
 from gnomon.cli.output import command_line, emit, origin_of, say, write_text
 from gnomon.core.errors import UsageError
-from gnomon.core.registry import method, names
+from gnomon.core.registry import method
 from gnomon.report.base import Report
 from gnomon.report.provenance import Provenance
 
@@ -67,7 +66,7 @@ def assay_command(chosen: Sequence[str]) -> Callable[..., int]:
     ) -> int:
         """Ask a model an evaluation's items; report every number with its interval."""
         if not kinds:
-            raise UsageError("no evaluation is named", todo=f"put one first: {', '.join(sorted(names('assay')))}")
+            raise UsageError("no evaluation is named", todo="put one first; `gnomon list` names them")
         own = {"model": model, "seed": seed, "workers": workers, "max_errors": max_errors}
         settings = Settings.of({**own, **given}, config)
         results: list[tuple[Report, Provenance]] = []
@@ -86,6 +85,8 @@ def assay_once(
     config: Any, name: str, settings: Settings, *, fresh: bool = False, root: Path | None = None
 ) -> tuple[Finished, Provenance]:
     """Runs one evaluation with a progress bar, and keeps its report in the run's folder."""
+    import asyncio
+
     from gnomon.trial.runner import run_evaluation
 
     model = settings.take("model", str, "brook")

@@ -9,12 +9,12 @@ import sys
 import tempfile
 from collections.abc import Callable
 from importlib import metadata, util
+from pathlib import Path
 from typing import NamedTuple
 
 from gnomon.cli.output import console
 from gnomon.core.errors import GnomonError
 from gnomon.report.base import Table
-from gnomon.store.manifest import runs_root
 
 __all__ = ["EXAMPLES", "Check", "doctor_command"]
 
@@ -86,23 +86,30 @@ def _brook() -> Check:
 
 
 def _runs() -> Check:
+    from gnomon.store.manifest import runs_root
+
     def write() -> str:
         root = runs_root()
-        place = root if root.is_dir() else root.absolute().parent
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=_nearest(root)):
             return f"{root} can be written"
 
     return _tried("folder of runs", write)
 
 
 def _disk() -> Check:
-    root = runs_root().absolute()
-    free = shutil.disk_usage(root if root.is_dir() else root.parent).free / 1e9
+    from gnomon.store.manifest import runs_root
+
+    free = shutil.disk_usage(_nearest(runs_root())).free / 1e9
     return Check("disk", "ok" if free >= _LEAST_DISK_GB else "broken", f"{free:.1f} GB free")
 
 
 def _processors() -> Check:
     return Check("processors", "ok", str(os.cpu_count()))
+
+
+def _nearest(path: Path) -> Path:
+    """`path`, or the folder above it that is there already."""
+    return next(p for p in (path.absolute(), *path.absolute().parents) if p.is_dir())
 
 
 def _tried(name: str, check: Callable[[], str]) -> Check:

@@ -56,8 +56,10 @@ def with_fields(command: Callable[..., int], kinds: Mapping[str, type]) -> Calla
     fields: dict[str, inspect.Parameter] = {}
     for name, kind in kinds.items():
         for field in describe(kind):
+            if field.name in taken:
+                raise UsageError(f"setting {field.name!r} of {name} is a flag of the command", todo="rename the field")
             parameter = _parameter(field, name)
-            if parameter is not None and field.name not in taken:
+            if parameter is not None:
                 fields.setdefault(field.name, parameter)
 
     def wrapped(*args: Any, **kwargs: Any) -> int:
@@ -91,7 +93,7 @@ def configs(kinds: Mapping[str, type], settings: Settings, own: Sequence[str]) -
     for key in settings.toml:
         if key not in everyone and key not in own and key not in tables:
             raise UsageError(f"unknown key {key!r}", where=settings.path, todo=closest(key, {*everyone, *own, *tables}))
-    made = {}
+    made: dict[str, Any] = {}
     for name, kind in kinds.items():
         top = {k: v for k, v in settings.toml.items() if k in fields[name]}
         table = settings.toml.get(name.replace("-", "_"), {})
@@ -112,7 +114,7 @@ def _parameter(field: Field, method: str) -> inspect.Parameter | None:
     default = _shown(field)
     said = Parameter(
         name=field.flag,
-        help=field.help,
+        help=field.help + _choices(field.type),
         group=Group(f"{method} settings"),
         show_default=(lambda _: default) if default else False,
         negative="" if typing.get_origin(kind) is list else None,
@@ -135,6 +137,14 @@ def _flag_type(kind: Any) -> Any:
     if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
         return list[str]
     return kind if kind in _SCALARS or origin is Literal else None
+
+
+def _choices(kind: Any) -> str:
+    """What the elements of a list may be; Cyclopts says it of single values only."""
+    elements = [a for a in typing.get_args(_bare(kind)) if typing.get_origin(a) is Literal]
+    if typing.get_origin(_bare(kind)) is not tuple or not elements:
+        return ""
+    return f" [choices, with commas: {', '.join(map(str, typing.get_args(elements[0])))}]"
 
 
 def _shown(field: Field) -> str:

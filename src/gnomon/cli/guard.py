@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shlex
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 
 from gnomon.core.errors import GnomonError, Stopped
@@ -27,7 +25,7 @@ def guarded(work: Callable[[], int], tokens: Sequence[str]) -> int:
         return _stopped(tokens, error.what)
     except GnomonError as error:
         return _say(str(error), error.exit_code)
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
         return _stopped(tokens, "stopped")
     except BrokenPipeError:
         # The reader went away (`gnomon runs | head`); a second failure while Python closes stdout would print.
@@ -59,6 +57,8 @@ def _stopped(tokens: Sequence[str], what: str) -> int:
 
 def _say(message: str, code: int) -> int:
     if os.environ.get("GNOMON_DEBUG") == "1" and code != _STOPPED:
+        import traceback
+
         traceback.print_exc()
     sys.stdout.flush()
     print("gnomon: " + " ".join(message.split()), file=sys.stderr)
@@ -70,11 +70,9 @@ def _one_line(error: Exception) -> str:
 
 
 def _help_command(tokens: Sequence[str]) -> str:
-    words = []
-    for token in tokens[:2]:
-        if token.startswith("-"):
-            break
-        words.append(token)
     from gnomon.cli.app import COMMANDS
 
-    return " ".join(["gnomon", *(words if words and words[0] in COMMANDS else []), "--help"])
+    words = [t for t in tokens[:1] if t in COMMANDS]
+    if words and COMMANDS[words[0]].takes_methods:
+        words += [t for t in tokens[1:2] if not t.startswith("-")]
+    return " ".join(["gnomon", *words, "--help"])

@@ -24,6 +24,7 @@ What comes out:
 
 def power_command(
     name: Annotated[str, Parameter(help="The evaluation.")],
+    /,
     *,
     effect: Annotated[float, Parameter(help="Smallest difference of mean scores worth finding.")],
     sd: Annotated[

@@ -62,6 +62,7 @@ def runs_command(*, out: _Out = None) -> int:
 def compare_command(
     first: _RunName,
     second: _RunName,
+    /,
     *,
     json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
     page: Annotated[str | None, Parameter(help="Write the page to this file.")] = None,
@@ -92,6 +93,7 @@ def compare_command(
 
 def export_command(
     run: _RunName,
+    /,
     *,
     to: Annotated[Literal["parquet", "jsonl"], Parameter(help="Format.")] = "parquet",
     file: Annotated[Path | None, Parameter(help="Where to. [default: rows.FORMAT in the run's folder]")] = None,

@@ -14,7 +14,7 @@ from gnomon.cli.flags import Settings, configs, with_fields
 from gnomon.cli.output import command_line, emit, origin_of, say
 from gnomon.cli.training import run_training
 from gnomon.core.errors import UsageError
-from gnomon.core.registry import method, names
+from gnomon.core.registry import method
 from gnomon.report.base import Report
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def train_command(chosen: Sequence[str]) -> Callable[..., int]:
         """Train a model; what comes out is a checkpoint that every other command takes."""
         if len(kinds) != 1:
             found = f"{len(kinds)} methods are named" if kinds else "no method is named"
-            raise UsageError(found, todo=f"put one first: {', '.join(sorted(names('train')))}")
+            raise UsageError(found, todo="put one first; `gnomon list` names them")
         ((each, made),) = configs(kinds, Settings.of(given, config), ()).items()
         if dry_run:
             return _preview(each, made)

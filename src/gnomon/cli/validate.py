@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from gnomon.cli.flags import Settings, configs, with_fields
 from gnomon.cli.output import command_line, emit
 from gnomon.core.errors import UsageError
-from gnomon.core.registry import method, names
+from gnomon.core.registry import method
 
 __all__ = ["EXAMPLES", "validate_command"]
 
@@ -48,7 +48,7 @@ def validate_command(chosen: Sequence[str]) -> Callable[..., int]:
         """Measure an instrument: does it recover what was planted, and do its intervals cover?"""
         if len(kinds) != 1:
             found = f"{len(kinds)} evaluations are named" if kinds else "no evaluation is named"
-            raise UsageError(found, todo=f"put one first: {', '.join(sorted(names('assay')))}")
+            raise UsageError(found, todo="put one first; `gnomon list` names them")
         own = {"replications": replications, "settings": settings, "seed": seed, "workers": workers}
         chosen_settings = Settings.of({**own, **given}, config)
         ((each, made),) = configs(kinds, chosen_settings, _OWN).items()

@@ -182,7 +182,7 @@ def forest(
         for e in shown
     ]
     axis = alt.Axis(labelLimit=170, ticks=False, domain=False)
-    base = alt.Chart(_data(rows)).encode(y=alt.Y("name:N", sort=[r["name"] for r in rows], title=None, axis=axis))
+    base = alt.Chart(_data(rows)).encode(y=alt.Y("name:N", sort=[str(r["name"]) for r in rows], title=None, axis=axis))
     tips = [alt.Tooltip("name:N"), _tip("value"), _tip("low"), _tip("high"), alt.Tooltip("n:Q")]
     scale = alt.Scale(zero=False)
     rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=x, scale=scale), x2="high:Q")
@@ -288,8 +288,8 @@ def learning(
     panels = []
     for i, (name, line) in enumerate(metrics.items()):
         rows = [{"step": s, "value": v if math.isfinite(v) else None} for s, v in line]
-        bare = {"labels": False, "ticks": False, "title": None}
-        axis = alt.Axis() if i == len(metrics) - 1 else alt.Axis(**bare)
+        bottom = i == len(metrics) - 1
+        axis = alt.Axis() if bottom else alt.Axis(labels=False, ticks=False, title=None)
         panels.append(
             alt.Chart(_data(rows), height=110)
             .mark_line(invalid="break-paths-show-path-domains")
@@ -307,7 +307,7 @@ def learning(
 def _data(rows: Iterable[Mapping[str, Any]]) -> Any:
     import altair as alt
 
-    return alt.Data(values=[dict(r) for r in rows])
+    return alt.InlineData(values=[dict(r) for r in rows])
 
 
 def _spec(chart: Any) -> Mapping[str, Any]:

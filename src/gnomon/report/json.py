@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gnomon.report.base import Estimate, Finding, Report
@@ -36,7 +36,7 @@ def as_dict(report: Report, origin: Provenance) -> dict[str, Any]:
     }
 
 
-def dumps(data: Mapping[str, Any]) -> str:
+def dumps(data: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     """`data` as indented JSON text with a final newline; not-a-number is refused."""
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -9,6 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,10 @@ def bundle() -> str:
     import vl_convert
 
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gnomon"
-    file = folder / f"vega-{vl_convert.__version__}-{VEGA_LITE}.js"
+    file = folder / f"vega-{version('vl-convert-python')}-{VEGA_LITE}.js"
     if file.is_file():
         return file.read_text(encoding="utf-8")
-    script: str = vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    script: str = vl_convert.javascript_bundle(vl_version=VEGA_LITE)  # type: ignore[call-arg]  # its stub is wrong
     # "</script" inside a string would end the page's script element.
     script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
     _keep(file, script)
