@@ -125,9 +125,8 @@ def test_saved_folders_load_in_transformers(pair: tuple[Any, Transformer, Path])
 @torch.no_grad()
 def test_cached_decoding_equals_one_forward(pair: tuple[Any, Transformer, Path]) -> None:
     _, ours, _ = pair
-    if (ours.config.rotary_scaling or {}).get("rope_type") == "dynamic":
-        pytest.skip("dynamic scaling turns a key by the length at which it was read")
-    tokens, cache = _tokens(2, 20), KVCache(ours.config.num_layers)
-    cuts = [0, 6, 7, 8, 15, 20]
+    # Within 16 tokens, since dynamic scaling turns a longer text's key by the length at which it was read.
+    tokens, cache = _tokens(2, 16), KVCache(ours.config.num_layers)
+    cuts = [0, 6, 7, 8, 12, 16]
     parts = [ours(tokens[:, a:b], cache=cache) for a, b in itertools.pairwise(cuts)]
     torch.testing.assert_close(torch.cat(parts, 1), ours(tokens), atol=1e-5, rtol=0)

@@ -290,6 +290,7 @@ def test_cache_misuse() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"num_heads": 0}, "num_heads must be a positive whole number, and is 0"),
         ({"num_kv_heads": 3}, "4 heads cannot share 3 key-value heads evenly"),
         ({"rotary_fraction": 0.4}, "rotary positions turn pairs, and 3 of a head's widths are to be turned"),
         ({"d_mlp": 0}, "mlp 'swiglu' needs d_mlp, which is 0"),

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from gnomon.core.errors import ModelError
 from gnomon.models.family_configs import FAMILIES, config_from_json, config_to_json
-from gnomon.models.rotary import frequencies
 from gnomon.models.transformer import Transformer
 from gnomon.models.transformer_config import TransformerConfig
 
@@ -79,8 +78,7 @@ _WEIGHTS, _INDEX, _CONFIG = "model.safetensors", "model.safetensors.index.json",
 def supported(config_json: Mapping[str, Any]) -> bool:
     """Whether the decoder computes what this parsed `config.json` describes."""
     try:
-        config = config_from_json(config_json)
-        frequencies(config, length=config.max_positions)
+        config_from_json(config_json)
     except ModelError:
         return False
     return True
@@ -97,7 +95,8 @@ def read_config(folder: Path | str) -> TransformerConfig:
     try:
         return config_from_json(found)
     except ModelError as error:
-        raise ModelError(error.what, where=str(path), todo=error.todo) from None
+        what = error.what if error.where in ("", _CONFIG) else f"{error.where}: {error.what}"
+        raise ModelError(what, where=str(path), todo=error.todo) from None
 
 
 def load_folder(folder: Path | str, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Transformer:

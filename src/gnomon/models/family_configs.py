@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gnomon.core.errors import ModelError, closest
+from gnomon.models.rotary import frequencies
 from gnomon.models.transformer_config import TransformerConfig
 
 __all__ = ["FAMILIES", "config_from_json", "config_to_json"]
@@ -52,7 +53,9 @@ def config_from_json(found: Mapping[str, Any]) -> TransformerConfig:
         "gpt2": _gpt2,
         "gpt_neox": _neox,
     }
-    return read.get(family, _llama)(found)
+    config = read.get(family, _llama)(found)
+    frequencies(config, length=config.max_positions)  # refuses a scaling that is not computed
+    return config
 
 
 def config_to_json(config: TransformerConfig) -> dict[str, Any]:

@@ -79,6 +79,10 @@ class TransformerConfig:
     pad_token_id: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("vocab_size", "d_model", "num_layers", "num_heads", "max_positions"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ModelError(f"{name} must be a positive whole number, and is {value!r}")
         object.__setattr__(self, "num_kv_heads", self.num_kv_heads or self.num_heads)
         object.__setattr__(self, "d_head", self.d_head or self.d_model // self.num_heads)
         if self.num_heads % self.num_kv_heads:
