@@ -133,7 +133,7 @@ def test_a_stream_arrives_in_pieces_and_a_cut_one_is_an_error() -> None:
         pieces: list[str] = []
         got = (await model.sample(ASK, Sampling(on_token=pieces.append)))[0]
         assert (pieces, got.text, got.num_tokens) == (["All", " is", " we", "ll."], "All is well.", 4)
-        server.faults.cut_stream = 2
+        server.faults.cut_stream = 4
         with pytest.raises(ModelError, match="the stream was cut off, after part of the text was shown"):
             await model.sample(ASK, Sampling(on_token=pieces.append))
 

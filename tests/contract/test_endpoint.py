@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gnomon.core.errors import AbilityError, UsageError
+from gnomon.core.errors import AbilityError, ModelError, UsageError
 from gnomon.models.base import Ability, Message, Model, Sampling
 from gnomon.models.endpoint import Endpoint
 from gnomon.models.http import Retry
@@ -232,6 +232,14 @@ def test_a_readout_that_was_not_proved_is_refused() -> None:
             await model.score(ASK, " (A)")
 
     talk(letters(0.7, 0.3), then, faults=Faults(ignores_logprobs=True), readout="exact")
+
+
+def test_nothing_is_read_from_samples_of_a_server_that_does_not_sample() -> None:
+    async def then(model: Endpoint, server: Server) -> None:
+        with pytest.raises(ModelError, match="one text to all seeds at temperature 1, so nothing can be read"):
+            await model.choose("Which?", LETTERS)
+
+    talk(letters(0.7, 0.3), then, faults=Faults(greedy=True, ignores_logprobs=True))
 
 
 def test_words_and_tokens_that_merge_with_the_prompt_are_scored_whole() -> None:

@@ -38,7 +38,8 @@ def probed(faults: Faults, responder: Responder | None = None) -> tuple[Endpoint
         (Faults(no_text=True), ALL, set()),
         (Faults(no_chat=True), set(), ALL),
         (Faults(no_echo=True), ALL, ALL - {SCORE}),
-        (Faults(num_echo_least=1), ALL, ALL),
+        (Faults(fails_on=("prompt_logprobs", "echo")), ALL - {SCORE}, ALL - {SCORE}),
+        (Faults(fails_on=("continue_final_message", "top_logprobs")), ALL - {TOPK, SCORE}, ALL),
         (Faults(refuses_unknown=True), ALL - {SCORE}, ALL),
         (Faults(refuses_prefill=True), {SAMPLE, TOPK}, ALL),
         (Faults(forgets_prefill=True), {SAMPLE, TOPK}, ALL),
@@ -76,12 +77,26 @@ def test_the_transcript_says_what_was_asked_and_what_held() -> None:
 
 
 def test_how_much_a_server_gives_is_learnt() -> None:
-    model, _ = probed(Faults(refuses_top_over=5, ignores_n=True, num_echo_least=1))
+    model, _ = probed(Faults(refuses_top_over=5, ignores_n=True))
     assert (model.offers.num_top_chat, model.offers.num_top_text) == (5, 5)
-    assert (model.offers.honours_n, model.offers.num_echo) == (False, 1)
+    assert not model.offers.honours_n
     model, _ = probed(Faults(refuses_unknown=True))
     assert (model.offers.num_top_chat, model.offers.continues) == (20, {})
     assert model.revision == "planted-1"
+
+
+@pytest.mark.parametrize("ignores_n", [False, True])
+def test_a_server_that_does_not_sample_is_found_out(ignores_n: bool) -> None:
+    model, found = probed(Faults(greedy=True, ignores_n=ignores_n))
+    assert (model.offers.honours_n, model.offers.draws_differ) == (not ignores_n, False)
+    assert [s.held for s in found.transcript if s.asks == "draws differ"] == [False] * 7 * ignores_n
+    model, found = probed(Faults(ignores_n=ignores_n))
+    assert (model.offers.honours_n, model.offers.draws_differ) == (not ignores_n, True)
+
+
+def test_a_letter_that_comes_without_prefill_too_proves_nothing() -> None:
+    model, _ = probed(Faults(forgets_prefill=True), says("B is it."))
+    assert PREFILL not in model.can
 
 
 def test_a_restated_answer_is_no_prefill() -> None:
@@ -100,12 +115,18 @@ def test_a_restated_answer_is_no_prefill() -> None:
             Faults(no_chat=True, no_text=True),
             r"answers neither /chat/completions \(.*404.*\) nor /completions; check URL",
         ),
-        (Faults(statuses=[500]), "HTTP 500: planned 500, after 1 attempts"),
+        (Faults(statuses=[500]), "HTTP 500: planned 500, after 1 attempts; see"),
         (Faults(html=True), "answered with an HTML page"),
     ],
 )
 def test_a_server_that_answers_nothing_is_an_error(faults: Faults, message: str) -> None:
     with pytest.raises(ModelError, match=message):
+        probed(faults)
+
+
+def test_an_overloaded_server_is_no_missing_ability() -> None:
+    faults = Faults(fails_on=("top_logprobs",), fails_with=503)
+    with pytest.raises(ModelError, match="HTTP 503"):
         probed(faults)
 
 

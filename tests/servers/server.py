@@ -36,7 +36,7 @@ class Faults:
         refuses_unknown: answers 400 to vLLM's fields.
         no_chat, no_text: 404 on that route.
         no_echo: ignores echo.
-        num_echo_least: refuses fewer new tokens than this.
+        fails_on: body fields that end in `fails_with`.
         forgets_prefill: starts the answer anew.
         refuses_prefill: answers 400 to a last assistant message.
         cut_stream: ends a stream after so many events.
@@ -47,6 +47,7 @@ class Faults:
         error_200: an error object with status 200.
         key: the only key that is accepted.
         leaks_key: repeats the key in error messages and replies.
+        greedy: ignores temperature and seed.
         keeps_stop: leaves the stop string in the text.
         turns: lets others run so many times before it answers, so that calls overlap.
     """
@@ -62,7 +63,8 @@ class Faults:
     no_chat: bool = False
     no_text: bool = False
     no_echo: bool = False
-    num_echo_least: int = 0
+    fails_on: tuple[str, ...] = ()
+    fails_with: int = 500
     forgets_prefill: bool = False
     refuses_prefill: bool = False
     cut_stream: int | None = None
@@ -73,6 +75,7 @@ class Faults:
     error_200: str = ""
     key: str = ""
     leaks_key: bool = False
+    greedy: bool = False
     keeps_stop: bool = False
     turns: int = 0
 
@@ -167,8 +170,8 @@ class Server:
         asked = body.get("top_logprobs", body.get("logprobs") if "prompt" in body else 0) or 0
         if f.refuses_top_over is not None and asked > f.refuses_top_over:
             return _error(400, f"logprobs at most {f.refuses_top_over}")
-        if body.get("echo") and body.get("max_tokens", 16) < f.num_echo_least:
-            return _error(400, f"max_tokens at least {f.num_echo_least}")
+        if body.keys() & set(f.fails_on):
+            return _error(f.fails_with, "Internal Server Error")
         if f.refuses_prefill and body.get("messages", [{}])[-1].get("role") == "assistant":
             return _error(400, "This model does not support assistant message prefill.")
         return None
@@ -204,7 +207,7 @@ class Server:
         most = body.get("max_completion_tokens", body.get("max_tokens", 16))
         return Sampling(
             max_tokens=most,
-            temperature=body.get("temperature", 1.0),
+            temperature=0.0 if self.faults.greedy else body.get("temperature", 1.0),
             stop=tuple(body.get("stop") or body.get("stop_sequences") or ()),
             # Anthropic's API takes no seed: each call is another draw.
             seed=body.get("seed", len(self.calls)) + 1_000_003 * index,
@@ -293,7 +296,8 @@ class Server:
             if i == self.faults.cut_stream:
                 return response
             data = event if isinstance(event, str) else json.dumps(event)
-            await response.write(f"data: {data}\n\n".encode())
+            name = f"event: {event['type']}\n" if isinstance(event, dict) and "type" in event else ""
+            await response.write(f"{name}data: {data}\n\n".encode())
         return response
 
 
@@ -375,10 +379,12 @@ def _choice_events(reply: Json) -> list[Json | str]:
 
 
 def _message_events(reply: Json) -> list[Json | str]:
-    start = {**reply, "content": [], "stop_reason": None}
+    start = {**reply, "id": "m1", "role": "assistant", "content": [], "stop_reason": None}
     deltas = [
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": p}}
         for p in _pieces(reply["content"][0]["text"])
     ]
+    block = {"index": 0, "content_block": {"type": "text", "text": ""}}
+    begin, finish = {"type": "content_block_start", **block}, {"type": "content_block_stop", "index": 0}
     end = {"type": "message_delta", "delta": {"stop_reason": reply["stop_reason"]}, "usage": reply["usage"]}
-    return [{"type": "message_start", "message": start}, *deltas, end, {"type": "message_stop"}]
+    return [{"type": "message_start", "message": start}, begin, *deltas, finish, end, {"type": "message_stop"}]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from gnomon.core.errors import AbilityError, UsageError, closest
+from gnomon.core.errors import AbilityError, ModelError, UsageError, closest
 from gnomon.core.seeds import Seed
 from gnomon.models import openai_wire as wire
 from gnomon.models.base import Ability, Choice, Completion, Message, Prompt, Sampling, Score, require
@@ -37,8 +37,8 @@ class Offers:
         chat, text: abilities by route.
         num_top_chat, num_top_text: most probable tokens it lists.
         honours_n: one call can draw several completions.
+        draws_differ: it does sample; some servers are greedy whatever temperature they are asked for.
         continues: body fields that make it continue a last assistant message.
-        num_echo: new tokens that scoring must ask for; some servers refuse 0.
     """
 
     chat: frozenset[Ability] = frozenset({Ability.SAMPLE})
@@ -46,8 +46,8 @@ class Offers:
     num_top_chat: int = 0
     num_top_text: int = 0
     honours_n: bool = True
+    draws_differ: bool = True
     continues: Mapping[str, Any] | None = None
-    num_echo: int = 0
 
     @property
     def can(self) -> frozenset[Ability]:
@@ -204,8 +204,8 @@ class Endpoint:
         """Probabilities of `options` by the best readout proved: full scores, else top-k lists, else samples.
 
         Raises:
-            AbilityError: the readout asked for was not proved.
-            ModelError: the server left out log-probabilities that it gave when probed.
+            AbilityError: the readout asked for was not proved, or the server no longer gives it.
+            ModelError: the server does not sample, and there are no log-probabilities.
         """
         parts = split(options)
         offered = self._offered(prompt)
@@ -220,6 +220,12 @@ class Endpoint:
             choice = await self._choose_top(prompt, parts)
             if choice is not None:
                 return choice
+        if not self.offers.draws_differ:
+            raise ModelError(
+                "the server gave one text to all seeds at temperature 1, so nothing can be read from samples",
+                where=self.name,
+                todo='make it sample (for `transformers serve`: "do_sample": true in generation_config.json)',
+            )
         forceable = isinstance(prompt, str) or Ability.PREFILL in offered
         return await choose_by_samples(self, prompt, options, self.samples, forceable)
 
@@ -283,8 +289,9 @@ class Endpoint:
         return wire.completions(reply, how.stop, self.name, cut)
 
     async def _echo(self, text: str) -> list[wire.Echoed]:
-        body = {"model": self.model, "prompt": text, "echo": True, "logprobs": 1, "temperature": 0.0}
-        reply = await self.http.call("/completions", body | {"max_tokens": self.offers.num_echo})
+        # One new token, which nobody reads: some servers fail when asked for none.
+        body = {"model": self.model, "prompt": text, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0.0}
+        reply = await self.http.call("/completions", body)
         found = wire.echoed(reply, text, self.name)
         if found is None:
             raise self._lacks("the prompt's log-probabilities (echo)")

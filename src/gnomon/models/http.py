@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ class Collector(Protocol):
 
 
 class Refused(ModelError):
-    """The server understood the call and will not answer it; `status` is the HTTP status."""
+    """The server answers this call with an error that is not about its load; `status` is the HTTP status."""
 
     status: int = 0
 
@@ -118,6 +119,7 @@ class _Trouble(Exception):
 
     what: str
     after_s: float | None = None
+    status: int = 0
 
 
 @dataclass(kw_only=True)
@@ -164,6 +166,7 @@ class Http:
         index: object = 0,
         stream: Callable[[], Collector] | None = None,
         fresh: bool = False,
+        attempts: int | None = None,
     ) -> Json:
         """The reply to `body`, from the cache where it is there.
 
@@ -171,6 +174,7 @@ class Http:
             index: distinguishes calls with one body whose answers are independent draws; what JSON can hold.
             stream: makes a collector; the reply then arrives in pieces.
             fresh: ask the server even if the answer is known.
+            attempts: most attempts, where that is less than usual.
 
         Raises:
             Refused: the server will not answer this call.
@@ -186,7 +190,8 @@ class Http:
                     stream().feed(reply)
                 return reply
         extra = self.stream_fields if stream is not None else {}
-        reply = await self._repeat(route, json.dumps({**body, **extra}).encode(), key, stream)
+        most = min(self.retry.attempts, attempts or self.retry.attempts)
+        reply = await self._repeat(route, json.dumps({**body, **extra}).encode(), key, stream, most)
         self.usage.add(reply.get("usage") or {})
         if self.cache is not None and not fresh:
             self.cache.put(key, reply)
@@ -207,10 +212,12 @@ class Http:
         told = json.dumps([self.model, self.revision, route, body, index], sort_keys=True)
         return hashlib.blake2b(told.encode(), digest_size=20).hexdigest()
 
-    async def _repeat(self, route: str, data: bytes, key: str, stream: Callable[[], Collector] | None) -> Json:
+    async def _repeat(
+        self, route: str, data: bytes, key: str, stream: Callable[[], Collector] | None, most: int
+    ) -> Json:
         session = self._open()
         waited_s = 0.0
-        for attempt in range(self.retry.attempts):
+        for attempt in range(most):
             since = await self._limiter.acquire()
             collector = stream() if stream is not None else None
             try:
@@ -224,7 +231,7 @@ class Http:
                 self._limiter.release()
             wait_s = self.retry.wait_s(attempt, trouble.after_s, self._random.random())
             started = collector is not None and collector.started
-            if started or attempt + 1 == self.retry.attempts or waited_s + wait_s > self.retry.total_s:
+            if started or attempt + 1 == most or waited_s + wait_s > self.retry.total_s:
                 raise self._given_up(route, trouble, attempt + 1, started)
             waited_s += wait_s
             self.usage.retries += 1
@@ -249,7 +256,7 @@ class Http:
         except aiohttp.ClientPayloadError:
             raise _Trouble("the reply was cut off") from None
         except (aiohttp.ClientError, OSError) as e:
-            raise _Trouble(f"cannot connect ({self._clean(str(e) or type(e).__name__)})") from None
+            raise _Trouble(f"cannot connect ({self._clean(_reason(e))})") from None
         if collector is not None:
             collector.feed(reply)
         return reply
@@ -287,7 +294,7 @@ class Http:
             if status in (408, 409, 425, 429) or status >= 500:
                 if "insufficient_quota" in text:
                     raise self._refusal(route, status, detail)
-                raise _Trouble(f"HTTP {status}{_said(detail)}", _after_s(response.headers.get("Retry-After")))
+                raise _Trouble(f"HTTP {status}{_said(detail)}", _after_s(response.headers.get("Retry-After")), status)
             raise self._refusal(route, status, detail)
         if isinstance(reply, dict):
             if reply.get("error"):
@@ -320,7 +327,11 @@ class Http:
         if trouble.after_s is not None and trouble.after_s > self.retry.total_s:
             times += f", and it asks to wait {trouble.after_s:.0f} s"
         todo = "see that the server runs and is not overloaded, then give the same command again to resume"
-        return ModelError(f"{trouble.what}, {times}", where=self.url + route, todo=todo)
+        if trouble.status not in (500, 501):
+            return ModelError(f"{trouble.what}, {times}", where=self.url + route, todo=todo)
+        refused = Refused(f"{trouble.what}, {times}", where=self.url + route, todo=todo)
+        refused.status = trouble.status
+        return refused
 
     def _open(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -350,6 +361,14 @@ def _checked(url: str) -> str:
             todo="give the bare URL; a key goes into an environment variable",
         )
     return url.rstrip("/")
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no connection, in the system's words; aiohttp adds its own settings to them."""
+    cause = getattr(error, "os_error", None)
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+    return str(error) or type(error).__name__
 
 
 def _detail(reply: Mapping[str, Any]) -> str:

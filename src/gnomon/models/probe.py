@@ -21,7 +21,12 @@ from gnomon.models.http import Http, Refused
 
 __all__ = ["Probed", "Step", "probe"]
 
-QUESTION = "What is the capital of France?\n\nChoices:\n (A) Rome\n (B) Paris\n (C) Oslo"
+QUESTION = (
+    "What is the capital of France?\n\nChoices:\n (A) Rome\n (B) Paris\n (C) Oslo\n\nAnswer in one full sentence."
+)
+# Whoever draws at temperature 1 does not write the same eight times.
+RANDOM = "Write eight random letters, and nothing else."
+NUM_DRAWS = 8
 PREFILL = "The answer is ("
 TEXT = f"Question: {QUESTION}\n\nAnswer: {PREFILL}"
 # vLLM and `transformers serve` close a last assistant message unless told to continue it; others refuse the fields.
@@ -77,18 +82,22 @@ async def probe(model: Model) -> Probed:
 
 
 class _Asker:
-    """Sends questions and keeps the transcript; a refusal is an answer, an unreachable server is not."""
+    """Sends questions and keeps the transcript; a refusal is an answer, an unreachable server is not.
+
+    Servers fail with status 500 on fields that they do not expect, so that is a refusal too.
+    """
 
     def __init__(self, http: Http) -> None:
         self._http = http
         self.transcript: list[Step] = []
         self.revision = ""
 
-    async def ask(self, asks: str, route: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+    async def ask(self, asks: str, route: str, body: Mapping[str, Any], plain: bool = False) -> dict[str, Any] | None:
+        """The reply, or None for a refusal; a failure counts as one unless the question is `plain`."""
         try:
-            reply = await self._http.call(route, body, fresh=True)
+            reply = await self._http.call(route, body, fresh=True, attempts=None if plain else 2)
         except Refused as e:
-            if e.status in (401, 403):
+            if e.status in (401, 403) or (plain and e.status >= 500):
                 raise
             self._note(asks, route, body, str(e), False)
             return None
@@ -118,10 +127,11 @@ class _Server:
     async def chat(self, asks: str, more: Mapping[str, Any], prefill: str = "", num: int = 1) -> dict[str, Any] | None:
         messages = [Message("user", QUESTION), *([Message("assistant", prefill)] if prefill else [])]
         body = {**self.base, "messages": [m._asdict() for m in messages], self.limit: num, **more}
-        return await self.asker.ask(asks, "/chat/completions", body)
+        return await self.asker.ask(asks, "/chat/completions", body, plain=not more and not prefill)
 
     async def text(self, asks: str, more: Mapping[str, Any]) -> dict[str, Any] | None:
-        return await self.asker.ask(asks, "/completions", {**self.base, "prompt": TEXT, "max_tokens": 1, **more})
+        body = {**self.base, "prompt": TEXT, "max_tokens": 1, **more}
+        return await self.asker.ask(asks, "/completions", body, plain=not more)
 
     def reply_text(self, reply: dict[str, Any] | None) -> str | None:
         """The text in `reply`; None where there is none."""
@@ -132,11 +142,11 @@ class _Server:
         except ModelError:
             return None
 
-    async def continues(self) -> Mapping[str, Any] | None:
-        """Body fields with which a prefill is continued; None when it is not."""
+    async def continues(self, plain: str) -> Mapping[str, Any] | None:
+        """Body fields with which a prefill is continued; None when it is not. `plain` is the answer without one."""
         for fields in _CONTINUE:
             text = self.reply_text(await self.chat("prefill", fields, prefill=PREFILL, num=4))
-            if self.asker.prove(text is not None and _continues(text)):
+            if self.asker.prove(text is not None and _continues(text, plain)):
                 return fields
         return None
 
@@ -151,29 +161,40 @@ class _Server:
                 return 0 if k == 5 else 5
         return _MOST_TOP
 
-    async def num_echo(self) -> int | None:
-        """New tokens to ask for when a text is scored, 0 or 1; None when the server scores none."""
-        for num in (0, 1):
-            reply = await self.text("score", {"echo": True, "logprobs": 1, "max_tokens": num})
-            if self.asker.prove(reply is not None and _reads(wire.echoed, reply, TEXT)):
-                return num
-        return None
+    async def scores_text(self) -> bool:
+        reply = await self.text("score", {"echo": True, "logprobs": 1})
+        return self.asker.prove(reply is not None and _reads(wire.echoed, reply, TEXT))
 
     async def scores_chat(self, fields: Mapping[str, Any]) -> bool:
         reply = await self.chat("score", {**fields, "prompt_logprobs": 0}, prefill=PREFILL)
         return self.asker.prove(reply is not None and _reads(wire.prompt_tail, reply, PREFILL))
 
-    async def honours_n(self, chat: bool) -> bool:
-        more = {"n": 2, "temperature": 1.0}
-        reply = await (self.chat("n", more) if chat else self.text("n", more))
-        return self.asker.prove(reply is not None and len(reply.get("choices") or ()) == 2)
+    async def draws(self, chat: bool) -> tuple[bool, bool]:
+        """Whether one call draws several completions, and whether draws differ."""
+        texts = await self._drawn("n", chat, seed=0, n=NUM_DRAWS)
+        honours_n = self.asker.prove(len(texts) == NUM_DRAWS)
+        for seed in range(1, NUM_DRAWS + 1 - len(texts)):
+            texts += await self._drawn("draws differ", chat, seed=seed)
+        if not honours_n:
+            self.asker.prove(len(set(texts)) > 1)
+        return honours_n, len(set(texts)) > 1
+
+    async def _drawn(self, asks: str, chat: bool, **more: int) -> list[str]:
+        body = {**self.base, "temperature": 1.0, "top_p": 1.0, **more}
+        if chat:
+            body |= {"messages": [{"role": "user", "content": RANDOM}], self.limit: 8}
+        else:
+            body |= {"prompt": f"{RANDOM}\n", "max_tokens": 8}
+        reply = await self.asker.ask(asks, "/chat/completions" if chat else "/completions", body)
+        return [] if reply is None else [c.text for c in wire.completions(reply, (), self.where)]
 
 
 async def _probe_endpoint(model: Endpoint) -> list[Step]:
     server = _Server(model)
     asker = server.asker
     chat, text = set[Ability](), set[Ability]()
-    if asker.prove(server.reply_text(await server.chat("chat", {}, num=8)) is not None):
+    plain = server.reply_text(await server.chat("chat", {}, num=8))
+    if asker.prove(plain is not None):
         chat.add(Ability.SAMPLE)
     if asker.prove(server.reply_text(await server.text("completions", {})) is not None):
         text |= {Ability.SAMPLE, Ability.PREFILL}
@@ -183,7 +204,7 @@ async def _probe_endpoint(model: Endpoint) -> list[Step]:
             where=model.name,
             todo="check URL and model name; the URL often ends in /v1",
         )
-    continues = await server.continues() if chat else None
+    continues = await server.continues(plain) if plain is not None else None
     if continues is not None:
         chat.add(Ability.PREFILL)
         if continues and await server.scores_chat(continues):
@@ -192,17 +213,17 @@ async def _probe_endpoint(model: Endpoint) -> list[Step]:
     num_top_text = await server.num_top(chat=False) if text else 0
     chat |= {Ability.TOPK} if num_top_chat else set()
     text |= {Ability.TOPK} if num_top_text else set()
-    num_echo = await server.num_echo() if text else None
-    if num_echo is not None:
+    if text and await server.scores_text():
         text.add(Ability.SCORE)
+    honours_n, draws_differ = await server.draws(chat=bool(chat))
     offers = Offers(
         chat=frozenset(chat),
         text=frozenset(text),
         num_top_chat=num_top_chat,
         num_top_text=num_top_text,
-        honours_n=await server.honours_n(chat=bool(chat)),
+        honours_n=honours_n,
+        draws_differ=draws_differ,
         continues=continues,
-        num_echo=num_echo or 0,
     )
     model.learn(offers, asker.revision)
     return asker.transcript
@@ -213,19 +234,23 @@ async def _probe_anthropic(model: Anthropic) -> list[Step]:
     question = {"role": "user", "content": QUESTION}
     body = {"model": model.model, "max_tokens": 4, "temperature": 0.0}
     # Not being able to answer a plain question is no missing ability but a wrong model or key.
-    await model.http.call("/v1/messages", {**body, "messages": [question]}, fresh=True)
+    plain = await model.http.call("/v1/messages", {**body, "messages": [question]}, fresh=True)
     prefilled = [question, {"role": "assistant", "content": PREFILL}]
     reply = await asker.ask("prefill", "/v1/messages", {**body, "messages": prefilled})
-    blocks = (reply or {}).get("content") or [{}]
-    held = asker.prove(_continues(str(blocks[0].get("text", ""))))
+    held = asker.prove(reply is not None and _continues(_said(reply), _said(plain)))
     can = {Ability.SAMPLE, Ability.PREFILL} if held else {Ability.SAMPLE}
     model.learn(frozenset(can), asker.revision or model.model)
     return asker.transcript
 
 
-def _continues(text: str) -> bool:
-    """`text` goes on after "The answer is (": one letter, not a restatement."""
-    return re.match(r"\s*[A-Za-z](?![A-Za-z])", text) is not None
+def _continues(text: str, plain: str) -> bool:
+    """`text` goes on after "The answer is (": one letter, no restatement, and not what is said without a prefill."""
+    return re.match(r"\s*[A-Za-z](?![A-Za-z])", text) is not None and not plain.startswith(text)
+
+
+def _said(message: Mapping[str, Any]) -> str:
+    """The text of a reply of the Anthropic API."""
+    return "".join(str(b.get("text", "")) for b in message.get("content") or ())
 
 
 def _lists(reply: Mapping[str, Any]) -> bool:
