@@ -1,0 +1,35 @@
+"""What every test may rely on: one thread, no network, runs in a folder of their own, the same examples in every run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before anything imports torch or NumPy, which read it once.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TRANSFORMERS_OFFLINE"] = "1"
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("gnomon", deadline=None, derandomize=True, print_blob=True)
+# A wider search for new counterexamples: HYPOTHESIS_PROFILE=explore.
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gnomon"))
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _runs_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GNOMON_RUNS", str(tmp_path / "runs"))
+
+
+@pytest.fixture
+def gnomon_data() -> Path:
+    """The folder of published data sets; the test is skipped where GNOMON_DATA names none."""
+    named = os.environ.get("GNOMON_DATA")
+    if not named:
+        pytest.skip("GNOMON_DATA names no folder of published data sets")
+    return Path(named)
