@@ -154,6 +154,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"size": [1]}, "c.toml: size: expected 2 values, got 1"),
     ({"readout": "exat"}, "c.toml: readout: 'exat' is none of its values; did you mean 'exact'?"),
     ({"readout": True}, "c.toml: readout: True is none of its values; known: 3, exact, sampled"),
+    ({"readout": 3.0}, "c.toml: readout: 3.0 is none of its values; known: 3, exact, sampled"),
     ({"limit": "x"}, "c.toml: limit: expected an integer, got str 'x'"),
     ({"judge": 1}, "c.toml: judge: expected text, got int 1"),
     ({"folder": 1}, "c.toml: folder: expected a path, got int 1"),

@@ -15,15 +15,15 @@ import itertools
 import multiprocessing
 import pickle
 import signal
-import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from gnomon.core.errors import GnomonError, RunError, UsageError
 
@@ -127,19 +127,21 @@ class _Pool(Generic[T, R]):
         try:
             while True:
                 self._give_out()
-                if not self._workers:
+                busy = {worker.pipe: worker for worker in self._workers if worker.tasks}
+                if not busy:
                     return
-                for worker in self._ready():
-                    yield from self._collect(worker)
+                for pipe in wait(list(busy)):
+                    yield from self._collect(busy[cast(Connection, pipe)])
         finally:
             self._stop()
 
     def _give_out(self) -> None:
-        """A chunk to every idle worker; new workers while there are items for them; idle ones leave at the end."""
+        """A chunk to every idle worker, and new workers while there are items for them."""
         for worker in [w for w in self._workers if not w.tasks]:
-            self._send(worker, self._next(worker.chunk))
+            if tasks := self._next(worker.chunk):
+                self._send(worker, tasks)
         while len(self._workers) < self._wanted and (tasks := self._next(1)):
-            self._workers.append(self._start())
+            self._start()
             self._send(self._workers[-1], tasks)
 
     def _next(self, count: int) -> list[_Task]:
@@ -149,18 +151,10 @@ class _Pool(Generic[T, R]):
         return list(itertools.islice(self._fresh, count))
 
     def _send(self, worker: _Worker, tasks: list[_Task]) -> None:
-        if not tasks:
-            self._dismiss(worker)
-            return
         worker.tasks = tasks
         message = pickle.dumps([(t.index, t.item) for t in tasks])
-        with contextlib.suppress(OSError):  # it died while idle; `_ready` reports it and the tasks go out again
+        with contextlib.suppress(OSError):  # it died while idle: its pipe tells so, and the tasks go out again
             worker.pipe.send_bytes(message)
-
-    def _ready(self) -> list[_Worker]:
-        """Workers that answered or died."""
-        by_pipe: dict[Any, _Worker] = {w.pipe: w for w in self._workers}
-        return [by_pipe[pipe] for pipe in wait(list(by_pipe))]
 
     def _collect(self, worker: _Worker) -> Iterator[R]:
         try:
@@ -191,23 +185,24 @@ class _Pool(Generic[T, R]):
                 )
             self._again.append(replace(task, deaths=task.deaths + 1))
 
-    def _start(self) -> _Worker:
+    def _start(self) -> None:
         # Spawned, not forked: torch's threads and open databases do not survive a fork.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(self._fn, theirs), daemon=True)
-        with _interrupts_ignored():
+        with _interrupts_held():
             process.start()
+            self._workers.append(_Worker(process, ours))
         theirs.close()
-        return _Worker(process, ours)
 
     def _dismiss(self, worker: _Worker) -> None:
-        self._workers.remove(worker)
         worker.pipe.close()
         worker.process.join(_PATIENCE_SECONDS)
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()
+        # Last, so that an interrupt in here leaves the worker to `_stop`.
+        self._workers.remove(worker)
 
     def _stop(self) -> None:
         for worker in self._workers:
@@ -286,13 +281,14 @@ def _how_it_ended(exitcode: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Children started inside ignore Ctrl-C, which reaches the whole process group; their parent ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits until the block ends, and never reaches a child started inside, which its parent ends.
+
+    The terminal signals the whole process group; a child keeps the mask it was born with.
+    """
+    resource_tracker.ensure_running()  # it would lift the mask when it starts later
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
