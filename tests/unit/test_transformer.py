@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gnomon.core.errors import ModelError, UsageError
+from gnomon.models.hooks import Plan, keep
 from gnomon.models.transformer import KVCache, Transformer, TransformerConfig, num_parameters
 
 _LLAMA: dict[str, Any] = {
@@ -225,6 +226,15 @@ def test_training_in_mixed_precision() -> None:
     kl = F.kl_div(mixed.float().log_softmax(-1), exact.log_softmax(-1), log_target=True, reduction="none").sum(-1)
     assert kl.mean() < 1e-3
     assert (mixed.argmax(-1) == exact.argmax(-1)).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("read", [[], ["0.pattern", "1.scores"]])
+def test_training_on_padded_rows_has_finite_gradients(read: list[str]) -> None:
+    model, seen = copy.deepcopy(_MODELS["llama"]), torch.arange(9) >= torch.tensor([[0], [4]])
+    mask = seen[:, None, None] & torch.ones(9, 9, dtype=torch.bool).tril()
+    logits = model(_tokens(2, 9), mask=mask, plan=Plan(read=dict.fromkeys(read, keep)) if read else None)
+    logits[seen].square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
 def test_training_learns_and_the_future_stays_hidden(model: Transformer) -> None:
