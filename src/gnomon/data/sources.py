@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gnomon.core.errors import DataError, UsageError
+from gnomon.core.errors import DataError, UsageError, closest
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
 from gnomon.data.base import Source, select
@@ -65,7 +65,9 @@ def _world(spec: str, form: Form, n: int, seed: Seed) -> Source | None:
     if name == "brook":
         from gnomon.data.worlds.brook.source import brook
 
-        if variant:
-            raise UsageError(f"Brook has no variant {variant!r}", todo="write brook")
-        return brook(n, seed)
+        from gnomon.data.worlds.brook.tables import PRESETS, world
+
+        if variant and variant not in PRESETS:
+            raise UsageError(f"Brook has no preset {variant!r}", where=spec, todo=closest(variant, PRESETS))
+        return brook(n, seed, of=world(variant or "S"))
     return None

@@ -25,7 +25,7 @@ from gnomon.core.seeds import Seed
 from gnomon.models.base import Model
 from gnomon.report.base import Report
 
-__all__ = ["Cast", "Evaluation", "Item", "ModelName", "Planted", "Prepared", "Row"]
+__all__ = ["Cast", "Evaluation", "Item", "ModelName", "Planted", "Row"]
 
 # The type of a config field that names a further model: `judge: ModelName = ModelName("")` gives `--judge M` and
 # `cast.judge`. The empty name means that the subject plays the part.
@@ -74,13 +74,6 @@ class Planted:
     truth: Mapping[str, float]
     config: Mapping[str, Any] = field(default_factory=dict)
     null: bool = False
-
-
-class Prepared(Protocol):
-    """What `prepare` may use of a run: its folder for checkpoints, its log for steps."""
-
-    @property
-    def folder(self) -> Any: ...
 
 
 @runtime_checkable

@@ -51,7 +51,9 @@ def compare(first: Run, second: Run) -> Report:
     )
     left_out = len(a) + len(b) - 2 * len(shared)
     notes = [f"{left_out} items are in one run only and left out"] if left_out else []
-    return Report(title=f"{_title(second)} against {_title(first)}, paired", estimates=estimates, tables=[table], notes=notes)
+    return Report(
+        title=f"{_title(second)} against {_title(first)}, paired", estimates=estimates, tables=[table], notes=notes
+    )
 
 
 def _title(run: Run) -> str:

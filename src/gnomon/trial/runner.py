@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gnomon.core.config import digest, to_json
 from gnomon.core.engine import spread
@@ -140,7 +140,7 @@ async def run_evaluation(
             for model in cast.values():
                 if hasattr(model, "cache"):
                     model.cache = run.cache
-            cast = await prepared(config, cast, run)
+            cast = await prepared(config, cast, run.folder, Seed(seed))
             order = {item.id: i for i, item in enumerate(items)}
             job = _Job(config, cast, run, tally, order, Seed(seed).child("trial"), max_errors, on_progress)
             if workers > 1 and todo:
@@ -176,10 +176,10 @@ def checked(items: Iterable[Item], name: str) -> list[Item]:
     return listed
 
 
-async def prepared(config: Evaluation, cast: Cast, run: Run) -> Cast:
-    """The cast after the evaluation's own `prepare`, where it has one."""
+async def prepared(config: Evaluation, cast: Cast, folder: Path | None, seed: Seed) -> Cast:
+    """The cast after the evaluation's own `prepare`, where it has one; `folder` keeps what it trains."""
     prepare = getattr(config, "prepare", None)
-    return await prepare(cast, run) if prepare else cast
+    return await prepare(cast, folder, seed.child("prepare")) if prepare else cast
 
 
 def summarised(config: Evaluation, run: Run, items: Sequence[Item]) -> Report:
@@ -281,13 +281,6 @@ class _Job:
 
 
 @dataclass(frozen=True)
-class _FolderOnly:
-    """What a worker's `prepare` sees of the run: the folder in which the parent kept what it trained."""
-
-    folder: Path
-
-
-@dataclass(frozen=True)
 class _Chunk:
     """A worker process's job: items in, rows out."""
 
@@ -302,9 +295,7 @@ class _Chunk:
     async def rows(self, items: Sequence[Item]) -> list[Row]:
         cast = await open_cast(self.config, self.models, items)
         try:
-            prepare: Any = getattr(self.config, "prepare", None)
-            if prepare:
-                cast = await prepare(cast, _FolderOnly(Path(self.folder)))
+            cast = await prepared(self.config, cast, Path(self.folder), Seed(self.rng.root))
             return list(await asyncio.gather(*(ask(self.config, item, cast, self.rng) for item in items)))
         finally:
             await close_cast(cast)

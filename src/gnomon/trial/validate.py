@@ -19,7 +19,7 @@ from gnomon.report.base import Estimate, Finding, Report, Table
 from gnomon.stats.intervals import wilson
 from gnomon.trial.base import Evaluation, Planted
 from gnomon.trial.cast import close_cast, open_cast
-from gnomon.trial.runner import ask, checked
+from gnomon.trial.runner import ask, checked, prepared
 
 __all__ = ["BAND", "MAX_BIAS", "Recovery", "as_report", "replicate", "validate"]
 
@@ -182,9 +182,7 @@ async def _report(config: Evaluation, planted: Planted, seed: Seed) -> Report:
     items = checked(changed.items(seed.child("items")), planted.name)
     cast = await open_cast(changed, planted.cast, items)
     try:
-        prepare = getattr(changed, "prepare", None)
-        if prepare:
-            cast = await prepare(cast, None)
+        cast = await prepared(changed, cast, None, seed)
         rows = [await ask(changed, item, cast, seed.child("trial")) for item in items]
     finally:
         await close_cast(cast)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
 from gnomon.core.errors import UsageError
@@ -82,6 +83,12 @@ class SelfKnowledge:
     "P(True) with comparison samples: the judged answer is one of those shown, as in the paper."
     head: str = ""
     "Use the P(IK) head of an earlier run (run:ID) instead of training one."
+    head_way: Literal["auto", "linear", "mlp", "lora", "full"] = "auto"
+    "What training the P(IK) head may move: the head alone (linear, mlp), low-rank changes, or everything."
+    head_questions: int = 600
+    "Questions that train the P(IK) head."
+    head_groups: tuple[str, ...] = ()
+    "Groups of questions that train the head; empty takes all, and others then measure generalisation."
     resamples: int = 2000
     "Bootstrap resamples behind intervals that need them."
 
@@ -115,13 +122,13 @@ class SelfKnowledge:
         for part in self._parts():
             yield from experiment(part).planted()
 
-    async def prepare(self, cast: Cast, run: Any) -> Cast:
-        """Trains the P(IK) head where that experiment is chosen; kept in the run."""
+    async def prepare(self, cast: Cast, folder: Path | None, seed: Seed) -> Cast:
+        """Trains the P(IK) head where that experiment is chosen; kept in the run's folder."""
         if "pik" not in self.only:
             return cast
         from gnomon.assay.self_knowledge import pik
 
-        return await pik.prepare(self, cast, run)
+        return await pik.prepare(self, cast, folder, seed)
 
     def _parts(self) -> tuple[PartName, ...]:
         if not self.only:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom, norm
 
 from gnomon.models.planted.calibrated import RANGE, VERDICT_RANGE
+from gnomon.models.planted.pik import SPREAD
 from gnomon.stats.ranking import auroc_on_weights
 
-__all__ = ["choice_truth", "verdict_truth"]
+__all__ = ["choice_truth", "pik_truth", "verdict_truth"]
 
 OPTIONS = 4
 GRID = 2000
@@ -48,6 +50,19 @@ def verdict_truth(b: float) -> dict[str, float]:
         "Brier": float(np.mean(c * (1 - s) ** 2 + (1 - c) * s**2)),
         "AUROC": _auroc(s, c, 1 - c),
     }
+
+
+def pik_truth(noise: float, samples: int = 30) -> float:
+    """AUROC of the best head on `planted:pik`: its noisy view of z against "more than half of the samples right"."""
+    if np.isinf(noise):
+        return 0.5
+    grid = np.linspace(-5 * SPREAD, 5 * SPREAD, 801)
+    density = norm.pdf(grid, 0, SPREAD)
+    mostly_right = binom.sf(samples // 2, samples, _sigmoid(grid))
+    # The view is z plus normal noise: weight of each view among questions of either label.
+    kernel = norm.pdf(grid[:, None], grid[None, :], noise)
+    positive, negative = kernel @ (density * mostly_right), kernel @ (density * (1 - mostly_right))
+    return _auroc(grid, positive, negative)
 
 
 def _auroc(scores: Vector, positive: Vector, negative: Vector) -> float:

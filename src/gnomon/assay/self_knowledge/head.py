@@ -1,0 +1,96 @@
+"""The trained head behind P(IK): sample answers to training questions, fit the share that is right.
+
+Kadavath et al. 2022, sec. 5.1: the target of a question is the share of 30 samples at temperature 1 that is right; the
+value is read at the last token of the prompt that the answers were sampled from. Training questions share no cluster
+with those that are asked later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from gnomon.assay.self_knowledge.samples import answer_prompt, answers, open_questions
+from gnomon.core.errors import DataError
+from gnomon.core.record import Item
+from gnomon.core.seeds import Seed
+from gnomon.models.base import Ability, Model
+from gnomon.trial.base import Cast
+
+if TYPE_CHECKING:
+    from gnomon.assay.self_knowledge import SelfKnowledge
+    from gnomon.models.local import LocalModel
+
+__all__ = ["FOLDER", "held_out", "prepare"]
+
+FOLDER = "head"
+# A training question that no sample answers either way teaches nothing; fewer than this many teach too little.
+FEWEST = 20
+
+
+def held_out(cluster: str) -> bool:
+    """Whether a cluster's questions are asked (one half) or train the head (the other)."""
+    return bool(Seed(0).child("pik", "split", cluster).value % 2)
+
+
+async def prepare(cfg: SelfKnowledge, cast_: Cast, folder: Path | None, seed: Seed) -> Cast:
+    """The cast with a further model, "pik", whose reward is the log-odds of knowing the answer.
+
+    A head that is in `folder` already, or that `cfg.head` names, is used again. A subject without activations gets
+    none: P(IK) is then asked in words.
+
+    Raises:
+        DataError: too few training questions, or all their samples right, or all wrong.
+    """
+    subject = cast_.subject
+    if Ability.ACTIVATIONS not in subject.can:
+        return cast_
+    if cfg.head:
+        from gnomon.models.load import load
+
+        return Cast({**cast_, "pik": load(cfg.head)})
+    kept = folder / FOLDER if folder else None
+    if kept and (kept / "config.json").exists():
+        from gnomon.models.load import load_checkpoint
+
+        return Cast({**cast_, "pik": load_checkpoint(kept, name=f"{subject.name} with P(IK) head")})
+    items = [i for i in open_questions(cfg, seed, "pik-train", 2 * cfg.head_questions) if not held_out(i.cluster)]
+    items = [i for i in items if not cfg.head_groups or i.meta.get("group") in cfg.head_groups]
+    if len(items) < FEWEST:
+        raise DataError(f"{len(items)} questions are too few to train a P(IK) head", todo="raise --head-questions")
+    bind = getattr(subject, "bind", None)
+    if bind:
+        bind(items)
+    drawn = await asyncio.gather(*(answers(cfg, subject, i, cfg.samples, seed.child(i.id)) for i in items))
+    targets = [sum(a["right"] for a in one) / len(one) for one in drawn]
+    return Cast({**cast_, "pik": _trained(cfg, subject, items, targets, seed, kept)})
+
+
+def _trained(
+    cfg: SelfKnowledge, subject: Model, items: Sequence[Item], targets: Sequence[float], seed: Seed, kept: Path | None
+) -> Model:
+    from gnomon.learn.heads import HeadTraining, train_head
+
+    white = cast("LocalModel", subject)
+    sequences = [white.tokenizer.encode_prompt(answer_prompt(cfg, item)) for item in items]
+    way = cfg.head_way if Ability.GRADIENTS in subject.can else "linear"
+    scorer = train_head(white.net, sequences, targets, training=HeadTraining(way=way), seed=seed.value % 2**31)
+    attach = getattr(subject, "with_head", None)
+    if attach:
+        return cast(Model, attach(scorer))
+    from gnomon.models.local import LocalModel
+
+    if kept:
+        _keep(scorer, white, kept)
+    name = f"{subject.name} with P(IK) head"
+    return LocalModel(scorer.body, white.tokenizer, name=name, revision=subject.revision, head=scorer.head)
+
+
+def _keep(scorer: Any, white: LocalModel, kept: Path) -> None:
+    from gnomon.learn.heads import save_head
+    from gnomon.models.families import save_folder
+
+    save_folder(scorer.body, kept, tokenizer=white.tokenizer)
+    save_head(scorer.head, kept)
