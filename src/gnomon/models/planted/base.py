@@ -40,20 +40,23 @@ class PlantedModel:
         """Shows the model the item table."""
         for item in items:
             self._table[(item.question, tuple(sorted(item.choices)))] = item
-            self._open[item.question] = item
+            # An item whose options an experiment changed must not stand in for the original.
+            self._open.setdefault(item.question, item)
 
     def find(self, prompt: Prompt) -> tuple[Asked, Item]:
-        """What `prompt` asks, and the item it asks about.
+        """What `prompt` asks, and the item it asks about; one that shows options must show all of the item's.
 
         Raises:
             ModelError: the prompt cannot be parsed, or asks about no item of the table.
         """
         asked = read(prompt)
-        item = self._table.get((asked.question, tuple(sorted(asked.options.values()))))
-        item = item or self._open.get(asked.question)
+        shown = asked.listed or (tuple(asked.options.values()) if asked.form == "choice" else ())
+        item = self._table.get((asked.question, tuple(sorted(shown)))) if shown else self._open.get(asked.question)
         if item is None:
+            options = f" with the options {', '.join(shown)}" if shown else ""
             raise ModelError(
-                f"{self.name} knows no item that asks {asked.question[:80]!r}", todo="ask items it was bound to"
+                f"{self.name} knows no item that asks {asked.question[:80]!r}{options}",
+                todo="ask items it was bound to",
             )
         return asked, item
 

@@ -16,7 +16,6 @@ from gnomon.models.base import Prompt
 __all__ = ["Asked", "read"]
 
 _OPTION = re.compile(r"\(([A-J])\)\s+(.*?)\s*(?=\([A-J]\)\s|$)", re.S)
-_LISTED = re.compile(r"choice:\s*(.*?)\s*$", re.M)
 # The marks that can follow a question, in any order but each at most once.
 _MARKS = {
     "choices": r"Choices:",
@@ -28,6 +27,9 @@ _MARKS = {
     "answer": r"Answer:",
 }
 _SPLIT = re.compile("|".join(f"(?P<{name}>{mark})" for name, mark in _MARKS.items()))
+_ASKED = re.compile(r"(?:Question|Problem):")
+_NOTE = re.compile(r"Note:\s*(?P<note>.*?)\s*(?:The note may help[^\n]*)?$", re.S)
+_VERDICT_ENDS = re.compile(r"\s*The (?:proposed|possible) answer is:$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class Asked:
     """What a prompt asks.
 
     Attributes:
-        form: choice, listed, open, verdict or confidence.
+        form: choice, listed, open, verdict, steps or confidence.
         question: as it stands in the prompt.
         options: letter to option text, in the prompt's order; for a verdict, the letters of True and False
             (empty where the verdict is given in words).
@@ -65,26 +67,34 @@ def read(prompt: Prompt) -> Asked:
         ModelError: there is no question in it, or nothing that asks for an answer.
     """
     text = prompt if isinstance(prompt, str) else "\n".join(m.content for m in prompt)
-    blocks = re.split(r"(?:^|(?<=\s))Question:", text)
-    if len(blocks) < 2:
+    begins = [m for m in _ASKED.finditer(text) if m.start() == 0 or text[m.start() - 1].isspace()]
+    if not begins:
         raise ModelError(f"a planted model cannot find a question in {text[-120:]!r}")
-    note = re.search(r"Note:\s*(?P<note>.*?)\s*(?:The note may help[^\n]*)?$", blocks[-2].split("\n\n\n")[-1], re.S)
-    parts = _parts(blocks[-1])
-    lettered = parts.get("verdict") or parts.get("choices", "")
+    before = text[begins[-2].end() if len(begins) > 1 else 0 : begins[-1].start()]
+    note = _NOTE.search(before)
+    parts = _parts(text[begins[-1].end() :])
     form = _form(parts)
     if form is None:
         raise ModelError(f"a planted model cannot find what to answer in {text[-120:]!r}")
+    lettered = _VERDICT_ENDS.sub("", parts["verdict"]) if form == "verdict" else parts.get("choices", "")
     return Asked(
         form=form,
         question=parts["question"],
-        options={m[1]: m[2].strip() for m in _OPTION.finditer(_before_last_line(lettered, form))},
-        listed=tuple(_LISTED.findall(parts.get("choices", ""))),
+        options={m[1]: m[2].strip() for m in _OPTION.finditer(lettered)},
+        listed=tuple(t.strip() for t in parts.get("choices", "").split("choice:")[1:]) if form == "listed" else (),
         note=note["note"] if note else "",
         proposed=parts.get("proposed", ""),
-        ideas=tuple(line.strip() for line in parts.get("ideas", "").splitlines() if line.strip()),
+        ideas=_ideas(parts, form),
         hint=parts.get("hint", ""),
-        shots=len(blocks) - 2,
+        shots=len(begins) - 1,
     )
+
+
+def _ideas(parts: Mapping[str, str], form: str) -> tuple[str, ...]:
+    """The brainstormed answers: a line each, or before a verdict of Brook its unlettered choices, a word each."""
+    if "ideas" in parts:
+        return tuple(line.strip() for line in parts["ideas"].splitlines() if line.strip())
+    return tuple(parts.get("choices", "").split()) if form == "verdict" else ()
 
 
 def _parts(block: str) -> dict[str, str]:
@@ -103,9 +113,7 @@ def _form(parts: Mapping[str, str]) -> str | None:
     if "confidence" in parts:
         return "confidence"
     if "choices" in parts:
-        return "listed" if _LISTED.search(parts["choices"]) else "choice"
-    return "open" if "answer" in parts else None
-
-
-def _before_last_line(text: str, form: str) -> str:
-    return re.sub(r"\s*The (?:proposed|possible) answer is:$", "", text) if form == "verdict" else text
+        return "listed" if parts["choices"].startswith("choice:") else "choice"
+    if "answer" in parts:
+        return "open"
+    return "steps" if "hint" in parts else None
