@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# Before anything imports torch or NumPy, which read it once.
-os.environ["OMP_NUM_THREADS"] = "1"
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["TRANSFORMERS_OFFLINE"] = "1"
-
 import hypothesis
 import pytest
+
+# Set while nothing has imported torch, NumPy or the hub's client, which read them once; commands that tests start
+# inherit them.
+os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
 
 hypothesis.settings.register_profile("gnomon", deadline=None, derandomize=True, print_blob=True)
 # A wider search for new counterexamples: HYPOTHESIS_PROFILE=explore.
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gnomon"))
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, seeds, configs, records, the registry, spreading work, progress."""

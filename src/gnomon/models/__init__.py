@@ -1,0 +1,1 @@
+"""One protocol for weights, endpoints and formulas; `load` takes any of them by name."""
