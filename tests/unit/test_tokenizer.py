@@ -165,6 +165,16 @@ def test_nothing_of_a_stop_string_is_shown(folder: Path, text: str, stop: list[s
         assert shown == whole
 
 
+def test_text_behind_a_prompt_keeps_its_space(folder: Path) -> None:
+    ours = _loaded(folder)
+    prompt, ids = ours.encode("the dial", special=False), ours.encode("the dial casts a shadow", special=False)
+    assert ids[: len(prompt)] == prompt
+    one, many = ours.stream(after=prompt), ours.stream(after=prompt[-2:])
+    pieces = [one.push(token) for token in ids[len(prompt) :]]
+    many.extend(ids[len(prompt) :])
+    assert "".join(pieces) + one.finish() == many.finish() == " casts a shadow"
+
+
 def test_token_texts_make_up_the_text(folder: Path) -> None:
     ours = _loaded(folder)
     ids = ours.encode("the gnomon casts a shadow", special=False)
