@@ -23,6 +23,7 @@ __all__ = [
     "ask_verdict",
     "choose",
     "evidence",
+    "group_of",
     "header_of",
     "series",
     "verdict_header",
@@ -46,22 +47,24 @@ async def ask_letters(cfg: SelfKnowledge, model: Model, item: Item, rng: Seed) -
     positions (honesty protocol; the paper asks one order).
     """
     count = len(item.choices)
-    asked = []
-    for turn in range(min(cfg.permute, count)):
-        order = [(i + turn) % count for i in range(count)]
-        words = wording(item)
-        prompt = words.choice_prompt(replace(item, choices=tuple(item.choices[i] for i in order)))
-        choice = await choose(cfg, model, item, prompt, words.letters(count), rng.child(turn))
-        back = [order.index(i) for i in range(count)]
-        asked.append(
-            replace(
-                choice,
-                p=tuple(choice.p[i] for i in back),
-                low=tuple(choice.low[i] for i in back) if choice.low else (),
-                high=tuple(choice.high[i] for i in back) if choice.high else (),
-            )
-        )
-    return evidence(asked[0] if len(asked) == 1 else _averaged(asked))
+    turns = min(cfg.permute, count)
+    asked = [_turned_back(await _ask_turned(cfg, model, item, turn, rng), turn) for turn in range(turns)]
+    return evidence(asked[0] if turns == 1 else _averaged(asked))
+
+
+async def _ask_turned(cfg: SelfKnowledge, model: Model, item: Item, turn: int, rng: Seed) -> Choice:
+    """The letters' probabilities when the option at place `turn` is listed first."""
+    words, choices = wording(item), item.choices
+    turned = replace(item, choices=(*choices[turn:], *choices[:turn])) if turn else item
+    return await choose(cfg, model, item, words.choice_prompt(turned), words.letters(len(choices)), rng.child(turn))
+
+
+def _turned_back(choice: Choice, turn: int) -> Choice:
+    """A choice with its entries in the item's own order."""
+    if not turn:
+        return choice
+    p, low, high = (values[-turn:] + values[:-turn] for values in (choice.p, choice.low, choice.high))
+    return replace(choice, p=p, low=low, high=high)
 
 
 async def ask_options(cfg: SelfKnowledge, model: Model, item: Item, rng: Seed) -> dict[str, Any]:
@@ -134,8 +137,13 @@ def with_answer_key(item: Item, found: dict[str, Any]) -> dict[str, Any]:
     assert gold is not None
     best = [i for i, value in enumerate(p) if value == max(p)]
     scores = {"accuracy": (gold in best) / len(best), "probability of the right option": p[gold]}
-    labels = {"form": item.meta["form"], "shots": item.meta["shots"], "group": str(item.meta.get("group", ""))}
+    labels = {"form": item.meta["form"], "shots": item.meta["shots"], **group_of(item)}
     return {**found, "gold": gold, **labels, "scores": scores}
+
+
+def group_of(item: Item) -> dict[str, Any]:
+    """What an item is reported under: its group, and how often its fact was stated in training where that is known."""
+    return {"group": str(item.meta.get("group") or item.meta.get("task") or ""), "count": item.meta.get("count")}
 
 
 def header_of(items: Sequence[Item], form: str) -> str:

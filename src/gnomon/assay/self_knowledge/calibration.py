@@ -12,12 +12,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gnomon.assay.self_knowledge.asking import ask_letters, ask_options, header_of, series, with_answer_key
-from gnomon.assay.self_knowledge.scores import Predictions, choice_estimates, predictions, reliability_figure
+from gnomon.assay.self_knowledge.groups import exposure_figure, group_table
+from gnomon.assay.self_knowledge.scores import (
+    TOO_FEW,
+    Predictions,
+    choice_estimates,
+    predictions,
+    reliability_figure,
+)
 from gnomon.assay.self_knowledge.truths import choice_truth
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
 from gnomon.data.sources import open_items
-from gnomon.report.base import Drawn, Figure, Report, Table
+from gnomon.report.base import Drawn, Estimate, Figure, Report
 from gnomon.trial.base import Cast, Planted
 
 if TYPE_CHECKING:
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["items", "planted", "summarise", "trial"]
 
 SECTION = "Multiple-choice calibration"
+HEADLINE = ("accuracy", "confidence", "ECE", "calibration slope")
 
 
 def items(cfg: SelfKnowledge, seed: Seed) -> list[Item]:
@@ -54,48 +62,59 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
     by_series: dict[str, list[Row]] = {}
     for row in rows:
         by_series.setdefault(series(row.evidence), []).append(row)
-    estimates, lines, notes = [], [], []
-    stated_by = {name: predictions(found) for name, found in by_series.items()}
-    for i, (name, found) in enumerate(by_series.items()):
-        stated = stated_by[name]
-        estimates += choice_estimates(cfg, stated, name, headline=i == 0)
-        lines += group_lines(name, found)
-        if stated.mass.mean() < 0.5:
-            notes.append(
-                f"{name}: only {stated.mass.mean():.0%} of the probability is on the options; the format is wrong"
-            )
-        if stated.n < 50:
-            notes.append(f"{name}: {stated.n} items are too few for a chart")
-    table = Table(title="By group of items", columns=GROUP_COLUMNS, rows=lines, section=SECTION)
+    stated = {name: predictions(found) for name, found in by_series.items()}
+    by_name = {name: choice_estimates(cfg, p, name) for name, p in stated.items()}
+    first, unbound = trusted(by_name)
+    table = group_table([(name, found) for name, found in by_series.items()], SECTION)
     return Report(
         title=SECTION,
-        estimates=estimates,
-        figures=Drawn(lambda: _figures(stated_by)),
-        tables=[table] if lines else [],
-        notes=notes,
+        estimates=[
+            replace(e, headline=name == first and e.metric in HEADLINE) for name in by_name for e in by_name[name]
+        ],
+        figures=Drawn(lambda: _figures(stated, by_series)),
+        tables=table,
+        notes=[*unbound, *_warnings(stated)],
     )
 
 
-def _figures(stated_by: Mapping[str, Predictions]) -> list[Figure]:
-    return [f for name, p in stated_by.items() for f in reliability_figure(p, f"Calibration, {name}", SECTION)]
+def trusted(by_name: Mapping[str, Sequence[Estimate]]) -> tuple[str, list[str]]:
+    """The series to read first, and a note when letters do not bind to options.
+
+    A model may know an answer and still not find its letter: then its lettered accuracy lies below that on option
+    texts, their intervals apart, and option texts are what tells what it knows.
+    """
+    names = list(by_name)
+    lettered = next((n for n in names if n.startswith("lettered")), None)
+    listed = next((n for n in names if n.startswith("listed")), None)
+    if lettered is None or listed is None:
+        return names[0], []
+    low, high = (_accuracy(by_name[n]) for n in (listed, lettered))
+    if low.low is None or high.high is None or high.high >= low.low:
+        return lettered, []
+    note = (
+        f"letters do not bind: by letter it is right on {high.value:.0%}, by option text on {low.value:.0%} of the same "
+        "questions; read the listed series, and take lettered experiments as a test of the format"
+    )
+    return listed, [note]
 
 
-GROUP_COLUMNS = ("series", "group", "items", "accuracy", "low", "high", "mean confidence", "low ", "high ")
+def _accuracy(estimates: Sequence[Estimate]) -> Estimate:
+    return next(e for e in estimates if e.metric == "accuracy")
 
 
-def group_lines(name: str, rows: Sequence[Row]) -> list[list[Any]]:
-    """One line a group: accuracy and mean confidence with their intervals; none when there is one group only."""
-    from gnomon.stats.intervals import clustered_mean
+def _warnings(stated: Mapping[str, Predictions]) -> list[str]:
+    notes = []
+    for name, p in stated.items():
+        if p.mass.mean() < 0.5 and name.startswith("lettered"):
+            notes.append(f"{name}: only {p.mass.mean():.0%} of the probability is on the letters; the format is wrong")
+        if p.n < TOO_FEW:
+            notes.append(f"{name}: {p.n} items are too few for a chart")
+    return notes
 
-    by_group: dict[str, list[Row]] = {}
-    for row in rows:
-        by_group.setdefault(str(row.evidence.get("group", "")), []).append(row)
-    lines: list[list[Any]] = []
-    for group, found in by_group.items():
-        stated = predictions(found)
-        right, top = clustered_mean(stated.right, stated.clusters), clustered_mean(stated.top, stated.clusters)
-        lines.append([name, group, stated.n, right.value, right.low, right.high, top.value, top.low, top.high])
-    return lines if len(lines) > 1 else []
+
+def _figures(stated: Mapping[str, Predictions], by_series: Mapping[str, Sequence[Row]]) -> list[Figure]:
+    charts = [f for name, p in stated.items() for f in reliability_figure(p, f"Calibration, {name}", SECTION)]
+    return [*charts, *exposure_figure(by_series, SECTION)]
 
 
 def planted() -> Iterator[Planted]:
@@ -104,7 +123,7 @@ def planted() -> Iterator[Planted]:
         yield Planted(
             name=f"calibration-a{a:g}-b{b:g}",
             cast={"subject": f"planted:calibrated?a={a:g}&b={b:g}"},
-            config={"only": ("calibration",), "data": "synthetic", "forms": ("lettered",), "shots": (0,), "n": 500}
+            config={"only": ("calibration",), "data": "synthetic", "forms": ("lettered",), "shots": (0,), "n": 300}
             | {"resamples": 400},
             truth={f"{metric} [lettered 0-shot]": value for metric, value in choice_truth(a, b).items()},
             null=(a, b) == (0.0, 1.0),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import norm
 
-from gnomon.assay.self_knowledge.asking import ask_verdict
+from gnomon.assay.self_knowledge.asking import ask_verdict, group_of
 from gnomon.assay.self_knowledge.samples import agreement, answers, entropy, open_questions
 from gnomon.assay.self_knowledge.verdicts import verdict_estimates, verdict_figures
 from gnomon.assay.self_knowledge.worked import from_data, six
@@ -76,7 +76,7 @@ async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[s
         "right": judged["right"],
         "verdicts": verdicts,
         "baselines": baselines(drawn),
-        "group": str(item.meta.get("group", "")),
+        **group_of(item),
         "scores": {"accuracy": float(judged["right"]), "P(True)": first["p"][0]},
     }
 
@@ -169,7 +169,7 @@ def coverage_figure(by_condition: Mapping[str, Sequence[Row]], rows: Sequence[Ro
 
 def planted() -> Iterator[Planted]:
     """A judge that comparison samples help, and one that they do not (the null)."""
-    base = {"only": ("ptrue",), "data": "synthetic", "shots": (0,), "n": 300, "resamples": 400}
+    base = {"only": ("ptrue",), "data": "synthetic", "shots": (0,), "n": 150, "resamples": 400}
     for name, d0, d1 in (("ptrue-null", 1.0, 1.0), ("ptrue-helped", 0.7, 1.8)):
         areas = {"bare": _area(d0), "bare, comparison": _area(d1)}
         truth = {f"AUROC [P(True) {c}]": area for c, area in areas.items()}

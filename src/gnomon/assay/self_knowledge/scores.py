@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,12 +58,12 @@ class Predictions:
         """Items."""
         return len(self.gold)
 
-    @property
+    @cached_property
     def top(self) -> Vector:
         """Probability of each item's most likely option, [n]."""
         return np.array([p.max() for p in self.options])
 
-    @property
+    @cached_property
     def right(self) -> Vector:
         """1 where the most likely option is the right one; options that tie share the credit, [n]."""
         return np.array([_credit(p, g) for p, g in zip(self.options, self.gold, strict=True)])

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gnomon.assay.self_knowledge.asking import ask_verdict, verdict_header
+from gnomon.assay.self_knowledge.asking import ask_verdict, group_of, verdict_header
 from gnomon.assay.self_knowledge.truths import verdict_truth
 from gnomon.assay.self_knowledge.verdicts import verdict_estimates, verdict_figures
 from gnomon.core.record import Item, Row
@@ -54,7 +54,7 @@ async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[s
     found = await ask_verdict(cfg, cast.subject, item, item.meta["proposed"], rng)
     right, p_true = bool(item.meta["right"]), found["p"][0]
     scores = {"accuracy": 0.5 if p_true == 0.5 else float((p_true > 0.5) == right)}
-    labels = {"shots": item.meta["shots"], "group": str(item.meta.get("group", ""))}
+    labels = {"shots": item.meta["shots"], **group_of(item)}
     return {**found, "right": right, **labels, "scores": scores}
 
 
@@ -74,7 +74,7 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
 
 def planted() -> Iterator[Planted]:
     """A calibrated judge (the null of miscalibration) and an under-confident one."""
-    base = {"only": ("truefalse",), "data": "synthetic", "shots": (0,), "n": 250, "resamples": 400}
+    base = {"only": ("truefalse",), "data": "synthetic", "shots": (0,), "n": 200, "resamples": 400}
     for b in (1.0, 2.0):
         yield Planted(
             name=f"truefalse-b{b:g}",

@@ -16,17 +16,22 @@ from gnomon.models.base import Prompt
 __all__ = ["Asked", "read"]
 
 _OPTION = re.compile(r"\(([A-J])\)\s+(.*?)\s*(?=\([A-J]\)\s|$)", re.S)
-# The marks that can follow a question, in any order but each at most once.
+# The marks that can follow a question, in any order but each at most once, and what follows them.
 _MARKS = {
-    "choices": r"Choices:",
-    "hint": r"Hint:|Steps:",
-    "ideas": r"Here are some brainstormed ideas:",
-    "proposed": r"(?:Proposed|Possible) Answer:|Proposed:",
-    "verdict": r"Is the (?:proposed|possible) answer:|Verdict:",
-    "confidence": r"With what confidence could you answer this question\?",
-    "answer": r"Answer:",
+    "Choices:": "choices",
+    "Hint:": "hint",
+    "Steps:": "hint",
+    "Here are some brainstormed ideas:": "ideas",
+    "Proposed Answer:": "proposed",
+    "Possible Answer:": "proposed",
+    "Proposed:": "proposed",
+    "Is the proposed answer:": "verdict",
+    "Is the possible answer:": "verdict",
+    "Verdict:": "verdict",
+    "With what confidence could you answer this question?": "confidence",
+    "Answer:": "answer",
 }
-_SPLIT = re.compile("|".join(f"(?P<{name}>{mark})" for name, mark in _MARKS.items()))
+_SPLIT = re.compile("|".join(map(re.escape, _MARKS)))
 _ASKED = re.compile(r"(?:Question|Problem):")
 _NOTE = re.compile(r"Note:\s*(?P<note>.*?)\s*(?:The note may help[^\n]*)?$", re.S)
 _VERDICT_ENDS = re.compile(r"\s*The (?:proposed|possible) answer is:$")
@@ -99,7 +104,7 @@ def _ideas(parts: Mapping[str, str], form: str) -> tuple[str, ...]:
 
 def _parts(block: str) -> dict[str, str]:
     """The text after each mark of one question."""
-    marks = [(m.lastgroup or "", m.start(), m.end()) for m in _SPLIT.finditer(block)]
+    marks = [(_MARKS[m[0]], m.start(), m.end()) for m in _SPLIT.finditer(block)]
     ends = [start for _, start, _ in marks[1:]] + [len(block)]
     parts = {"question": block[: marks[0][1] if marks else len(block)].strip()}
     for (name, _, begin), end in zip(marks, ends, strict=True):
