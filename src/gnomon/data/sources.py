@@ -64,7 +64,6 @@ def _world(spec: str, form: Form, n: int, seed: Seed) -> Source | None:
         return synthetic(form, n, seed)
     if name == "brook":
         from gnomon.data.worlds.brook.source import brook
-
         from gnomon.data.worlds.brook.tables import PRESETS, world
 
         if variant and variant not in PRESETS:

@@ -65,7 +65,7 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
     stated = {name: predictions(found) for name, found in by_series.items()}
     by_name = {name: choice_estimates(cfg, p, name) for name, p in stated.items()}
     first, unbound = trusted(by_name)
-    table = group_table([(name, found) for name, found in by_series.items()], SECTION)
+    table = group_table(list(by_series.items()), SECTION)
     return Report(
         title=SECTION,
         estimates=[
@@ -92,7 +92,7 @@ def trusted(by_name: Mapping[str, Sequence[Estimate]]) -> tuple[str, list[str]]:
     if low.low is None or high.high is None or high.high >= low.low:
         return lettered, []
     note = (
-        f"letters do not bind: by letter it is right on {high.value:.0%}, by option text on {low.value:.0%} of the same "
+        f"letters do not bind: right on {high.value:.0%} by letter, on {low.value:.0%} by option text of the same "
         "questions; read the listed series, and take lettered experiments as a test of the format"
     )
     return listed, [note]

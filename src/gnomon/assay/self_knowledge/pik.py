@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gnomon.assay.self_knowledge import head
-from gnomon.assay.self_knowledge.asking import choose, wording
+from gnomon.assay.self_knowledge.asking import choose, group_of, wording
 from gnomon.assay.self_knowledge.pik_scores import pik_report
 from gnomon.assay.self_knowledge.samples import agreement, answer_prompt, answers, entropy, open_questions
 from gnomon.assay.self_knowledge.truths import pik_truth
@@ -57,7 +57,7 @@ async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[s
     found: dict[str, Any] = {
         "truth": share,
         "samples": len(drawn),
-        "group": str(item.meta.get("group", item.source)),
+        **group_of(item),
         "baselines": await baselines(cfg, cast.subject, item, drawn, rng),
         "readout": "head" if "pik" in cast else "words",
     }
@@ -77,18 +77,18 @@ async def knows(cfg: SelfKnowledge, cast: Cast, item: Item, rng: Seed) -> float:
 
 
 def variants(item: Item) -> dict[str, Item]:
-    """The question as it is, and where there is material: with its source, a wrong source, and hints."""
+    """The question as it was sampled, and where there is material: with its source, a wrong source, and hints."""
     own, other = _material(item), item.meta["other"]
-    found = {"question": replace(item, note="")}
-    if own["sentence"]:
+    found = {"question": item}
+    if own["sentence"] and not item.note:
         found["source"] = replace(item, note=own["sentence"])
-    if own["sentence"] and other["sentence"]:
+    if own["sentence"] and other["sentence"] and not item.note:
         found["wrong source"] = replace(item, note=other["sentence"])
     for name, material in (("hint", own), ("wrong hint", other)):
         for fraction in HINTS if own["solution"] and material["solution"] else ():
             words = str(material["solution"]).split(" ")
             shown = " ".join(words[: max(1, round(fraction * len(words)))])
-            found[f"{name} {fraction:g}"] = replace(item, note="", meta={**item.meta, "hint": shown})
+            found[f"{name} {fraction:g}"] = replace(item, meta={**item.meta, "hint": shown})
     return found
 
 
@@ -123,7 +123,7 @@ def planted() -> Iterator[Planted]:
 
 def _material(item: Item) -> dict[str, str]:
     solution = item.meta.get("steps", item.meta.get("solution", ""))
-    return {"sentence": str(item.meta.get("sentence", item.note)), "solution": str(solution)}
+    return {"sentence": str(item.meta.get("sentence", "")), "solution": str(solution)}
 
 
 def _longest(drawn: Sequence[Mapping[str, Any]]) -> int:

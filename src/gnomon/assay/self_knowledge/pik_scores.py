@@ -5,12 +5,13 @@ AUROC takes a question as known when more than half of its samples are right, as
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gnomon.assay.self_knowledge.groups import grouped, share
 from gnomon.assay.self_knowledge.scores import TOO_FEW
 from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
@@ -103,9 +104,9 @@ def _baselines(cfg: SelfKnowledge, rows: Sequence[Row]) -> list[Estimate]:
 
 def _group_table(rows: Sequence[Row]) -> Table:
     lines: list[list[Any]] = []
-    for group, found in _grouped(rows).items():
+    for group, found in grouped(rows).items():
         clusters = [r.cluster for r in found]
-        stated, truth = clustered_mean(_stated(found), clusters), clustered_mean(_truth(found), clusters)
+        stated, truth = clustered_mean(_stated(found), clusters), share(_truth(found).tolist(), clusters)
         lines.append([group, len(found), truth.value, truth.low, truth.high, stated.value, stated.low, stated.high])
     return Table(
         title="P(IK) by group of questions",
@@ -190,10 +191,3 @@ def _variant_names(rows: Sequence[Row]) -> list[str]:
     for r in rows:
         names.update(dict.fromkeys(n for n in r.evidence["pik"] if n != "question"))
     return list(names)
-
-
-def _grouped(rows: Sequence[Row]) -> Mapping[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(str(row.evidence["group"]), []).append(row)
-    return groups

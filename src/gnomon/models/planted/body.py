@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import torch
@@ -12,12 +12,12 @@ __all__ = ["PlantedBody"]
 
 
 class PlantedBody(nn.Module):
-    """Offers `config.d_model` and `hidden` as `Transformer` does; token i has hidden state `table()[i]`."""
+    """Offers `config.d_model` and `hidden` as `Transformer` does; token i has hidden state `table[i]`."""
 
-    def __init__(self, table: Callable[[], list[list[float]]]) -> None:
+    def __init__(self, table: Sequence[Sequence[float]]) -> None:
         super().__init__()
         self._table = table
-        self.config = SimpleNamespace(d_model=len(table()[0]))
+        self.config = SimpleNamespace(d_model=len(table[0]))
 
     def __deepcopy__(self, memo: dict[int, object]) -> PlantedBody:
         # The table grows as prompts are read; a trained copy must see what came after it.
@@ -25,5 +25,5 @@ class PlantedBody(nn.Module):
 
     def hidden(self, tokens_BT: Tensor, *, at: Tensor) -> Tensor:
         """Hidden states [N, D] at the (row, position) pairs `at` [N, 2]."""
-        table_KD = torch.tensor(self._table(), dtype=torch.float32)
-        return table_KD[tokens_BT[at[:, 0], at[:, 1]]]
+        tokens = tokens_BT[at[:, 0], at[:, 1]].tolist()
+        return torch.tensor([self._table[t] for t in tokens], dtype=torch.float32)

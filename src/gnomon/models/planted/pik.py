@@ -33,6 +33,7 @@ class Pik(PlantedModel):
         super().__init__()
         self.noise = noise
         self._numbers: dict[str, int] = {}
+        self._features: list[list[float]] = []
         self._scorer: Any = None
 
     async def sample(self, prompt: Prompt, how: Sampling, n: int = 1) -> list[Completion]:
@@ -76,10 +77,9 @@ class Pik(PlantedModel):
     def _encode(self, prompt: Prompt) -> list[int]:
         _, item = self.find(prompt)
         number = self._numbers.setdefault(item.question, len(self._numbers))
+        if number == len(self._features):
+            self._features.append(feature(self, item.question))
         return [number]
-
-    def _features(self) -> list[list[float]]:
-        return [feature(self, question) for question in self._numbers]
 
 
 def feature(model: Pik, question: str) -> list[float]:
