@@ -215,6 +215,7 @@ def test_the_key_travels_in_one_header_and_comes_back_nowhere() -> None:
         model.cache = Kept(cache)
         probed = await probe(model)
         got = await model.sample(ASK, HOW)
+        got += await model.sample(ASK, Sampling(max_tokens=9, on_token=lambda piece: None))
         assert server.calls[0].headers["Authorization"] == f"Bearer {KEY}"
         said = [repr(model), repr(model.http), repr(got), repr(probed), json.dumps(cache), repr(vars(model))]
         assert not any(KEY in s for s in said)

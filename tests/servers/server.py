@@ -291,6 +291,8 @@ class Server:
     async def _streamed(self, request: web.Request, reply: Json) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
+        if self.faults.leaks_key:
+            reply["id"] = request.headers.get("Authorization", "")
         events = _message_events(reply) if "content" in reply else _choice_events(reply)
         for i, event in enumerate(events):
             if i == self.faults.cut_stream:

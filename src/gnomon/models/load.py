@@ -218,19 +218,19 @@ def _endpoint(name: str) -> Model:
     url, _, model = name.partition("#")
     if not model:
         raise UsageError(f"{name!r} does not say which model", todo=f"write {url}#NAME")
-    return Endpoint(url, model, name=name)
+    return Endpoint.named(name)
 
 
 def _openai(model: str) -> Model:
-    from gnomon.models.endpoint import OPENAI_URL, Endpoint
+    from gnomon.models.endpoint import Endpoint
 
-    return Endpoint(OPENAI_URL, model, name=f"openai:{model}")
+    return Endpoint.named(f"openai:{model}")
 
 
 def _anthropic(model: str) -> Model:
     from gnomon.models.anthropic import Anthropic
 
-    return Anthropic(model, name=f"anthropic:{model}")
+    return Anthropic.named(f"anthropic:{model}")
 
 
 def _planted(text: str) -> Model:
