@@ -12,7 +12,7 @@ import torch
 from test_local import PLAIN, TEXT, tiny, together
 
 from gnomon.models.base import Completion, Sampling
-from gnomon.models.draws import draw, uniforms
+from gnomon.models.draws import Drawing, Drawn, uniforms
 from gnomon.models.local import LocalModel
 
 PROMPTS = ["The old mill", "The old mill stands by the river", "Question: who owns the mill? Answer:", TEXT + "The"]
@@ -53,6 +53,7 @@ def model(request: pytest.FixtureRequest) -> LocalModel:
     return tiny(PLAIN, learned=request.param == "gpt2")
 
 
+# Greedy, plain and nucleus streams share batches in the tests below.
 HOWS = [
     Sampling(max_tokens=12, temperature=0),
     Sampling(max_tokens=9, seed=5),
@@ -160,13 +161,18 @@ def test_draws_have_the_frequencies_of_the_distribution() -> None:
     size = 20_000
     logits = p.log().expand(size, 4)
     numbers = torch.from_numpy(np.random.default_rng(0).random(size))
-    ones = torch.ones(size)
-    drawn = draw(logits, numbers, ones, ones)
-    share = np.bincount(drawn.tokens, minlength=4) / size
-    assert share == pytest.approx(p.tolist(), abs=0.012)
-    assert drawn.logprobs[0] == pytest.approx(math.log(p[drawn.tokens[0]]), abs=1e-5)
-    nucleus = draw(logits, numbers, ones, 0.75 * ones)
-    assert set(nucleus.tokens) == {0, 1}
+
+    def drawn(temperature: float, top_p: float) -> Drawn:
+        return Drawing([temperature] * size, [top_p] * size, logits.device).draw(logits, numbers)
+
+    plain = drawn(1, 1)
+    assert np.bincount(plain.token_B, minlength=4) / size == pytest.approx(p.tolist(), abs=0.012)
+    assert float(plain.logprob_B[0]) == pytest.approx(math.log(p[plain.token_B[0]]), abs=1e-5)
+    flat = drawn(2, 1)
+    assert np.bincount(flat.token_B, minlength=4) / size == pytest.approx((p**0.5 / (p**0.5).sum()).tolist(), abs=0.012)
+    assert float(flat.logprob_B[0]) == pytest.approx(math.log(p[flat.token_B[0]]), abs=1e-5)
+    assert set(drawn(1, 0.75).token_B.tolist()) == {0, 1}
+    assert set(drawn(0, 1).token_B.tolist()) == {0}
 
 
 def test_a_cancelled_call_stops_decoding(model: LocalModel) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gnomon.models.cache import KVCache
-from gnomon.models.draws import draw
+from gnomon.models.draws import Drawing
 from gnomon.models.headers import Headers, Net
 from gnomon.models.prefix import Tokens, shared_length
 from gnomon.models.streams import Job, Stream
@@ -176,6 +176,7 @@ class _Batch:
         length_B: tokens of each row so far, the newest not yet pushed left out.
         own_BS: which slots of the cache are the row's own; None when all are.
         newest_B: tokens to push next.
+        drawing: how the rows draw; made anew when rows come or go.
     """
 
     streams: list[Stream]
@@ -183,6 +184,10 @@ class _Batch:
     length_B: Tensor
     own_BS: Tensor | None
     newest_B: Tensor
+    drawing: Drawing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._settle()
 
     @property
     def live(self) -> int:
@@ -198,24 +203,17 @@ class _Batch:
             self.own_BS = torch.nn.functional.pad(self.own_BS, (0, 1), value=True)
             mask = self.own_BS[:, None, None, :]
             logits = net(tokens_B1, cache=self.cache, mask=mask, positions_BT=self.length_B[:, None])
-        self.length_B = self.length_B + 1
+        self.length_B += 1
         self.extend(logits[:, 0])
 
     def extend(self, logits_BV: Tensor) -> None:
         """Draws every row's next token; a row that is done gets one too, which nobody reads."""
-        streams = self.streams
-        device = logits_BV.device
-        uniform = [0.0 if s.is_done else float(s.uniforms[len(s.tokens)]) for s in streams]
-        tokens, logprobs = draw(
-            logits_BV,
-            torch.tensor(uniform, dtype=torch.float64, device=device),
-            torch.tensor([s.job.how.temperature for s in streams], device=device),
-            torch.tensor([s.job.how.top_p for s in streams], device=device),
-        )
-        for stream, token, logprob in zip(streams, tokens, logprobs, strict=True):
+        uniform = [0.0 if s.is_done else s.uniforms[len(s.tokens)] for s in self.streams]
+        uniform_B = torch.tensor(uniform, dtype=torch.float64, device=logits_BV.device)
+        self.newest_B, logprob_B = self.drawing.draw(logits_BV, uniform_B)
+        for stream, token, logprob in zip(self.streams, self.newest_B.tolist(), logprob_B.tolist(), strict=True):
             if not stream.is_done:
                 stream.take(token, logprob)
-        self.newest_B = torch.tensor(tokens, device=device)
 
     def drop(self, ballast: float) -> None:
         """Leaves out rows that are done, when they are more than `ballast` of all."""
@@ -227,6 +225,7 @@ class _Batch:
         self.streams = [self.streams[i] for i in keep]
         if not keep:
             return
+        self._settle()
         rows = torch.tensor(keep, device=self.length_B.device)
         self.cache, self.length_B, self.newest_B = self.cache.select(rows), self.length_B[rows], self.newest_B[rows]
         if self.own_BS is not None:
@@ -242,6 +241,10 @@ class _Batch:
             torch.cat(pair) for pair in ((self.length_B, other.length_B), (self.newest_B, other.newest_B))
         )
         return _Batch(self.streams + other.streams, cache, length_B, None if bool(own.all()) else own, newest_B)
+
+    def _settle(self) -> None:
+        hows = [s.job.how for s in self.streams]
+        self.drawing = Drawing([how.temperature for how in hows], [how.top_p for how in hows], self.length_B.device)
 
     def _own(self, size: int) -> Tensor:
         """Which of `size` slots are whose, padded on the left as `KVCache.join` pads."""

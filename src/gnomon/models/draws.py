@@ -9,6 +9,7 @@ Shapes: B rows, V vocabulary.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,14 +19,61 @@ from torch import Tensor
 
 from gnomon.models.prefix import Tokens
 
-__all__ = ["Drawn", "draw", "uniforms"]
+__all__ = ["Drawing", "Drawn", "uniforms"]
 
 
 class Drawn(NamedTuple):
-    """Token ids and their log-probabilities in nats at temperature 1, each [B]."""
+    """Token ids, and their log-probabilities in nats at temperature 1; each [B]."""
 
-    tokens: list[int]
-    logprobs: list[float]
+    token_B: Tensor
+    logprob_B: Tensor
+
+
+class Drawing:
+    """How each row of a batch draws."""
+
+    def __init__(self, temperatures: Sequence[float], top_ps: Sequence[float], device: torch.device) -> None:
+        """Settings of B rows, looked at once so that a step pays for no more than it uses.
+
+        Args:
+            temperatures: 0 takes the most probable token, the first of equals.
+            top_ps: the most probable tokens whose mass reaches this stay, the one that crosses included.
+            device: where the logits are.
+        """
+        self.temperature_B1 = torch.tensor(temperatures, device=device)[:, None]
+        self.top_p_B1 = torch.tensor(top_ps, device=device)[:, None]
+        self.greedy_B = self.temperature_B1[:, 0] == 0
+        self.some_greedy, self.all_greedy = 0 in temperatures, not any(temperatures)
+        self.is_plain = all(t == 1 for t in temperatures)
+        self.has_nucleus = any(top_p < 1 for top_p in top_ps)
+
+    def draw(self, logits_BV: Tensor, uniform_B: Tensor) -> Drawn:
+        """One token for each row.
+
+        Args:
+            logits_BV: of any floating dtype.
+            uniform_B: numbers in [0, 1), float64.
+        """
+        logp_BV = torch.log_softmax(logits_BV, dim=-1, dtype=torch.float32)
+        if self.all_greedy:
+            token_B1 = logp_BV.argmax(-1, keepdim=True)
+        else:
+            p_BV = logp_BV.exp() if self.is_plain else self._tempered(logp_BV)
+            if self.has_nucleus:
+                p_BV = _nucleus(p_BV, self.top_p_B1)
+            cdf_BV = p_BV.cumsum(-1, dtype=torch.float64)
+            # A number so near 1 that the product rounds up would point behind the last token.
+            token_B1 = torch.searchsorted(cdf_BV, cdf_BV[:, -1:] * uniform_B[:, None], right=True)
+            token_B1 = token_B1.clamp_max(logits_BV.shape[-1] - 1)
+            if self.some_greedy:
+                token_B1 = torch.where(self.greedy_B[:, None], logp_BV.argmax(-1, keepdim=True), token_B1)
+        return Drawn(token_B1[:, 0], logp_BV.gather(-1, token_B1)[:, 0])
+
+    def _tempered(self, logp_BV: Tensor) -> Tensor:
+        scale_B1 = self.temperature_B1
+        if self.some_greedy:
+            scale_B1 = scale_B1.masked_fill(self.greedy_B[:, None], 1.0)
+        return torch.softmax(logp_BV / scale_B1, dim=-1)
 
 
 def uniforms(seed: int, prompt: Tokens, stream: int, count: int) -> NDArray[np.float64]:
@@ -37,33 +85,9 @@ def uniforms(seed: int, prompt: Tokens, stream: int, count: int) -> NDArray[np.f
     return np.random.Generator(np.random.Philox(key=int.from_bytes(name, "big"))).random(count)
 
 
-def draw(logits_BV: Tensor, uniform_B: Tensor, temperature_B: Tensor, top_p_B: Tensor) -> Drawn:
-    """One token for each row.
-
-    Args:
-        logits_BV: of any floating dtype.
-        uniform_B: numbers in [0, 1), float64.
-        temperature_B: 0 takes the most probable token, the first of equals.
-        top_p_B: the most probable tokens whose mass reaches this stay, the one that crosses included.
-    """
-    logits_BV = logits_BV.float()
-    greedy_B = temperature_B == 0
-    token_B = logits_BV.argmax(-1)
-    if not bool(greedy_B.all()):
-        scale_B = torch.where(greedy_B, 1.0, temperature_B)
-        p_BV = torch.softmax(logits_BV / scale_B[:, None], dim=-1)
-        if bool((top_p_B < 1).any()):
-            p_BV = _nucleus(p_BV, top_p_B)
-        cdf_BV = p_BV.cumsum(-1, dtype=torch.float64)
-        passed = torch.searchsorted(cdf_BV, uniform_B[:, None] * cdf_BV[:, -1:], right=True)[:, 0]
-        token_B = torch.where(greedy_B, token_B, passed.clamp_max(logits_BV.shape[-1] - 1))
-    logprob_B = logits_BV.gather(-1, token_B[:, None])[:, 0] - logits_BV.logsumexp(-1)
-    return Drawn(token_B.tolist(), logprob_B.tolist())
-
-
-def _nucleus(p_BV: Tensor, top_p_B: Tensor) -> Tensor:
+def _nucleus(p_BV: Tensor, top_p_B1: Tensor) -> Tensor:
     """`p_BV` with everything outside the nucleus set to 0 (Holtzman et al. 2020)."""
     ranked, order = p_BV.sort(dim=-1, descending=True, stable=True)
     before = ranked.cumsum(-1, dtype=torch.float64) - ranked
-    kept = ranked.masked_fill((before >= top_p_B[:, None]) & (top_p_B[:, None] < 1), 0.0)
+    kept = ranked.masked_fill((before >= top_p_B1) & (top_p_B1 < 1), 0.0)
     return torch.zeros_like(p_BV).scatter(-1, order, kept)
