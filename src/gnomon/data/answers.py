@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import string
+from functools import lru_cache
 from typing import NamedTuple
 
 from gnomon.core.errors import DataError
@@ -79,6 +80,7 @@ def answer_text(item: Item, text: str) -> str:
     return " ".join(text.split())
 
 
+@lru_cache(maxsize=10_000)
 def normalised(text: str) -> str:
     """Lower case, without articles and punctuation, single spaces (the TriviaQA evaluation's rule).
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gnomon.core.errors import DataError
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
 
-__all__ = ["MAX_CHOICES", "Source", "fault", "select", "shuffled"]
+__all__ = ["MAX_CHOICES", "Source", "fault", "shuffled"]
 
 MAX_CHOICES = 10
 # A file with a larger share of refused rows is a wrong file or a wrong layout, not a few bad rows. Published sets
@@ -69,15 +68,6 @@ def fault(item: Item) -> str:
     if item.gold is not None and not 0 <= item.gold < len(item.choices):
         return f"{item.id}: gold option {item.gold} of {len(item.choices)}"
     return ""
-
-
-def select(items: Iterable[Item], n: int, seed: Seed) -> list[Item]:
-    """`n` items drawn without replacement, in the source's order; all of them when there are no more than `n`."""
-    listed = list(items)
-    if n >= len(listed):
-        return listed
-    kept = sorted(seed.child("select").random().sample(range(len(listed)), n))
-    return [listed[i] for i in kept]
 
 
 def shuffled(item: Item, seed: Seed) -> Item:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from gnomon.core.errors import DataError, UsageError, closest
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
-from gnomon.data.base import Source, select
+from gnomon.data.base import Source
 from gnomon.data.hub import open_source
 
 __all__ = ["Form", "Items", "NoItems", "open_items"]
@@ -27,33 +28,54 @@ class Items:
 
     Attributes:
         dialect: the wording the source asks for.
-        items: to be asked, each with `meta["dialect"]`.
-        spare: further items that are not asked.
-        refused: one line a row of the source that could not be used.
+        items: to be asked, each with `meta["dialect"]`; a source's first one lists in `meta["refused"]` the rows that
+            could not be used.
+        spare: further items, of the first source, that are not asked.
     """
 
     dialect: str
     items: tuple[Item, ...]
     spare: tuple[Item, ...]
-    refused: tuple[str, ...]
 
 
-def open_items(spec: str, form: Form, n: int, seed: Seed, *, spare: int = 0) -> Items:
-    """At most `n` items of `spec` with options (choice) or accepted answers (open), and `spare` further ones.
+def open_items(specs: Sequence[str], form: Form, n: int, seed: Seed, *, spare: int = 0) -> Items:
+    """At most `n` items of each source with options (choice) or accepted answers (open), and `spare` further ones.
+
+    With several sources, the source is part of an item's id. Sources without items of that form are passed over.
 
     Raises:
-        DataError: the source cannot be opened; `NoItems` when it has no item of that form.
-        UsageError: `spec` names nothing.
+        DataError: a source cannot be opened or has too few items, or sources are worded in different dialects;
+            `NoItems` when none has an item of that form.
+        UsageError: a spec names nothing.
     """
+    found = [x for x in (_one(spec, form, n, seed, spare, many=len(specs) > 1) for spec in specs) if x]
+    if not found:
+        what = "options and a right one" if form == "choice" else "accepted answers"
+        raise NoItems(f"no item has {what}", where=", ".join(specs), todo="leave this experiment out with --only")
+    if len({x.dialect for x in found}) > 1:
+        raise DataError(f"{', '.join(specs)} are worded in different dialects", todo="assay them one by one")
+    return Items(found[0].dialect, tuple(i for x in found for i in x.items), found[0].spare)
+
+
+def _one(spec: str, form: Form, n: int, seed: Seed, spare: int, *, many: bool) -> Items | None:
     source = _world(spec, form, n + spare, seed) or open_source(spec, seed)
     fitting = [i for i in source.items if (i.gold is not None if form == "choice" else i.answers)]
     if not fitting:
-        what = "options and a right one" if form == "choice" else "accepted answers"
-        raise NoItems(f"no item has {what}", where=source.where, todo="leave this experiment out with --only")
-    worded = [replace(i, meta={**i.meta, "dialect": source.dialect}) for i in fitting]
-    drawn = select(worded, n + spare, seed)
-    kept = drawn[spare:] if len(drawn) > spare else drawn[-1:]
-    return Items(source.dialect, tuple(kept), tuple(drawn[:spare]), source.refused)
+        return None
+    if len(fitting) <= spare:
+        raise DataError(
+            f"{len(fitting)} items are too few to keep {spare} apart as worked examples",
+            where=source.where,
+            todo="lower --shots",
+        )
+    meta = {"dialect": source.dialect}
+    named = [replace(i, id=f"{source.name}/{i.id}" if many else i.id, meta={**i.meta, **meta}) for i in fitting]
+    order = seed.child("select", spec).random().sample(range(len(named)), min(n + spare, len(named)))
+    kept = [named[i] for i in sorted(order[spare:])]
+    if source.refused:
+        # Rows are all that a report is made of, so the first one carries what was refused.
+        kept[0] = replace(kept[0], meta={**kept[0].meta, "refused": list(source.refused)})
+    return Items(source.dialect, tuple(kept), tuple(named[i] for i in order[:spare]))
 
 
 def _world(spec: str, form: Form, n: int, seed: Seed) -> Source | None:

@@ -61,10 +61,10 @@ class SelfKnowledge:
 
     only: tuple[PartName, ...] = PARTS
     "Experiments to run."
-    data: str = "brook"
-    "Where items come from: brook, synthetic, a data set's name, org/name:FILE on the hub, or a path."
+    data: tuple[str, ...] = ("brook",)
+    "Where items come from: brook, synthetic, names of data sets, org/name:FILE on the hub, or paths."
     n: int = 300
-    "Most items of each experiment."
+    "Most items of each source in each experiment."
     shots: tuple[int, ...] = ()
     "Numbers of worked examples before a question, a series each; by default 5 for real data and 0 for Brook."
     forms: tuple[Literal["lettered", "listed"], ...] = ("lettered", "listed")
@@ -108,14 +108,16 @@ class SelfKnowledge:
     async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
         """Asks one item of its experiment."""
         found = await experiment(item.part).trial(self, item, cast, rng)
-        return Row(key=item.id, cluster=item.cluster, evidence={"part": item.part, **found})
+        refused = {"refused": item.meta["refused"]} if "refused" in item.meta else {}
+        return Row(key=item.id, cluster=item.cluster, evidence={"part": item.part, **found, **refused})
 
     def summarise(self, rows: Sequence[Row]) -> Report:
         """The experiments' reports, one section each."""
         from gnomon.assay.self_knowledge.summary import joined
 
         by_part = {part: [r for r in rows if r.evidence["part"] == part] for part in self._parts()}
-        return joined(self, {p: experiment(p).summarise(self, found) for p, found in by_part.items() if found})
+        reports: dict[str, Report] = {p: experiment(p).summarise(self, found) for p, found in by_part.items() if found}
+        return joined(self, reports, dict.fromkeys(line for r in rows for line in r.evidence.get("refused", ())))
 
     def planted(self) -> Iterator[Planted]:
         """The settings of every chosen experiment, each of which asks nothing else."""

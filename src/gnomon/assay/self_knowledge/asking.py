@@ -142,8 +142,9 @@ def with_answer_key(item: Item, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def group_of(item: Item) -> dict[str, Any]:
-    """What an item is reported under: its group, and how often its fact was stated in training where that is known."""
-    return {"group": str(item.meta.get("group") or item.meta.get("task") or ""), "count": item.meta.get("count")}
+    """What an item is reported under: group, source, and how often training stated its fact where that is known."""
+    group = str(item.meta.get("group") or item.meta.get("task") or "")
+    return {"group": group, "count": item.meta.get("count"), "source": item.source}
 
 
 def header_of(items: Sequence[Item], form: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gnomon.assay.self_knowledge.asking import ask_letters, ask_options, header_of, series, with_answer_key
-from gnomon.assay.self_knowledge.groups import exposure_figure, group_table
+from gnomon.assay.self_knowledge.groups import exposure_figure, group_table, task_estimates, task_figure
 from gnomon.assay.self_knowledge.scores import (
     TOO_FEW,
     Predictions,
@@ -64,6 +64,7 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
         by_series.setdefault(series(row.evidence), []).append(row)
     stated = {name: predictions(found) for name, found in by_series.items()}
     by_name = {name: choice_estimates(cfg, p, name) for name, p in stated.items()}
+    by_task = [e for name, found in by_series.items() for e in task_estimates(cfg, name, found)]
     first, unbound = trusted(by_name)
     table = group_table(list(by_series.items()), SECTION)
     return Report(
@@ -71,7 +72,7 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
         estimates=[
             replace(e, headline=name == first and e.metric in HEADLINE) for name in by_name for e in by_name[name]
         ],
-        figures=Drawn(lambda: _figures(stated, by_series)),
+        figures=Drawn(lambda: [*_figures(stated, by_series), *task_figure(by_task, SECTION)]),
         tables=table,
         notes=[*unbound, *_warnings(stated)],
     )
@@ -123,7 +124,7 @@ def planted() -> Iterator[Planted]:
         yield Planted(
             name=f"calibration-a{a:g}-b{b:g}",
             cast={"subject": f"planted:calibrated?a={a:g}&b={b:g}"},
-            config={"only": ("calibration",), "data": "synthetic", "forms": ("lettered",), "shots": (0,), "n": 300}
+            config={"only": ("calibration",), "data": ("synthetic",), "forms": ("lettered",), "shots": (0,), "n": 300}
             | {"resamples": 400},
             truth={f"{metric} [lettered 0-shot]": value for metric, value in choice_truth(a, b).items()},
             null=(a, b) == (0.0, 1.0),

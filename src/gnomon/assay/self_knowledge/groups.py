@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gnomon.assay.self_knowledge.scores import predictions
+from gnomon.assay.self_knowledge.scores import choice_estimates, predictions
 from gnomon.core.record import Row
-from gnomon.report.base import Figure, Table
-from gnomon.report.figures import Point, curves
+from gnomon.report.base import Estimate, Figure, Table
+from gnomon.report.figures import Dot, Point, curves, scatter
 from gnomon.stats.intervals import Interval, clustered_mean, proportion
 
-__all__ = ["exposure_figure", "group_table", "grouped", "share"]
+if TYPE_CHECKING:
+    from gnomon.assay.self_knowledge import SelfKnowledge
+
+__all__ = ["exposure_figure", "group_table", "grouped", "share", "task_estimates", "task_figure"]
 
 COLUMNS = ("series", "group", "items", "accuracy", "low", "high", "mean confidence", "low ", "high ")
 
@@ -70,6 +73,29 @@ def exposure_figure(by_series: Mapping[str, Sequence[Row]], section: str) -> lis
             section=section,
         )
     ]
+
+
+def task_estimates(cfg: SelfKnowledge, name: str, rows: Sequence[Row]) -> list[Estimate]:
+    """The estimates of each source, where there are several."""
+    sources: dict[str, list[Row]] = {}
+    for row in rows:
+        sources.setdefault(str(row.evidence["source"]), []).append(row)
+    if len(sources) < 2:
+        return []
+    return [e for task, found in sources.items() for e in choice_estimates(cfg, predictions(found), f"{name}, {task}")]
+
+
+def task_figure(estimates: Sequence[Estimate], section: str) -> list[Figure]:
+    """Calibration error of each task against its accuracy; the paper sees no correlation."""
+    value = {(e.metric, e.group): e.value for e in estimates}
+    dots = [
+        Dot(accuracy, error, group, group)
+        for (metric, group), accuracy in value.items()
+        if metric == "accuracy" and accuracy is not None and (error := value["ECE", group]) is not None
+    ]
+    if not dots:
+        return []
+    return [scatter(dots, x="accuracy", y="ECE", title="Calibration error against accuracy, by task", section=section)]
 
 
 def _natural(name: str) -> list[Any]:

@@ -59,7 +59,7 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
     estimates = []
     stated_by = {variant: predictions(found) for variant, found in by_variant.items()}
     for variant, found in by_variant.items():
-        estimates += choice_estimates(cfg, stated_by[variant], variant, headline=variant != "standard")
+        estimates += choice_estimates(cfg, stated_by[variant], variant)
         estimates += _last_option(found, variant)
     estimates += _differences(by_variant)
     estimates += _by_right_answer(by_variant["none of the above"])
@@ -72,7 +72,7 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
 
 def planted() -> Iterator[Planted]:
     """A calibrated responder, to whom the replacement makes no difference, and one that avoids the option."""
-    base = {"only": ("nota",), "data": "synthetic", "shots": (0,), "n": 250, "resamples": 400}
+    base = {"only": ("nota",), "data": ("synthetic",), "shots": (0,), "n": 250, "resamples": 400}
     truth = choice_truth(0.0, 1.0)
     for keep, name in ((1.0, "nota-null"), (0.4, "nota-avoided")):
         yield Planted(
@@ -115,7 +115,7 @@ def _differences(by_variant: Mapping[str, Sequence[Row]]) -> list[Estimate]:
     for metric, score in (("accuracy lost", "accuracy"), ("probability lost", "probability of the right option")):
         one, two = ([r.evidence["scores"][score] for r in side] for side in zip(*pairs, strict=True))
         difference = paired_difference(one, two, [r.cluster for r, _ in pairs]).difference
-        lost.append(Estimate.of(metric, difference, group="none of the above", headline=True))
+        lost.append(Estimate.of(metric, difference, group="none of the above", headline=metric == "accuracy lost"))
     return lost
 
 

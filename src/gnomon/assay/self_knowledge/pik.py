@@ -110,13 +110,21 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
 
 def planted() -> Iterator[Planted]:
     """A body whose hidden state holds the log-odds of a right answer, with little noise, and with none of it."""
-    base = {"only": ("pik",), "data": "synthetic", "shots": (0,), "n": 200, "head_questions": 200, "resamples": 400}
+    base = {
+        "only": ("pik",),
+        "data": ("synthetic",),
+        "shots": (0,),
+        "n": 150,
+        "head_questions": 120,
+        "samples": 10,
+        "resamples": 400,
+    }
     for noise in (0.5, math.inf):
         yield Planted(
             name=f"pik-noise-{noise:g}",
             cast={"subject": f"planted:pik?noise={noise:g}"},
             config=base,
-            truth={"AUROC [P(IK)]": pik_truth(noise)},
+            truth={"AUROC [P(IK)]": pik_truth(noise, 10)},
             null=math.isinf(noise),
         )
 

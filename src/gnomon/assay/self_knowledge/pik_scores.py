@@ -79,7 +79,7 @@ def _effects(rows: Sequence[Row]) -> list[Estimate]:
         changed = [r.evidence["pik"][name] for r in found]
         bare = [r.evidence["pik"]["question"] for r in found]
         difference = paired_difference(changed, bare, [r.cluster for r in found]).difference
-        headline = name in ("source", "wrong source", "hint 1", "wrong hint 1")
+        headline = name in ("source", "wrong source")
         estimates.append(Estimate.of("P(IK) gained", difference, group=name, headline=headline))
     return estimates
 

@@ -105,7 +105,7 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
     estimates = [Estimate.of("base accuracy", right.mean, group="sampled answers", headline=True)]
     by_condition = {name: [_as_verdict(r, name) for r in rows] for name in rows[0].evidence["verdicts"]}
     for i, (name, found) in enumerate(by_condition.items()):
-        estimates += verdict_estimates(cfg, found, f"P(True) {name}", headline=i < 2)
+        estimates += verdict_estimates(cfg, found, f"P(True) {name}", headline=i == 0)
         estimates.append(conditional_accuracy(found, f"P(True) {name}"))
     estimates += gains(cfg, by_condition)
     baseline = _baseline_estimates(cfg, rows)
@@ -169,7 +169,7 @@ def coverage_figure(by_condition: Mapping[str, Sequence[Row]], rows: Sequence[Ro
 
 def planted() -> Iterator[Planted]:
     """A judge that comparison samples help, and one that they do not (the null)."""
-    base = {"only": ("ptrue",), "data": "synthetic", "shots": (0,), "n": 150, "resamples": 400}
+    base = {"only": ("ptrue",), "data": ("synthetic",), "shots": (0,), "n": 150, "resamples": 400}
     for name, d0, d1 in (("ptrue-null", 1.0, 1.0), ("ptrue-helped", 0.7, 1.8)):
         areas = {"bare": _area(d0), "bare, comparison": _area(d1)}
         truth = {f"AUROC [P(True) {c}]": area for c, area in areas.items()}

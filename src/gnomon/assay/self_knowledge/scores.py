@@ -94,21 +94,21 @@ def predictions(rows: Sequence[Row]) -> Predictions:
     )
 
 
-def choice_estimates(cfg: SelfKnowledge, found: Predictions, group: str, *, headline: bool = False) -> list[Estimate]:
+def choice_estimates(cfg: SelfKnowledge, found: Predictions, group: str) -> list[Estimate]:
     """All estimates of one series of multiple-choice rows."""
     common = {"group": group, "readout": found.readout}
     top, right = found.top, found.right
     whole = np.isin(right, (0.0, 1.0)).all()
     accuracy = (proportion if whole else clustered_mean)(right, found.clusters)
     return [
-        Estimate.of("accuracy", accuracy, headline=headline, **common),
-        Estimate.of("confidence", clustered_mean(top, found.clusters), headline=headline, **common),
-        *_calibration(cfg, found, headline=headline, **common),
+        Estimate.of("accuracy", accuracy, **common),
+        Estimate.of("confidence", clustered_mean(top, found.clusters), **common),
+        *_calibration(cfg, found, **common),
         *_scores(cfg, found, **common),
     ]
 
 
-def _calibration(cfg: SelfKnowledge, found: Predictions, *, headline: bool, group: str, readout: str) -> list[Estimate]:
+def _calibration(cfg: SelfKnowledge, found: Predictions, *, group: str, readout: str) -> list[Estimate]:
     top, right = found.top, found.right >= 0.5
     p, y, _, item = found.pairs()
     count = {"n": found.n, "clusters": len(set(found.clusters)), "group": group, "readout": readout}
@@ -117,13 +117,13 @@ def _calibration(cfg: SelfKnowledge, found: Predictions, *, headline: bool, grou
     every = calibration_test(p, y, draws=draws, exclusive=item)
     line = calibration_line(top, right, found.clusters)
     return [
-        against_null("ECE", tops.ece, headline=headline, **count),
+        against_null("ECE", tops.ece, **count),
         against_null("ECE (all options)", every.ece, **count),
         against_null("RMS calibration error", tops.rms, **count),
         against_null("RMS calibration error (all options)", every.rms, **count),
         against_null("squared calibration error, debiased", tops.debiased, **count),
-        Estimate.of("calibration slope", line.slope, headline=headline, group=group, readout=readout),
-        Estimate.of("calibration intercept", line.intercept, headline=headline, group=group, readout=readout),
+        Estimate.of("calibration slope", line.slope, group=group, readout=readout),
+        Estimate.of("calibration intercept", line.intercept, group=group, readout=readout),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["joined"]
 
 
-def joined(cfg: SelfKnowledge, reports: Mapping[str, Report]) -> Report:
-    """One report of all experiments that had items."""
+def joined(cfg: SelfKnowledge, reports: Mapping[str, Report], refused: Iterable[str]) -> Report:
+    """One report of all experiments that had items; `refused` are rows of the data that could not be used."""
     left_out = [part for part in cfg.only if part not in reports]
-    notes = [f"{part} is left out: {cfg.data} has no items for it" for part in left_out]
+    notes = [f"{part} is left out: {', '.join(cfg.data)} has no items for it" for part in left_out]
+    lines = list(refused)
+    if lines:
+        notes.append(f"{len(lines)} rows of the data cannot be used: {'; '.join(lines[:5])}")
     return Report(
-        title=f"Does the model know what it knows? ({cfg.data})",
+        title=f"Does the model know what it knows? ({', '.join(cfg.data)})",
         summary=" ".join(filter(None, (_sentence(part, report) for part, report in reports.items()))),
         estimates=[e for r in reports.values() for e in r.estimates],
         figures=Drawn(lambda: [f for r in reports.values() for f in r.figures]),

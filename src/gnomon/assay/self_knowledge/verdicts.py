@@ -36,8 +36,8 @@ def verdict_estimates(cfg: SelfKnowledge, rows: Sequence[Row], group: str, *, he
     count = {"n": len(p), "clusters": len(set(clusters)), **common}
     return [
         Estimate.of("AUROC", auroc(p, y, clusters, resamples=cfg.resamples), headline=headline, **common),
-        Estimate.of("accuracy", clustered_mean(accuracy, clusters), headline=headline, **common),
-        against_null("ECE", test.ece, headline=headline, **count),
+        Estimate.of("accuracy", clustered_mean(accuracy, clusters), **common),
+        against_null("ECE", test.ece, **count),
         against_null("RMS calibration error", test.rms, **count),
         Estimate.of("calibration slope", line.slope, **common),
         Estimate.of("calibration intercept", line.intercept, **common),
