@@ -62,6 +62,7 @@ def test_wavelengths_by_their_formula() -> None:
 def test_tables_grow_and_agree() -> None:
     rotary, like = Rotary(_config(None)), torch.zeros(1)
     early = rotary.at(3, 4, like)
+    assert rotary.at(2047, 3, like).cos.shape == (3, 1, 128)
     late = rotary.at(40_000, 2, like)
     picked = rotary.at_positions(torch.tensor([[40_001, 5]]), like)
     assert torch.equal(picked.cos[0, 0], late.cos[1]) and torch.equal(picked.sin[0, 1], early.sin[2])

@@ -8,6 +8,8 @@ Shapes: B rows, K key-value heads, S tokens held, d coordinates of a head.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -23,7 +25,6 @@ class KVCache:
 
     Attributes:
         length: tokens held, the same for every row (left padding included).
-        batch: rows; 0 while empty.
         positions_BS: positions of the tokens held, kept for models with a window only.
         tails: each layer's last key before smearing, for models with smeared keys only.
     """
@@ -33,7 +34,7 @@ class KVCache:
 
         Args:
             num_layers: layers of the decoder.
-            room: tokens to allocate for at first; it doubles whenever it is used up.
+            room: tokens to allocate for at first; half as much again is added whenever it is used up.
         """
         self.length = 0
         self.positions_BS: Tensor | None = None
@@ -80,7 +81,7 @@ class KVCache:
         """
         if self.batch > 1:
             raise UsageError(f"only a cache of one row can be expanded, and this one has {self.batch}")
-        return self._derived(self.length, lambda t: t.expand(batch, *t.shape[1:]), shared=True)
+        return self._derived(self.length, lambda t: t.expand(batch, *t.shape[1:]))
 
     def prefix(self, length: int) -> KVCache:
         """A cache of the first `length` tokens; shares this cache's storage until appended to."""
@@ -88,16 +89,16 @@ class KVCache:
             raise UsageError(f"a cache of {self.length} tokens has no prefix of {length}")
         if length < self.length and any(tail is not None for tail in self.tails):
             raise UsageError("a model with smeared keys needs the last unsmeared key, which a shorter prefix lacks")
-        return self._derived(length, lambda t: t, shared=True)
+        return self._derived(length, lambda t: t)
 
     def select(self, rows: Tensor | list[int]) -> KVCache:
         """A cache of the given rows, in that order; rows may repeat or be left out."""
         index = torch.as_tensor(rows, dtype=torch.long, device=self._keys[0].device if self._keys else None)
-        return self._derived(self.length, lambda t: t.index_select(0, index), shared=True)
+        return self._derived(self.length, lambda t: t.index_select(0, index))
 
     def suffix(self, start: int) -> KVCache:
         """A cache without the first `start` tokens, for rows that see none of them; shares storage like `prefix`."""
-        new = self._derived(self.length, lambda t: t, shared=True)
+        new = self._derived(self.length, lambda t: t)
         new.length = self.length - start
         new._keys, new._values = [t[:, :, start:] for t in new._keys], [t[:, :, start:] for t in new._values]
         if new.positions_BS is not None:
@@ -124,9 +125,9 @@ class KVCache:
             new.positions_BS = joined(mine[..., None], others[..., None])[..., 0]
         return new
 
-    def _derived(self, length: int, change, *, shared: bool) -> KVCache:  # type: ignore[no-untyped-def]
+    def _derived(self, length: int, change: Callable[[Tensor], Tensor]) -> KVCache:
         new = KVCache(self._num_layers, room=self._room)
-        new.length, new._shared = length, shared
+        new.length, new._shared = length, True
         new._keys = [change(t[:, :, :length]) for t in self._keys]
         new._values = [change(t[:, :, :length]) for t in self._values]
         new.tails = [None if t is None else change(t) for t in self.tails]
