@@ -76,6 +76,8 @@ class Pretrain:
     "Shape of the model: 0.1, 0.3, 0.9 or 2.8 million parameters."
     preset: Literal["S", "knowledge"] = "S"
     "Which Brook: S is what the shipped model learnt; knowledge has 2,000 facts and few other skills."
+    half: Literal["", "first", "second"] = ""
+    "State only one half of Brook's exposure facts: two such models know different things."
     data: Path | None = None
     "Train on this text file, JSON lines file or folder of such instead of Brook."
     tokenizer: Path | None = None
@@ -221,7 +223,9 @@ class _Brook:
 
     def __init__(self, cfg: Pretrain) -> None:
         self._soft = cfg.labels == "soft"
-        self._corpus = Corpus.of(world(cfg.preset, cfg.seed), tokens=cfg.num_tokens, seed=cfg.seed)
+        whole = world(cfg.preset, cfg.seed)
+        stated = {"": whole, **dict(zip(("first", "second"), whole.halves(), strict=True))}[cfg.half]
+        self._corpus = Corpus.of(stated, tokens=cfg.num_tokens, seed=cfg.seed)
         words = self._corpus.world.vocabulary
         self.special = Special(len(words), words.ids[BOS], words.ids[EOS], words.ids[PAD])
         self.num_steps = self._corpus.num_steps

@@ -79,6 +79,8 @@ class SelfKnowledge:
     "Ask through the chat template, with the answer's beginning as a prefill."
     judge: ModelName = ModelName("")
     "Judges the proposed answers of P(True); by default the model itself."
+    labels: ModelName = ModelName("")
+    "Whose sampled answers are the truth of P(IK); by default the model's own."
     include_self: bool = True
     "P(True) with comparison samples: the judged answer is one of those shown, as in the paper."
     head: str = ""

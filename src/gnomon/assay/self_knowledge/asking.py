@@ -95,12 +95,8 @@ async def choose(
     how = Sampling(max_tokens=ANSWER_TOKENS, seed=rng.child("readout").value)
     drawn = await model.sample(whole, how, n=cfg.samples)
     parts = split(options)
-    counts = [0] * len(options)
-    for completion in drawn:
-        text = completion.text.lstrip().removeprefix(parts.forced.lstrip())
-        found = match(text, parts.rests)
-        if found is not None:
-            counts[found] += 1
+    said = [match(c.text.lstrip().removeprefix(parts.forced.lstrip()), parts.rests) for c in drawn]
+    counts = [said.count(i) for i in range(len(options))]
     if not sum(counts):
         raise ModelError(
             f"none of {len(drawn)} answers is one of the options; the first: {drawn[0].text[:60]!r}", where=item.id

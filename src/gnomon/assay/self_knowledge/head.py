@@ -60,10 +60,11 @@ async def prepare(cfg: SelfKnowledge, cast_: Cast, folder: Path | None, seed: Se
     items = [i for i in items if not cfg.head_groups or i.meta.get("group") in cfg.head_groups]
     if len(items) < FEWEST:
         raise DataError(f"{len(items)} questions are too few to train a P(IK) head", todo="raise --head-questions")
-    bind = getattr(subject, "bind", None)
-    if bind:
-        bind(items)
-    drawn = await asyncio.gather(*(answers(cfg, subject, i, cfg.samples, seed.child(i.id)) for i in items))
+    for model in (subject, cast_.labels):
+        bind = getattr(model, "bind", None)
+        if bind:
+            bind(items)
+    drawn = await asyncio.gather(*(answers(cfg, cast_.labels, i, cfg.samples, seed.child(i.id)) for i in items))
     targets = [sum(a["right"] for a in one) / len(one) for one in drawn]
     return Cast({**cast_, "pik": _trained(cfg, subject, items, targets, seed, kept)})
 

@@ -51,14 +51,18 @@ async def prepare(cfg: SelfKnowledge, cast: Cast, folder: Path | None, seed: See
 
 
 async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[str, Any]:
-    """The share of sampled answers that are right, and P(IK) of the bare question and of its variants."""
-    drawn = await answers(cfg, cast.subject, item, cfg.samples, rng)
+    """The share of sampled answers that are right, and P(IK) of the bare question and of its variants.
+
+    With `--labels` the answers are another model's: the crossed design of sec. 5.5, whose weights predict whose
+    knowledge.
+    """
+    drawn = await answers(cfg, cast.labels, item, cfg.samples, rng)
     share = sum(a["right"] for a in drawn) / len(drawn)
     found: dict[str, Any] = {
         "truth": share,
         "samples": len(drawn),
         **group_of(item),
-        "baselines": await baselines(cfg, cast.subject, item, drawn, rng),
+        "baselines": await baselines(cfg, cast.labels, item, drawn, rng),
         "readout": "head" if "pik" in cast else "words",
     }
     found["pik"] = {name: await knows(cfg, cast, variant, rng) for name, variant in variants(item).items()}

@@ -153,11 +153,15 @@ def against_null(metric: str, test: NullTest, **more: object) -> Estimate:
 
 
 def _binary_brier(found: Predictions) -> Vector:
-    """Squared error of every option's probability; where it was sampled, less what sampling adds (unbiased)."""
+    """Squared error of every option's probability; where it was sampled, less what sampling adds (unbiased).
+
+    Sampled probabilities are (count + 1/2) / (n + K/2); the unbiased form wants the plain share, count / n.
+    """
     p, y, _, item = found.pairs()
-    draws = found.draws[item]
-    spread = np.where(draws > 1, p * (1 - p) / np.maximum(draws - 1, 1), 0.0)
-    return np.asarray((p - y) ** 2 - spread)
+    draws, options = found.draws[item], np.array([len(found.options[i]) for i in item])
+    sampled, many = draws > 1, np.maximum(draws, 2)
+    share = np.where(sampled, (p * (draws + options / 2) - 0.5) / many, p)
+    return np.asarray((share - y) ** 2 - np.where(sampled, share * (1 - share) / (many - 1), 0.0))
 
 
 def _credit(p: Vector, gold: int) -> float:
