@@ -151,15 +151,20 @@ def keep(folder: Path, report: Report, origin: Provenance, rows: Sequence[Any] =
 
 @contextlib.contextmanager
 def _shown(name: str) -> Iterator[Callable[[Progress], None]]:
-    """A progress bar that starts with the first news, when the number of items is known."""
+    """A bar that counts items from the first news on; until then one that says what is awaited.
+
+    Before the first item a model is loaded and, for some evaluations, a head is trained.
+    """
     from gnomon.core.progress import progress
 
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as before:
+        before.enter_context(progress(None, f"{name}: preparing"))
         bars: list[Bar] = []
         seen = [0]
 
         def on_progress(p: Progress) -> None:
             if not bars:
+                before.close()
                 bars.append(stack.enter_context(progress(p.total, name, done=seen[0])))
             bars[0].advance(p.done - seen[0], estimate=estimate_text(p))
             seen[0] = p.done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,5 +78,6 @@ def _preview(name: str, config: Any) -> int:
     preview = getattr(sys.modules[type(config).__module__], "preview", None)
     if preview is None:
         raise UsageError(f"train {name} cannot show a dry run", todo="leave --dry-run out")
-    print(preview(config))
+    told = preview(config)
+    print("\n".join(f"{k}: {v}" for k, v in told.items()) if isinstance(told, Mapping) else told)
     return 0

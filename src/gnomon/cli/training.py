@@ -61,9 +61,11 @@ def training_report(name: str, model: str, folder: Path, metrics: Sequence[Metri
         Estimate(metric=metric, value=line[-1][1], n=line[-1][0], reason=_NO_INTERVAL, headline=metric == "loss")
         for metric, line in lines.items()
     ]
+    # A readout taken once, at the end, is a number and no curve.
+    drawn = {metric: line for metric, line in lines.items() if len(line) > 1}
     return Report(
         title=f"train {name}: {model}",
         summary=f"The checkpoint is {folder}; use it as --model {model}. n is the number of steps.",
         estimates=estimates,
-        figures=[learning(lines, title="What training logged")] if lines else [],
+        figures=[learning(drawn, title="What training logged")] if drawn else [],
     )

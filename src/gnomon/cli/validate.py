@@ -60,7 +60,7 @@ def validate_command(chosen: Sequence[str]) -> Callable[..., int]:
 def _validated(name: str, config: Any, settings: Settings, json: str | None, page: str | None) -> int:
     from gnomon.core.progress import progress
     from gnomon.report.provenance import Provenance
-    from gnomon.trial.validate import as_report, validate
+    from gnomon.trial.validate import SECOND_LOOK, as_report, validate
 
     replications, seed = settings.take("replications", int, 200), settings.take("seed", int, 0)
     wanted = [w.strip() for w in settings.take("settings", str, "").split(",") if w.strip()]
@@ -80,6 +80,8 @@ def _validated(name: str, config: Any, settings: Settings, json: str | None, pag
             seed=seed,
             workers=settings.take("workers", int, 1),
             settings=wanted,
+            # A second look at 2,000 replications answers the question that 200 ask; fewer are a trial run.
+            second_look=SECOND_LOOK if replications >= 200 else 0,
             on_progress=on_progress,
         )
     report = as_report(name, found)

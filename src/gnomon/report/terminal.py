@@ -58,7 +58,10 @@ def table(content: Table) -> Any:
 def _estimates(estimates: Sequence[Estimate], strong: bool) -> Any:
     from rich.text import Text
 
-    drawn = _frame()
+    notes = [why(e) for e in estimates]
+    # What holds for every line is said once, below them.
+    shared = notes[0] if len(estimates) > 2 and len(set(notes)) == 1 else ""
+    drawn = _frame(caption=shared)
     columns = {
         "metric": [e.metric for e in estimates],
         "group": [e.group for e in estimates],
@@ -66,7 +69,7 @@ def _estimates(estimates: Sequence[Estimate], strong: bool) -> Any:
         "95 % interval": [interval(e) for e in estimates],
         "items": [support(e) for e in estimates],
         "readout": [e.readout for e in estimates],
-        "note": [why(e) for e in estimates],
+        "note": [] if shared else notes,
     }
     kept = {k: v for k, v in columns.items() if any(v)}
     for name in kept:
