@@ -20,6 +20,8 @@ __all__ = ["SPREAD", "Pik", "feature"]
 
 SPREAD = 1.5
 WIDTH = 4
+# As long as a hidden state of some hundred entries of unit size: a head is trained in steps that suit those.
+LENGTH = 8.0
 _WRONG = ("never", "nothing", "nowhere", "nobody")
 
 
@@ -87,4 +89,5 @@ def feature(model: Pik, question: str) -> list[float]:
     rng = model.draw("feature", question).random()
     z = model.draw("latent", question).random().gauss(0, SPREAD)
     rest = [rng.gauss(0, 1) for _ in range(WIDTH - 1)]
-    return [rng.gauss(0, SPREAD) if math.isinf(model.noise) else z + model.noise * rng.gauss(0, 1), *rest]
+    seen = rng.gauss(0, SPREAD) if math.isinf(model.noise) else z + model.noise * rng.gauss(0, 1)
+    return [LENGTH * value for value in (seen, *rest)]
