@@ -43,7 +43,7 @@ bench: setup
 	$(THREADS) $(BIN)/python -m benches --out build/bench --peers $(PEERS)
 
 docs: setup
-	$(BIN)/python -m docs
+	$(BIN)/python docs/make.py
 
 clean:
 	rm -rf build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache src/*.egg-info $(STAMP)

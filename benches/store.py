@@ -1,6 +1,6 @@
 """How fast runs are written and resumed; prints one JSON object.
 
-    python benches/store.py
+    python -m benches.store [--json FILE]
 
 Each figure is the median of five, in seconds of processor time (`cpu`) and of the clock (`wall`), for one run of
 10,000 rows: written in batches of 100, resumed (opened, keys, rows), and its calls cached and looked up.
@@ -8,6 +8,7 @@ Each figure is the median of five, in seconds of processor time (`cpu`) and of t
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import tempfile
@@ -66,10 +67,16 @@ def measured(work: Callable[[Path], None], root: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures, prints, and writes the file that `--json` names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", default="", help="file for the figures")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        print(json.dumps({"rows": ROWS, **{work.__name__: measured(work, root) for work in (write, resume, call)}}))
+        figures = {"rows": ROWS, **{work.__name__: measured(work, root) for work in (write, resume, call)}}
+    print(json.dumps(figures))
+    if args.json:
+        Path(args.json).write_text(json.dumps(figures), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every test may rely on: one thread, no network, runs in a folder of their own, the same examples in every run."""
+"""What every test may rely on: one thread, no network, runs in a folder of their own, the same examples each time."""
 
 from __future__ import annotations
 

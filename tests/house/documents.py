@@ -1,0 +1,83 @@
+"""The commands that the documents show, and how a test runs them: placeholders filled, sizes made small."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.house.tree import ROOT
+
+FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```", re.M | re.S)
+COMMENT = re.compile(r"\s+#\s.*$|^#.*$", re.M)
+# Sizes at which every command ends in seconds; a document's own values are for its readers.
+SMALL = {
+    "assay self-knowledge": {"--n": "20", "--samples": "4", "--resamples": "200", "--head-questions": "40"},
+    "assay brook": {"--n": "20"},
+    "train pretrain": {"--model-size": "xs", "--tokens": "150000", "--watch-every": "0"},
+}
+SOMEWHERE = re.compile(r"(openai|anthropic):\S+|hf:[\w-]+/[\w.-]+@\S+")
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, the rest of the line that opens it, its text and its first line's number."""
+
+    language: str
+    info: str
+    text: str
+    line: int
+
+
+class Command(NamedTuple):
+    """A `gnomon` command of a document: where it stands, its words, and whether the document calls it slow."""
+
+    where: str
+    words: tuple[str, ...]
+    slow: bool
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it needs a model that is not here: an API with a key, or a download."""
+        return any(SOMEWHERE.fullmatch(word) for word in self.words)
+
+
+def documents() -> list[Path]:
+    """The project's pages."""
+    return sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """The fenced blocks of a page."""
+    text = page.read_text(encoding="utf-8")
+    for found in FENCE.finditer(text):
+        yield Block(found[1], found[2].strip(), found[3], text.count("\n", 0, found.start()) + 2)
+
+
+def commands(page: Path) -> list[Command]:
+    """The `gnomon` commands in a page's ```sh blocks; ```sh slow``` marks those that take minutes."""
+    found = []
+    for block in blocks(page):
+        if block.language != "sh":
+            continue
+        text = COMMENT.sub("", block.text.replace("\\\n", "  "))
+        for number, line in enumerate(text.split("\n")):
+            if line.startswith("gnomon "):
+                where = f"{page.relative_to(ROOT)}:{block.line + number}"
+                found.append(Command(where, tuple(shlex.split(line)[1:]), "slow" in block.info))
+    return found
+
+
+def small(words: tuple[str, ...]) -> list[str]:
+    """The command with the sizes of `SMALL` in place of the document's."""
+    sizes = SMALL.get(" ".join(words[:2]), {})
+    kept = list(words)
+    if "--dry-run" in words or "--help" in words:
+        return kept
+    for flag, value in sizes.items():
+        if flag in kept:
+            kept[kept.index(flag) + 1] = value
+        else:
+            kept += [flag, value]
+    return kept
