@@ -226,10 +226,7 @@ def heatmap(
     tips = [alt.Tooltip("row:N", title=y or "row"), alt.Tooltip("column:N", title=x or "column"), _tip("value")]
     chart: Any = base.mark_rect().encode(color=alt.Color("value:Q", scale=scale, title=legend or None), tooltip=tips)
     if len(cells) <= 100:
-        top = max(known)
-        pale = f"abs(datum.value) > {0.55 * top}" if diverging else f"datum.value > {0.55 * top}"
-        ink = alt.condition(pale, alt.value("white"), alt.value("#222"))
-        chart = chart + base.mark_text(fontSize=11).encode(text=alt.Text("value:Q", format=".2~f"), color=ink)
+        chart = chart + _numbers(base, 0.55 * max(known), diverging)
     step = 24 if len(rows) <= 20 else max(4, 480 // len(rows))
     spec = _spec(chart.properties(height=alt.Step(step)))
     return Figure(title=title, spec=spec, caption=caption, section=section)
@@ -302,6 +299,15 @@ def learning(
     return Figure(
         title=title, spec=_spec(alt.vconcat(*panels, spacing=14, bounds="flush")), caption=caption, section=section
     )
+
+
+def _numbers(base: Any, dark: float, diverging: bool) -> Any:
+    """The values as text, white on cells whose colour is deeper than that of `dark`."""
+    import altair as alt
+
+    deep = f"abs(datum.value) > {dark}" if diverging else f"datum.value > {dark}"
+    ink = alt.condition(deep, alt.value("white"), alt.value("#222"))
+    return base.mark_text(fontSize=11).encode(text=alt.Text("value:Q", format=".2~f"), color=ink)
 
 
 def _data(rows: Iterable[Mapping[str, Any]]) -> Any:
