@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gnomon.core.errors import ModelError
 from gnomon.core.record import Item
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
 
 __all__ = [
+    "Asked",
     "ask_letters",
     "ask_options",
     "ask_verdict",
@@ -33,6 +34,8 @@ __all__ = [
 
 # Enough for a bracketed letter with the words some chat models put before it.
 ANSWER_TOKENS = 12
+# With one of these a model says its probabilities; without, they are counted from samples.
+_READ_OUT = (Ability.SCORE, Ability.TOPK, Ability.DECIDE)
 
 
 def wording(item: Item) -> Dialect:
@@ -52,19 +55,21 @@ async def ask_letters(cfg: SelfKnowledge, model: Model, item: Item, rng: Seed) -
     return evidence(asked[0] if turns == 1 else _averaged(asked))
 
 
-async def _ask_turned(cfg: SelfKnowledge, model: Model, item: Item, turn: int, rng: Seed) -> Choice:
+async def _ask_turned(cfg: SelfKnowledge, model: Model, item: Item, turn: int, rng: Seed) -> Asked:
     """The letters' probabilities when the option at place `turn` is listed first."""
     words, choices = wording(item), item.choices
     turned = replace(item, choices=(*choices[turn:], *choices[:turn])) if turn else item
     return await choose(cfg, model, item, words.choice_prompt(turned), words.letters(len(choices)), rng.child(turn))
 
 
-def _turned_back(choice: Choice, turn: int) -> Choice:
-    """A choice with its entries in the item's own order."""
+def _turned_back(asked: Asked, turn: int) -> Asked:
+    """What was asked, with its entries in the item's own order."""
     if not turn:
-        return choice
+        return asked
+    choice = asked.choice
     p, low, high = (values[-turn:] + values[:-turn] for values in (choice.p, choice.low, choice.high))
-    return replace(choice, p=p, low=low, high=high)
+    halves = tuple(half[-turn:] + half[:-turn] for half in asked.halves)
+    return Asked(replace(choice, p=p, low=low, high=high), halves)
 
 
 async def ask_options(cfg: SelfKnowledge, model: Model, item: Item, rng: Seed) -> dict[str, Any]:
@@ -82,15 +87,23 @@ async def ask_verdict(
     return evidence(await choose(cfg, model, item, prompt, list(words.verdicts()), rng))
 
 
-async def choose(
-    cfg: SelfKnowledge, model: Model, item: Item, prompt: str, options: Sequence[str], rng: Seed
-) -> Choice:
+class Asked(NamedTuple):
+    """A choice, and where it was sampled here the counts of each option in either half of the samples.
+
+    A reliability curve bins on one half and reads the other; one half for both would flatten it.
+    """
+
+    choice: Choice
+    halves: tuple[tuple[int, ...], ...] = ()
+
+
+async def choose(cfg: SelfKnowledge, model: Model, item: Item, prompt: str, options: Sequence[str], rng: Seed) -> Asked:
     """The options' probabilities at the readout the config asks for."""
     whole = framed(str(item.meta.get("header", "")) + prompt, cfg.chat)
     if cfg.readout == "exact":
         require(model, Ability.SCORE, why="--readout exact")
-    if cfg.readout != "sampled":
-        return await model.choose(whole, options)
+    if cfg.readout == "exact" or (cfg.readout == "auto" and model.can.intersection(_READ_OUT)):
+        return Asked(await model.choose(whole, options))
     require(model, Ability.SAMPLE, why="--readout sampled")
     how = Sampling(max_tokens=ANSWER_TOKENS, seed=rng.child("readout").value)
     drawn = await model.sample(whole, how, n=cfg.samples)
@@ -101,25 +114,32 @@ async def choose(
         raise ModelError(
             f"none of {len(drawn)} answers is one of the options; the first: {drawn[0].text[:60]!r}", where=item.id
         )
-    return from_counts(counts, len(drawn))
+    halves = tuple(tuple(said[start::2].count(i) for i in range(len(options))) for start in (0, 1))
+    return Asked(from_counts(counts, len(drawn)), halves)
 
 
-def evidence(choice: Choice) -> dict[str, Any]:
-    """A choice as JSON values."""
+def evidence(asked: Asked) -> dict[str, Any]:
+    """What was asked as JSON values."""
+    choice = asked.choice
     found: dict[str, Any] = {"p": list(choice.p), "mass": choice.mass, "readout": choice.readout, "n": choice.n}
     if choice.low and choice.low != choice.p:
         found |= {"low": list(choice.low), "high": list(choice.high)}
+    if asked.halves:
+        found["halves"] = [list(half) for half in asked.halves]
     return found
 
 
-def _averaged(asked: Sequence[Choice]) -> Choice:
+def _averaged(orders: Sequence[Asked]) -> Asked:
     """The mean of log-probabilities over orders, normalised again; a probability of 0 stays 0."""
+    asked = [order.choice for order in orders]
     columns = zip(*(c.p for c in asked), strict=True)
     logs = [sum(math.log(p) if p > 0 else -math.inf for p in column) / len(asked) for column in columns]
     weights = [math.exp(x - max(logs)) for x in logs]
     p = tuple(w / sum(weights) for w in weights)
     mass = sum(c.mass for c in asked) / len(asked)
-    return Choice(p=p, mass=mass, readout=asked[0].readout, n=sum(c.n for c in asked), low=p, high=p)
+    choice = Choice(p=p, mass=mass, readout=asked[0].readout, n=sum(c.n for c in asked), low=p, high=p)
+    halves = [tuple(map(sum, zip(*half, strict=True))) for half in zip(*(o.halves for o in orders), strict=True)]
+    return Asked(choice, tuple(halves))
 
 
 def series(evidence_: Mapping[str, Any]) -> str:

@@ -76,8 +76,8 @@ async def knows(cfg: SelfKnowledge, cast: Cast, item: Item, rng: Seed) -> float:
     if "pik" in cast:
         return 1 / (1 + math.exp(-await cast["pik"].reward(answer_prompt(cfg, item))))
     options = [f" {percent}%" for percent in STATED]
-    choice = await choose(cfg, cast.subject, item, wording(item).confidence_prompt(item), options, rng.child("words"))
-    return sum(p * percent / 100 for p, percent in zip(choice.p, STATED, strict=True))
+    asked = await choose(cfg, cast.subject, item, wording(item).confidence_prompt(item), options, rng.child("words"))
+    return sum(p * percent / 100 for p, percent in zip(asked.choice.p, STATED, strict=True))
 
 
 def variants(item: Item) -> dict[str, Item]:

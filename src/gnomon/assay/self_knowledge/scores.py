@@ -44,6 +44,7 @@ class Predictions:
         mass: total probability of the options before normalising, [n].
         readout: how they were read; several are joined by "+".
         draws: samples behind each item's probabilities, [n]; 0 where they are exact.
+        halves: option shares of either half of each item's samples; empty where nothing was sampled here.
     """
 
     options: Sequence[Vector]
@@ -52,6 +53,7 @@ class Predictions:
     mass: Vector
     readout: str
     draws: Vector
+    halves: Sequence[tuple[Vector, Vector]] = ()
 
     @property
     def n(self) -> int:
@@ -91,7 +93,13 @@ def predictions(rows: Sequence[Row]) -> Predictions:
         mass=np.array([e["mass"] for e in found], dtype=np.float64),
         readout="+".join(sorted({str(e["readout"]) for e in found})),
         draws=np.array([e["n"] for e in found], dtype=np.float64),
+        halves=[(_share(e["halves"][0]), _share(e["halves"][1])) for e in found] if "halves" in found[0] else (),
     )
+
+
+def _share(counts: Sequence[int]) -> Vector:
+    """Shares of counted options, half a count added to each as in `from_counts`."""
+    return np.asarray((np.array(counts, dtype=np.float64) + 0.5) / (sum(counts) + len(counts) / 2))
 
 
 def choice_estimates(cfg: SelfKnowledge, found: Predictions, group: str) -> list[Estimate]:
@@ -174,9 +182,12 @@ def reliability_figure(found: Predictions, title: str, section: str) -> list[Fig
     if found.n < TOO_FEW:
         return []
     p, y, clusters, _ = found.pairs()
+    bin_by = None
+    if found.halves:
+        bin_by, p = (np.concatenate(side) for side in zip(*found.halves, strict=True))
     bins = [
         ReliabilityBin(b.mean, b.frequency.value or 0.0, b.frequency.low or 0.0, b.frequency.high or 0.0, b.frequency.n)
-        for b in reliability_curve(p, y, clusters)
+        for b in reliability_curve(p, y, clusters, bin_by=bin_by)
     ]
     caption = (
         f"Every option of {found.n} items is one prediction; ten bins of equal mass; bars are 95 % intervals by "
