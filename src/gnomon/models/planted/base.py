@@ -43,14 +43,18 @@ class PlantedModel:
             # An item whose options an experiment changed must not stand in for the original.
             self._open.setdefault(item.question, item)
 
-    def find(self, prompt: Prompt) -> tuple[Asked, Item]:
+    def find(self, prompt: Prompt, offered: Sequence[str] = ()) -> tuple[Asked, Item]:
         """What `prompt` asks, and the item it asks about; one that shows options must show all of the item's.
+
+        `offered` are the option texts to choose from where the prompt does not list them.
 
         Raises:
             ModelError: the prompt cannot be parsed, or asks about no item of the table.
         """
         asked = read(prompt)
-        shown = asked.listed or (tuple(asked.options.values()) if asked.form == "choice" else ())
+        listed = tuple(asked.options.values()) if asked.form == "choice" else ()
+        unlisted = tuple(o.strip() for o in offered) if asked.form == "open" else ()
+        shown = asked.listed or listed or unlisted
         item = self._table.get((asked.question, tuple(sorted(shown)))) if shown else self._open.get(asked.question)
         if item is None:
             options = f" with the options {', '.join(shown)}" if shown else ""

@@ -41,7 +41,7 @@ class Calibrated(PlantedModel):
 
     async def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
         """Probabilities of letters or option texts as the prompt shows them."""
-        asked, item = self.find(prompt)
+        asked, item = self.find(prompt, options)
         p = self.verdict(asked, item) if asked.form == "verdict" else self.shown(asked, item, options)
         return Choice(p=tuple(p), mass=0.98, readout="exact", low=tuple(p), high=tuple(p))
 
