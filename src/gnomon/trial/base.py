@@ -33,10 +33,16 @@ ModelName = NewType("ModelName", str)
 
 
 class Cast(Mapping[str, Model]):
-    """The models of a run by role; `cast.subject` is the model under test."""
+    """The models of a run by role; `cast.subject` is the model under test.
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
+    Args:
+        models: model by role.
+        proofs: by model name, its abilities and how they were proved; kept in the run.
+    """
+
+    def __init__(self, models: Mapping[str, Model], proofs: Mapping[str, Any] | None = None) -> None:
         self._models = dict(models)
+        self.proofs = dict(proofs or {})
 
     def __getitem__(self, role: str) -> Model:
         return self._models[role]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from gnomon.core.config import plain
 from gnomon.core.record import Item
 from gnomon.trial.base import Cast
 
@@ -34,13 +35,12 @@ async def open_cast(config: Evaluation, models: Mapping[str, str], items: Sequen
     for model_name in wanted.values():
         if model_name not in opened:
             opened[model_name] = load(model_name)
-    for model in opened.values():
-        await _ready(model, items)
+    proofs = {name: await _ready(model, items) for name, model in opened.items()}
     cast = {role: opened[model_name] for role, model_name in wanted.items()}
     for f in fields(config):  # type: ignore[arg-type]
         if "ModelName" in str(f.type):
             cast.setdefault(f.name, cast["subject"])
-    return Cast(cast)
+    return Cast(cast, proofs)
 
 
 async def close_cast(cast: Cast) -> None:
@@ -54,10 +54,13 @@ def role_names(cast: Cast) -> dict[str, str]:
     return {role: f"{model.name}@{model.revision}" for role, model in cast.items()}
 
 
-async def _ready(model: Any, items: Sequence[Item]) -> None:
+async def _ready(model: Any, items: Sequence[Item]) -> dict[str, Any]:
+    """Makes a model fit to be asked; returns its abilities and, for endpoints, the probe that proved them."""
     if hasattr(model, "bind"):
         model.bind(items)
+    proof: dict[str, Any] = {}
     if getattr(model, "unproved", False):
         from gnomon.models.probe import probe
 
-        await probe(model)
+        proof["probe"] = plain((await probe(model)).transcript)
+    return {"abilities": sorted(model.can), **proof}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from gnomon.core.config import digest, to_json
+from gnomon.core.config import digest, plain, to_json
 from gnomon.core.engine import spread
 from gnomon.core.errors import DataError, ModelError, RunError
 from gnomon.core.record import Item, Row
@@ -125,42 +125,47 @@ async def run_evaluation(
     began, cpu = time.monotonic(), time.process_time()
     items = checked(config.items(Seed(seed).child("items")), name)
     cast = await open_cast(config, models, items)
+    names = role_names(cast)
     try:
-        identity = {
-            "evaluation": name,
-            "config": to_json(config),
-            "seed": seed,
-            "cast": role_names(cast),
-            "items": digest([to_json(item) for item in items]),
-        }
-        with Run.open("assay", name, identity, root=root, fresh=fresh) as run:
+        with Run.open("assay", name, _identity(config, name, seed, names, items), root=root, fresh=fresh) as run:
+            run.note(cast=cast.proofs, workers=workers)
             held = run.keys()
             todo = [item for item in items if item.id not in held]
-            tally = Tally(len(items), len(items) - len(todo))
-            for model in cast.values():
-                if hasattr(model, "cache"):
-                    model.cache = run.cache
+            _share_cache(cast, run)
             cast = await prepared(config, cast, run.folder, Seed(seed))
-            order = {item.id: i for i, item in enumerate(items)}
-            job = _Job(config, cast, run, tally, order, Seed(seed).child("trial"), max_errors, on_progress)
+            job = _Job(config, cast, run, items, Seed(seed).child("trial"), max_errors, on_progress)
             if workers > 1 and todo:
                 job.in_processes(todo, models, workers)
             else:
                 await job.here(todo)
             report = summarised(config, run, items)
+            run.note(usage=_usage(cast))
             run.finish("done")
-        wall, used = time.monotonic() - began, time.process_time() - cpu
-        return Finished(
-            run=run,
-            report=report,
-            cast=role_names(cast),
-            asked=len(todo),
-            total=len(items),
-            seconds=wall,
-            cpu_seconds=used,
-        )
     finally:
         await close_cast(cast)
+    wall, used = time.monotonic() - began, time.process_time() - cpu
+    return Finished(
+        run=run, report=report, cast=names, asked=len(todo), total=len(items), seconds=wall, cpu_seconds=used
+    )
+
+
+def _identity(
+    config: Evaluation, name: str, seed: int, cast: Mapping[str, str], items: Sequence[Item]
+) -> dict[str, object]:
+    """What decides the numbers."""
+    hashed = digest([to_json(item) for item in items])
+    return {"evaluation": name, "config": to_json(config), "seed": seed, "cast": dict(cast), "items": hashed}
+
+
+def _share_cache(cast: Cast, run: Run) -> None:
+    for model in cast.values():
+        if hasattr(model, "cache"):
+            model.cache = run.cache
+
+
+def _usage(cast: Cast) -> dict[str, object]:
+    """Calls and tokens of the endpoints, by role."""
+    return {role: plain(model.usage) for role, model in cast.items() if hasattr(model, "usage")}
 
 
 def checked(items: Iterable[Item], name: str) -> list[Item]:
@@ -214,14 +219,15 @@ class _Job:
         config: Evaluation,
         cast: Cast,
         run: Run,
-        tally: Tally,
-        order: Mapping[str, int],
+        items: Sequence[Item],
         rng: Seed,
         max_errors: float,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.config, self.cast, self.run, self.tally, self.order, self.rng = config, cast, run, tally, order, rng
-        self.allowed = max_errors * tally.total
+        self.config, self.cast, self.run, self.rng = config, cast, run, rng
+        self.order = {item.id: i for i, item in enumerate(items)}
+        self.tally = Tally(len(items), len(run.keys() & self.order.keys()))
+        self.allowed = max_errors * len(items)
         self.on_progress = on_progress
         self.waiting: list[Row] = []
         self.flushed = time.monotonic()
