@@ -72,6 +72,16 @@ def test_streams_equal_the_slow_way(model: LocalModel, how: Sampling) -> None:
         assert PROMPTS[2] + completion.text == whole
 
 
+def test_a_model_that_takes_no_masks_decodes_its_prompts_apart() -> None:
+    model = tiny(PLAIN, smear_keys=True)
+    found = together(*(model.sample(p, how, 2) for p in PROMPTS[:3] for how in HOWS[:2]))
+    asked = [(p, how) for p in PROMPTS[:3] for how in HOWS[:2]]
+    for (prompt, how), pair in zip(asked, found, strict=True):
+        for stream, completion in enumerate(pair):
+            tokens, total = by_hand(model, prompt, how, stream)
+            assert (completion.num_tokens, completion.logprob) == (len(tokens), pytest.approx(total, abs=1e-3))
+
+
 def test_a_crowd_of_calls_changes_nothing(model: LocalModel) -> None:
     asked = [(p, how, n) for p in PROMPTS for how in HOWS for n in (1, 3)]
     alone = [together(model.sample(*a))[0] for a in asked]

@@ -36,15 +36,15 @@ def byte_tokenizer(*merged: str) -> Tokenizer:
     return Tokenizer(backend, special={"eos_token": "<end>"})
 
 
-def tiny(tokenizer: Tokenizer, *, learned: bool = False, head: Any = None, seed: int = 0) -> LocalModel:
+def tiny(tokenizer: Tokenizer, *, learned: bool = False, head: Any = None, smear_keys: bool = False) -> LocalModel:
     shape = {"vocab_size": tokenizer.vocab_size, "d_model": 32, "num_layers": 2, "num_heads": 4, "max_positions": 256}
     if learned:
         config = TransformerConfig(
             **shape, d_mlp=64, norm="layernorm", positions="learned", mlp="gelu_tanh", mlp_bias=True
         )  # type: ignore[arg-type]
     else:
-        config = TransformerConfig(**shape, d_mlp=48)  # type: ignore[arg-type]
-    net = Transformer(config, generator=torch.Generator().manual_seed(seed)).eval()
+        config = TransformerConfig(**shape, d_mlp=48, smear_keys=smear_keys)  # type: ignore[arg-type]
+    net = Transformer(config, generator=torch.Generator().manual_seed(0)).eval()
     with torch.no_grad():
         for p in net.parameters():
             if p.ndim == 2:
