@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gnomon.core.record import Row
     from gnomon.trial.runner import Finished, Progress
 
-__all__ = ["EXAMPLES", "assay_command", "assay_once"]
+__all__ = ["EXAMPLES", "assay_command", "assay_once", "changed", "estimate_text", "keep", "kept_rows"]
 
 EXAMPLES = """Examples:
   gnomon assay self-knowledge --help               one evaluation's settings

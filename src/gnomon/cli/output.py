@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gnomon.core.record import Row
     from gnomon.store.run import Manifest
 
-__all__ = ["command_line", "console", "emit", "origin_of", "say", "write_text"]
+__all__ = ["command_line", "console", "emit", "joined", "origin_of", "say", "write_text"]
 
 _PIPE_WIDTH = 120
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gnomon.core.errors import DataError
 from gnomon.core.record import Item
 
-__all__ = ["Limits", "answer_text", "is_right", "limits", "normalised"]
+__all__ = ["Limits", "answer_text", "is_right", "kind_of", "limits", "normalised"]
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")

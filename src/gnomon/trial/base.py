@@ -25,7 +25,7 @@ from gnomon.core.seeds import Seed
 from gnomon.models.base import Model
 from gnomon.report.base import Report
 
-__all__ = ["Cast", "Evaluation", "Item", "ModelName", "Planted", "Row"]
+__all__ = ["Cast", "Evaluation", "Item", "ModelName", "Planted", "Row", "check_shape"]
 
 # The type of a config field that names a further model: `judge: ModelName = ModelName("")` gives `--judge M` and
 # `cast.judge`. The empty name means that the subject plays the part.

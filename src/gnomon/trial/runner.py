@@ -23,7 +23,7 @@ from gnomon.store.run import Run
 from gnomon.trial.base import Cast, Evaluation
 from gnomon.trial.cast import close_cast, open_cast, role_names
 
-__all__ = ["Finished", "Progress", "run_evaluation"]
+__all__ = ["Finished", "Progress", "Tally", "ask", "checked", "prepared", "run_evaluation", "summarised"]
 
 # Enough calls in flight for a local model to fill its batches and for an endpoint's own limit to bind.
 IN_FLIGHT = 256

@@ -21,7 +21,7 @@ from gnomon.trial.base import Evaluation, Planted
 from gnomon.trial.cast import close_cast, open_cast
 from gnomon.trial.runner import ask, checked, prepared
 
-__all__ = ["BAND", "MAX_BIAS", "Recovery", "as_report", "replicate", "validate"]
+__all__ = ["BAND", "MAX_BIAS", "Reading", "Recovery", "as_report", "replicate", "validate"]
 
 # Coverage of a right 95 % interval in 200 replications, and the largest mean bias in units of the spread.
 BAND = (0.91, 0.985)

@@ -23,7 +23,7 @@ from gnomon.report.base import Report
 from gnomon.trial import evaluation
 from gnomon.trial.base import Cast, ModelName, Planted
 
-__all__ = ["PARTS", "Experiment", "PartName", "SelfKnowledge"]
+__all__ = ["PARTS", "Experiment", "PartName", "SelfKnowledge", "experiment"]
 
 PartName = Literal["calibration", "nota", "truefalse", "temperature", "ptrue", "pik"]
 PARTS: tuple[PartName, ...] = ("calibration", "nota", "truefalse", "temperature", "ptrue", "pik")

@@ -30,7 +30,7 @@ from gnomon.trial.base import Cast, Planted
 if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
 
-__all__ = ["items", "planted", "summarise", "trial"]
+__all__ = ["choice_items", "items", "planted", "summarise", "trial", "trusted"]
 
 SECTION = "Multiple-choice calibration"
 HEADLINE = ("accuracy", "confidence", "ECE", "calibration slope")

@@ -30,7 +30,7 @@ from gnomon.trial.base import Cast, Planted
 if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
 
-__all__ = ["HINTS", "items", "planted", "prepare", "summarise", "trial"]
+__all__ = ["HINTS", "baselines", "items", "knows", "planted", "prepare", "summarise", "trial", "variants"]
 
 # Fractions of a worked solution shown as a hint.
 HINTS = (0.25, 0.5, 0.75, 1.0)

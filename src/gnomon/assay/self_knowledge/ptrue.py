@@ -32,7 +32,17 @@ from gnomon.trial.base import Cast, Planted
 if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
 
-__all__ = ["items", "planted", "summarise", "trial"]
+__all__ = [
+    "baselines",
+    "conditional_accuracy",
+    "conditions",
+    "coverage_figure",
+    "gains",
+    "items",
+    "planted",
+    "summarise",
+    "trial",
+]
 
 SECTION = "P(True): grading one's own answers"
 # The paper draws five answers in all, and shows 20 worked verdicts.

@@ -21,7 +21,7 @@ from gnomon.models.base import Ability, Model, Sampling, require
 if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
 
-__all__ = ["agreement", "answer_prompt", "answers", "entropy", "open_questions"]
+__all__ = ["agreement", "answer_prompt", "answers", "entropy", "open_questions", "worked_answer"]
 
 
 def open_questions(cfg: SelfKnowledge, seed: Seed, part: str, n: int) -> Iterator[Item]:

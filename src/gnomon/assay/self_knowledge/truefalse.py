@@ -22,7 +22,7 @@ from gnomon.trial.base import Cast, Planted
 if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
 
-__all__ = ["items", "planted", "summarise", "trial"]
+__all__ = ["items", "planted", "proposals", "summarise", "trial"]
 
 SECTION = "True or false"
 
