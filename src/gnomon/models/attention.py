@@ -147,11 +147,10 @@ class Attention(nn.Module):
         if mask is not None:
             scores = scores.masked_fill(~mask, -math.inf)
         scores = tap("scores", scores)
-        blind = None if mask is None else ~mask.any(-1, keepdim=True)
-        # A softmax over nothing is NaN, and its gradient too, even where the result is replaced afterwards.
-        visible = scores if blind is None else scores.masked_fill(blind, 0.0)
-        pattern = torch.softmax(visible.float(), dim=-1).to(v.dtype)
-        return tap("pattern", pattern if blind is None else pattern.masked_fill(blind, 0.0)) @ v
+        pattern = torch.softmax(scores.float(), dim=-1).to(v.dtype)
+        if mask is not None:  # a softmax over nothing is NaN
+            pattern = pattern.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+        return tap("pattern", pattern) @ v
 
     def merge(self, z_BHTd: Tensor) -> Tensor:
         """What the heads together add to the residual stream, [B, T, D]."""

@@ -43,7 +43,6 @@ class KVCache:
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
         self._num_layers = num_layers
-        self._shared = False
 
     @property
     def batch(self) -> int:
@@ -110,7 +109,7 @@ class KVCache:
         if any(tail is not None for tail in self.tails):
             raise UsageError("a model with smeared keys cannot decode rows that began apart in one batch")
         new = KVCache(self._num_layers, room=self._room)
-        new.length, new._shared = max(self.length, other.length), True
+        new.length = max(self.length, other.length)
 
         def joined(a: Tensor, b: Tensor) -> Tensor:
             both = a.new_zeros((a.shape[0] + b.shape[0], *a.shape[1:-2], new.length, a.shape[-1]))
@@ -127,7 +126,8 @@ class KVCache:
 
     def _derived(self, length: int, change: Callable[[Tensor], Tensor]) -> KVCache:
         new = KVCache(self._num_layers, room=self._room)
-        new.length, new._shared = length, True
+        new.length = length
+        # Cut to its length, a shared tensor has no room, so the first append moves to storage of its own.
         new._keys = [change(t[:, :, :length]) for t in self._keys]
         new._values = [change(t[:, :, :length]) for t in self._values]
         new.tails = [None if t is None else change(t) for t in self.tails]
@@ -143,11 +143,10 @@ class KVCache:
             raise UsageError(
                 f"the cache has {self.batch} rows and the tokens {like.shape[0]}", todo="expand or select it first"
             )
-        if self._shared or self._keys[0].shape[2] < end:
+        if self._keys[0].shape[2] < end:
             room = max(self._room, end + end // 2)
             self._keys = [self._moved(t, room) for t in self._keys]
             self._values = [self._moved(t, room) for t in self._values]
-            self._shared = False
 
     def _moved(self, old: Tensor, room: int) -> Tensor:
         new = old.new_empty((*old.shape[:2], room, old.shape[3]))
