@@ -53,15 +53,16 @@ def schedule(preset: str) -> tuple[Phase, ...]:
     if preset == "knowledge":
         return (Phase(name="all", part=1.0, shares={"prose": 20, "open": 30, "source": 25, "steps": 25}),)
     shares = {kind.name: kind.share for kind in KINDS.values() if kind.share}
-    first = {"match": 18.0, "copy-back": 6.0, "steps-short": 14.0, "source": 5.0, "choice": 12.0}
+    first = {"match": 9.0, "match-drill": 9.0, "copy-back": 6.0, "steps-short": 14.0, "source": 5.0, "choice": 12.0}
     others = {name: share for name, share in shares.items() if name not in first}
     scale = (100 - sum(first.values())) / sum(shares.values())
     start = {**first, **{name: share * scale for name, share in others.items()}}
+    letters = {"match-drill": 0.25, **_block(shares, ("match", "choice"))}
     return (
         Phase(name="scaffold", part=0.3, shares=start),
-        Phase(name="letters", part=0.15, shares=_block(shares, ("match", "choice"))),
+        Phase(name="letters", part=0.3, shares=letters),
         Phase(name="verdicts", part=0.1, shares=_block(shares, ("verdict",))),
-        Phase(name="rest", part=0.45, shares=shares),
+        Phase(name="rest", part=0.3, shares=shares),
     )
 
 

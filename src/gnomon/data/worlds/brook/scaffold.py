@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import NamedTuple
 
 from gnomon.data.worlds.brook.facts import read_options, write_options
@@ -48,6 +49,12 @@ def _draw_match(world: World, rng: random.Random) -> Match:
     if u < 0.6:
         return Match("answer", options, (pick(rng, options),), "")
     return Match("list", options, tuple(rng.sample(options, 2 + int(rng.random() * (len(options) - 1)))), "")
+
+
+def _draw_drill(world: World, rng: random.Random) -> Match:
+    """Many values after one list, repeats included: the densest practice, and no letter follows by elimination."""
+    options = tuple(rng.sample(pick(rng, _SETS) if rng.random() < 0.7 else _VALUES, 2 + int(rng.random() * 4)))
+    return Match("list", options, tuple(pick(rng, options) for _ in range(4 + int(rng.random() * 7))), "")
 
 
 def _write_match(world: World, record: Match, writer: Writer) -> None:
@@ -129,4 +136,6 @@ COPY_BACK = Kind(
     instruments=("IH",),
     expect=("copy-back",),
 )
-KINDS = (MATCH, COPY_BACK)
+# Letters were at chance after a block of `match` and `choice` alone, and began to bind within a million tokens of this.
+MATCH_DRILL = replace(MATCH, name="match-drill", draw=_draw_drill, share=0.0, items=(1, 1), expect=())
+KINDS = (MATCH, COPY_BACK, MATCH_DRILL)
