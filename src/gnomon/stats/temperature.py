@@ -55,8 +55,20 @@ def fit_temperature(log_probs: Sequence[ArrayLike], gold: Sequence[int], cluster
         return undefined(reason, n=n, clusters=1, method=_METHOD, value=temperature)
     se = _error_of_log(logits, at_gold, 1 / temperature, groups)
     reach = float(stdtrit(count - 1, 0.975)) * se
-    low, high = temperature * float(np.exp(-reach)), temperature * float(np.exp(reach))
-    return Interval(value=temperature, low=low, high=high, se=temperature * se, n=n, clusters=count, method=_METHOD)
+    low, high = max(log_t - reach, _LOWEST), min(log_t + reach, _HIGHEST)
+    reason = (
+        "the interval reaches the end of the range searched" if (low, high) != (log_t - reach, log_t + reach) else ""
+    )
+    return Interval(
+        value=temperature,
+        low=float(np.exp(low)),
+        high=float(np.exp(high)),
+        se=temperature * se,
+        n=n,
+        clusters=count,
+        method=_METHOD,
+        reason=reason,
+    )
 
 
 def apply_temperature(log_probs: Sequence[ArrayLike], temperature: float) -> list[Vector]:

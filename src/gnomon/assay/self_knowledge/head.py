@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gnomon.assay.self_knowledge.samples import answer_prompt, answers, open_questions
 from gnomon.core.errors import DataError
+from gnomon.core.progress import progress
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
 from gnomon.models.base import Ability, Model
@@ -64,9 +65,20 @@ async def prepare(cfg: SelfKnowledge, cast_: Cast, folder: Path | None, seed: Se
         bind = getattr(model, "bind", None)
         if bind:
             bind(items)
-    drawn = await asyncio.gather(*(answers(cfg, cast_.labels, i, cfg.samples, seed.child(i.id)) for i in items))
-    targets = [sum(a["right"] for a in one) / len(one) for one in drawn]
+    targets = await _shares(cfg, cast_.labels, items, seed)
     return Cast({**cast_, "pik": _trained(cfg, subject, items, targets, seed, kept)})
+
+
+async def _shares(cfg: SelfKnowledge, model: Model, items: Sequence[Item], seed: Seed) -> list[float]:
+    """The share of each training question's sampled answers that is right."""
+    with progress(len(items), "P(IK): sampling answers to training questions") as bar:
+
+        async def share(item: Item) -> float:
+            drawn = await answers(cfg, model, item, cfg.samples, seed.child(item.id))
+            bar.advance()
+            return sum(a["right"] for a in drawn) / len(drawn)
+
+        return list(await asyncio.gather(*map(share, items)))
 
 
 def _trained(
