@@ -67,7 +67,7 @@ def fit_temperature(log_probs: Sequence[ArrayLike], gold: Sequence[int], cluster
         n=n,
         clusters=count,
         method=_METHOD,
-        reason=reason,
+        reason="the interval reaches the end of the range searched" if cut else "",
     )
 
 

@@ -76,7 +76,7 @@ async def _shares(cfg: SelfKnowledge, model: Model, items: Sequence[Item], seed:
         async def share(item: Item) -> float:
             drawn = await answers(cfg, model, item, cfg.samples, seed.child(item.id))
             bar.advance()
-            return sum(a["right"] for a in drawn) / len(drawn)
+            return sum(bool(a["right"]) for a in drawn) / len(drawn)
 
         return list(await asyncio.gather(*map(share, items)))
 
