@@ -105,9 +105,9 @@ def _ideas(parts: Mapping[str, str], form: str) -> tuple[str, ...]:
 def _parts(block: str) -> dict[str, str]:
     """The text after each mark of one question."""
     marks = [(_MARKS[m[0]], m.start(), m.end()) for m in _SPLIT.finditer(block)]
-    ends = [start for _, start, _ in marks[1:]] + [len(block)]
-    parts = {"question": block[: marks[0][1] if marks else len(block)].strip()}
-    for (name, _, begin), end in zip(marks, ends, strict=True):
+    bounds = [*(start for _, start, _ in marks), len(block)]
+    parts = {"question": block[: bounds[0]].strip()}
+    for (name, _, begin), end in zip(marks, bounds[1:], strict=True):
         parts.setdefault(name, block[begin:end].strip())
     return parts
 
