@@ -56,9 +56,7 @@ def fit_temperature(log_probs: Sequence[ArrayLike], gold: Sequence[int], cluster
     se = _error_of_log(logits, at_gold, 1 / temperature, groups)
     reach = float(stdtrit(count - 1, 0.975)) * se
     low, high = max(log_t - reach, _LOWEST), min(log_t + reach, _HIGHEST)
-    reason = (
-        "the interval reaches the end of the range searched" if (low, high) != (log_t - reach, log_t + reach) else ""
-    )
+    cut = low == _LOWEST or high == _HIGHEST
     return Interval(
         value=temperature,
         low=float(np.exp(low)),
