@@ -28,7 +28,7 @@ from gnomon.core.errors import DataError, ModelError
 from gnomon.core.seeds import Seed
 from gnomon.learn.loop import Fit, MetricLog, StepResult, fit, one_thread_if_small
 from gnomon.learn.optim import Optim
-from gnomon.models.transformer import Transformer
+from gnomon.models.transformer import Transformer, num_parameters
 
 __all__ = ["HEAD_FILE", "HeadTraining", "ScalarHead", "Scorer", "load_head", "save_head", "train_head"]
 
@@ -126,13 +126,13 @@ def train_head(
         log, state: as in `learn.loop.fit`; without `state` an interrupted training starts over.
 
     Raises:
-        DataError: lengths differ, a sequence is empty, a target lies outside [0, 1] or all are 0 or all are 1.
+        DataError: lengths differ, a sequence is empty, a target is not in [0, 1], or all are 0 or all 1.
     """
     _check(sequences, targets)
     training = training or HeadTraining()
     way = training.way
     if way == "auto":
-        way = "full" if sum(p.numel() for p in model.parameters()) <= _FULL_UP_TO else "lora"
+        way = "full" if num_parameters(model) <= _FULL_UP_TO else "lora"
     goal_N = torch.tensor(targets, dtype=torch.float32)
     with torch.random.fork_rng():
         torch.manual_seed(Seed(seed).child("head").value)
@@ -140,10 +140,8 @@ def train_head(
         if way == "lora":
             _add_low_rank(scorer.body)
     order = Seed(seed).child("head", "order")
-    if way in ("linear", "mlp"):
-        _train_frozen(scorer, sequences, goal_N, training, order, log, state)
-    else:
-        _train_body(scorer, sequences, goal_N, training, order, log, state)
+    fit_it = _train_frozen if way in ("linear", "mlp") else _train_body
+    fit_it(scorer, sequences, goal_N, training, order, log, state)
     if way == "lora":
         _merge_low_rank(scorer.body)
     return scorer.eval()

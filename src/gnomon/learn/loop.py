@@ -107,23 +107,14 @@ def fit(
         torch.manual_seed(fit.seed)
         done, notes = load_state(state, model, optimizer) if state and state.exists() else (0, {})
         sums = _Sums(notes.get("sums", {}), notes.get("count", 0))
-        saved_at = time.monotonic()
+        kept = _Kept(state, model, optimizer, fit)
         for index in range(done, fit.num_steps):
-            values = _one_step(step, batches(index), model, optimizer, fit, index)
-            sums.add(values)
+            sums.add(_one_step(step, batches(index), model, optimizer, fit, index))
             row = _row(index + 1, fit, sums, model, watch)
-            if row and log:
-                log.add_metrics(index + 1, row)
-            if row and on_log:
-                on_log(index + 1, row)
-            last = index + 1 == fit.num_steps
-            if state and (last or stop.is_set() or time.monotonic() - saved_at >= fit.save_every_s):
-                save_state(state, model, optimizer, step=index + 1, notes=sums.notes())
-                saved_at = time.monotonic()
-            if stop.is_set() and not last:
-                raise Stopped(
-                    f"stopped after step {index + 1} of {fit.num_steps}", todo="run the same command to go on"
-                )
+            _tell(index + 1, row, log, on_log)
+            kept.save_if_due(index + 1, sums, stop.is_set())
+            if stop.is_set() and index + 1 < fit.num_steps:
+                raise _stopped(index + 1, fit, state)
 
 
 @contextmanager
@@ -158,6 +149,20 @@ class _Sums:
         return {"sums": self.sums, "count": self.count}
 
 
+class _Kept:
+    """Writes the state when it is due: after so many seconds, at the end, and before stopping."""
+
+    def __init__(self, path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer, fit: Fit) -> None:
+        self.path, self.model, self.optimizer, self.fit = path, model, optimizer, fit
+        self.saved_at = time.monotonic()
+
+    def save_if_due(self, done: int, sums: _Sums, stopping: bool) -> None:
+        due = stopping or done == self.fit.num_steps or time.monotonic() - self.saved_at >= self.fit.save_every_s
+        if self.path and due:
+            save_state(self.path, self.model, self.optimizer, step=done, notes=sums.notes())
+            self.saved_at = time.monotonic()
+
+
 def _one_step(
     step: Callable[[nn.Module, Batch], StepResult],
     batch: Batch,
@@ -176,6 +181,23 @@ def _one_step(
     rate = learning_rate(index, fit.num_steps, fit.optim)
     norm = update(optimizer, loss, rate=rate, clip=fit.optim.clip)
     return {"loss": value, "grad_norm": norm, "rate": rate, **{name: float(m) for name, m in metrics.items()}}
+
+
+def _tell(
+    done: int,
+    row: Mapping[str, float],
+    log: MetricLog | None,
+    on_log: Callable[[int, Mapping[str, float]], None] | None,
+) -> None:
+    if row and log:
+        log.add_metrics(done, row)
+    if row and on_log:
+        on_log(done, row)
+
+
+def _stopped(done: int, fit: Fit, state: Path | None) -> Stopped:
+    todo = "run the same command to go on" if state else "nothing was kept"
+    return Stopped(f"stopped after step {done} of {fit.num_steps}", todo=todo)
 
 
 def _row(
