@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from gnomon.core.record import Item
 __all__ = ["read_items"]
 
 Record = Mapping[str, Any]
+_BY_LINE = ("jsonl", "csv", "txt")
+_POINTER = b"version https://git-lfs"
 _CALC = re.compile(r"<<[^>]*>>")
 
 
@@ -37,34 +41,68 @@ def read_items(path: Path) -> list[Item]:
         raise DataError(
             f"a file ending in .{kind} is not read", where=str(path), todo="use jsonl, json, csv, txt or parquet"
         )
+    _refuse_pointer(path)
     items: list[Item] = []
+    seen: dict[str, int] = {}
+    word = "line" if kind in _BY_LINE else "row"
     for number, record in rows(path):
-        try:
-            items += _items(record, f"{path.name.split('.')[0]}-{number}")
-        except (KeyError, TypeError, ValueError, IndexError) as e:
-            raise DataError(
-                f"row does not fit its layout ({type(e).__name__}: {e}); it has {', '.join(map(str, record))}",
-                where=f"{path}, line {number}",
-                todo="see the item layouts in docs/self-knowledge.md",
-            ) from None
+        where = f"{path}, {word} {number}"
+        for item in _read(record, f"{path.name.split('.')[0]}-{number}", where):
+            if item.id in seen:
+                raise DataError(
+                    f"id {item.id!r} is that of {word} {seen[item.id]} too",
+                    where=where,
+                    todo="give each an id of its own",
+                )
+            seen[item.id] = number
+            items.append(item)
     if not items:
         raise DataError("holds no items", where=str(path))
     return items
+
+
+def _read(record: object, name: str, where: str) -> list[Item]:
+    """The items of one row, checked."""
+    if not isinstance(record, Mapping):
+        raise DataError(f"holds a {type(record).__name__}, not an object", where=where)
+    try:
+        items = list(_items(record, name))
+        for item in items:
+            _check_text(item)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as e:
+        why = f"it lacks {e}" if isinstance(e, KeyError) else str(e)
+        raise DataError(
+            f"row does not fit its layout ({why}); it has {', '.join(map(str, record))}",
+            where=where,
+            todo="mend it or leave it out",
+        ) from None
+    return items
+
+
+def _check_text(item: Item) -> None:
+    for text in (item.question, *item.choices, *item.answers):
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is no text")
+
+
+def _refuse_pointer(path: Path) -> None:
+    with open(path, "rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise DataError("is a Git LFS pointer, not the data", where=str(path), todo="run git lfs pull")
 
 
 def _text(path: Path) -> str:
     try:
         raw = path.read_bytes()
         return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as e:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as e:
         raise DataError(f"cannot be read: {e}", where=str(path)) from None
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Record]]:
     text = _text(path)
-    if text.startswith("version https://git-lfs"):
-        raise DataError("is a Git LFS pointer, not the data", where=str(path), todo="run git lfs pull")
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not splitlines: JSON texts may hold further line separators as they stand.
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield number, _parsed(line, f"{path}, line {number}")
 
@@ -79,16 +117,16 @@ def _json(path: Path) -> Iterator[tuple[int, Record]]:
         return
     if isinstance(whole, dict):
         whole = whole.get("Data") or whole.get("examples") or whole.get("data") or [whole]
+    if not isinstance(whole, list):
+        raise DataError(f"holds a {type(whole).__name__}, not a list of items", where=str(path))
     yield from enumerate(whole, 1)
 
 
 def _parsed(line: str, where: str) -> Record:
     try:
-        record = json.loads(line)
+        record: Record = json.loads(line)
     except json.JSONDecodeError as e:
-        raise DataError(f"is no JSON: {e}", where=where) from None
-    if not isinstance(record, dict):
-        raise DataError(f"holds a {type(record).__name__}, not an object", where=where)
+        raise DataError(f"is no JSON: {e}", where=where, todo="mend the line or remove it") from None
     return record
 
 
@@ -99,16 +137,18 @@ def _csv(path: Path) -> Iterator[tuple[int, Record]]:
         for row in reader:
             yield reader.line_num, dict(zip(first, row, strict=False))
         return
-    for row in [first, *reader]:
+    for row in itertools.chain([first], reader):
+        if not row:
+            continue
         if len(row) != 6:
             raise DataError(
                 f"{len(row)} columns, not question, A, B, C, D, letter", where=f"{path}, line {reader.line_num}"
             )
-        yield reader.line_num, {"question": row[0], "choices": row[1:5], "answer": "ABCD".index(row[5].strip())}
+        yield reader.line_num, {"question": row[0], "choices": row[1:5], "answer": row[5].strip()}
 
 
 def _logiqa(path: Path) -> Iterator[tuple[int, Record]]:
-    lines = _text(path).splitlines()
+    lines = _text(path).removesuffix("\n").split("\n")
     if len(lines) % 8:
         raise DataError(f"{len(lines)} lines are no whole number of LogiQA's eight-line blocks", where=str(path))
     for at in range(0, len(lines), 8):
@@ -120,9 +160,14 @@ def _logiqa(path: Path) -> Iterator[tuple[int, Record]]:
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, Record]]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    yield from enumerate(pq.read_table(path).to_pylist(), 1)
+    try:
+        records = pq.read_table(path).to_pylist()
+    except (pa.ArrowException, OSError) as e:
+        raise DataError(f"is no whole Parquet file ({str(e).splitlines()[0]})", where=str(path)) from None
+    yield from enumerate(records, 1)
 
 
 _ROWS: dict[str, Callable[[Path], Iterator[tuple[int, Record]]]] = {
@@ -140,7 +185,7 @@ def _items(record: Record, fallback: str) -> Iterator[Item]:
         if all(field in record for field in needed):
             yield from reader(record, str(record.get("id", fallback)))
             return
-    raise KeyError("no known layout")
+    raise ValueError("no layout has these fields")
 
 
 def _mc1(record: Record, name: str) -> Iterator[Item]:
@@ -156,15 +201,24 @@ def _mc1(record: Record, name: str) -> Iterator[Item]:
 
 def _target_scores(record: Record, name: str) -> Iterator[Item]:
     scores = record["target_scores"]
-    best = max(scores, key=scores.__getitem__)
-    yield Item(id=name, question=record["input"], choices=tuple(scores), gold=list(scores).index(best))
+    best = [i for i, score in enumerate(scores.values()) if score == max(scores.values())]
+    # With several right options no place is the right one: the item is refused, and counted as such.
+    gold = best[0] if len(best) == 1 else -1
+    yield Item(id=name, question=record["input"], choices=tuple(scores), gold=gold)
+
+
+def _truthfulqa_csv(record: Record, name: str) -> Iterator[Item]:
+    """TruthfulQA's table: the best answer against the incorrect ones, as in its mc1 task; callers shuffle."""
+    wrong = [text.strip() for text in record["Incorrect Answers"].split(";")]
+    choices = dict.fromkeys([record["Best Answer"].strip(), *filter(None, wrong)])
+    yield Item(id=name, question=record["Question"], choices=tuple(choices), gold=0)
 
 
 def _quality(record: Record, name: str) -> Iterator[Item]:
     for i, q in enumerate(record["questions"]):
         yield Item(
             id=f"{name}-{i}",
-            cluster=name,
+            cluster=str(record.get("article_id", name)),
             note=record["article"],
             question=q["question"],
             choices=tuple(q["options"]),
@@ -182,12 +236,12 @@ def _choices(record: Record, name: str) -> Iterator[Item]:
     labels: Sequence[str] = list("ABCDEFGHIJ")
     if isinstance(choices, dict):
         choices, labels = choices["text"], choices["label"]
-    gold = answer if isinstance(answer, int) or answer is None else list(labels).index(answer)
+    gold = answer if _is_place(answer) or answer is None else _place(answer, list(labels)[: len(choices)])
     yield Item(
         id=name,
         cluster=str(record.get("cluster", "")),
         question=record["question"],
-        choices=tuple(map(str, choices)),
+        choices=tuple(map(str, _listed(choices, "choices"))),
         gold=gold,
         note=str(record.get("note", "")),
         meta={"task": str(record.get("subject", ""))},
@@ -221,15 +275,33 @@ def _open(record: Record, name: str) -> Iterator[Item]:
         id=name,
         cluster=str(record.get("cluster", "")),
         question=record["question"],
-        answers=tuple(record["answers"]),
+        answers=tuple(_listed(record["answers"], "answers")),
         note=str(record.get("note", "")),
         meta={"kind": str(record.get("kind", "words"))},
     )
 
 
+def _is_place(answer: object) -> bool:
+    return isinstance(answer, int) and not isinstance(answer, bool)
+
+
+def _place(answer: object, labels: Sequence[str]) -> int:
+    if answer not in labels:
+        raise ValueError(f"the answer {answer!r} is none of {', '.join(map(str, labels))}")
+    return labels.index(str(answer))
+
+
+def _listed(value: object, field: str) -> list[Any]:
+    """A list as it is; text, which would fall into letters, is refused."""
+    if not isinstance(value, list):
+        raise TypeError(f"{field} is {value!r}, not a list")
+    return value
+
+
 _LAYOUTS: Sequence[tuple[tuple[str, ...], Callable[[Record, str], Iterator[Item]]]] = (
     (("mc1_targets",), _mc1),
     (("input", "target_scores"), _target_scores),
+    (("Question", "Best Answer", "Incorrect Answers"), _truthfulqa_csv),
     (("article", "questions"), _quality),
     (("question", "options", "correct"), _aqua),
     (("question", "choices"), _choices),

@@ -72,6 +72,7 @@ _TABLES = {"gpt2": _GPT2, "gpt_neox": _NEOX}
 # Buffers that older checkpoints store beside the weights, and heads tied to the embedding.
 _NOT_WEIGHTS = re.compile(r"(attn|attention)\.(masked_)?bias$|rotary_emb\.inv_freq$")
 _HEADS = ("lm_head.weight", "embed_out.weight")
+_POINTER = b"version https://git-lfs"
 _WEIGHTS, _INDEX, _CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
 
 
@@ -264,6 +265,10 @@ class _Stored:
         try:
             return safe_open(str(path), framework="pt")
         except SafetensorError as error:
+            with open(path, "rb") as file:
+                if file.read(len(_POINTER)) == _POINTER:
+                    todo = "run git lfs pull"
+                    raise ModelError("is a Git LFS pointer, not the weights", where=str(path), todo=todo) from None
             raise ModelError(f"damaged or cut short ({error})", where=str(path), todo="download it again") from None
 
 

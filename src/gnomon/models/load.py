@@ -181,7 +181,7 @@ def _hugging_face(text: str) -> Path:
     if folder.is_dir():
         return folder
     repo, _, revision = text.partition("@")
-    if not _HUB_ID.fullmatch(repo):
+    if text.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(repo):
         raise ModelError(f"there is no folder {text!r}", todo="give a folder, or a hub id such as org/name")
     return _downloaded(repo, revision or None)
 

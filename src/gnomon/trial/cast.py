@@ -32,10 +32,14 @@ async def open_cast(config: Evaluation, models: Mapping[str, str], items: Sequen
 
     wanted = {**roles_of(config), **models}
     opened: dict[str, Model] = {}
-    for model_name in wanted.values():
-        if model_name not in opened:
-            opened[model_name] = load(model_name)
-    proofs = {name: await _ready(model, items) for name, model in opened.items()}
+    try:
+        for model_name in wanted.values():
+            if model_name not in opened:
+                opened[model_name] = load(model_name)
+        proofs = {name: await _ready(model, items) for name, model in opened.items()}
+    except BaseException:
+        await close_cast(Cast(opened))
+        raise
     cast = {role: opened[model_name] for role, model_name in wanted.items()}
     for f in fields(config):  # type: ignore[arg-type]
         if "ModelName" in str(f.type):
