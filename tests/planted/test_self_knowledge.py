@@ -104,7 +104,7 @@ def accuracy(rows: list[Row]) -> float:
 
 
 def assert_near(r: Recovery) -> None:
-    """What few replications can tell: coverage a binomial of a right 95 % interval would have, and a mean near truth."""
+    """What few replications can tell: coverage a binomial of a right 95 % interval would have, a mean near truth."""
     if r.coverage is not None and not r.exact:
         covered = round(r.coverage * r.replications)
         assert binom.cdf(covered, r.replications, BAND[0]) > 0.01, r

@@ -66,7 +66,7 @@ def fault(item: Item) -> str:
     if any(_LETTERED.search(c) for c in item.choices):
         return f"{item.id}: an option contains a letter in brackets"
     if item.gold is not None and not 0 <= item.gold < len(item.choices):
-        return f"{item.id}: gold option {item.gold} of {len(item.choices)}"
+        return f"{item.id}: the right option is number {item.gold} of {len(item.choices)}, counted from 0"
     return ""
 
 
