@@ -39,6 +39,8 @@ class Figure:
         target: most processor time allowed; None where the figure only explains another.
         peer: the peer's processor time for the same work; None where it did not run.
         peer_name: who the peer is, or why there is none.
+        ratios: how many times the peer's time is ours, round by round; () where rounds did not alternate.
+        least_ratio: the least ratio allowed where a peer ran; None where none is asked for.
     """
 
     name: str
@@ -48,16 +50,23 @@ class Figure:
     target: float | None = None
     peer: float | None = None
     peer_name: str = ""
+    ratios: Sequence[float] = ()
+    least_ratio: float | None = None
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is met; None without one."""
-        return None if self.target is None else self.cpu <= self.target
+        """Whether the targets are met; None without one."""
+        checks = [self.cpu <= self.target] if self.target is not None else []
+        if self.least_ratio is not None and self.ratio is not None:
+            checks.append(self.ratio >= self.least_ratio)
+        return all(checks) if checks else None
 
     @property
     def ratio(self) -> float | None:
-        """How many times the peer's time is ours; None without a peer."""
-        return None if self.peer is None else self.peer / self.cpu
+        """How many times the peer's time is ours, the median of alternating rounds; None without a peer."""
+        if self.peer is None:
+            return None
+        return statistics.median(self.ratios) if self.ratios else self.peer / self.cpu
 
 
 def options(doc: str | None, rounds: int = 5) -> argparse.ArgumentParser:
@@ -139,5 +148,3 @@ def _process(command: Sequence[str]) -> Cost:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
     return Cost(used, time.perf_counter() - wall)
-
-

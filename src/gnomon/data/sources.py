@@ -68,14 +68,17 @@ def _one(spec: str, form: Form, n: int, seed: Seed, spare: int, *, many: bool) -
             where=source.where,
             todo="lower --shots",
         )
-    meta = {"dialect": source.dialect}
-    named = [replace(i, id=f"{source.name}/{i.id}" if many else i.id, meta={**i.meta, **meta}) for i in fitting]
-    order = seed.child("select", spec).random().sample(range(len(named)), min(n + spare, len(named)))
-    kept = [named[i] for i in sorted(order[spare:])]
+    order = seed.child("select", spec).random().sample(range(len(fitting)), min(n + spare, len(fitting)))
+    kept = [_named(fitting[i], source, many) for i in sorted(order[spare:])]
     if source.refused:
         # Rows are all that a report is made of, so the first one carries what was refused.
         kept[0] = replace(kept[0], meta={**kept[0].meta, "refused": list(source.refused)})
-    return Items(source.dialect, tuple(kept), tuple(named[i] for i in order[:spare]))
+    return Items(source.dialect, tuple(kept), tuple(_named(fitting[i], source, many) for i in order[:spare]))
+
+
+def _named(item: Item, source: Source, many: bool) -> Item:
+    name = f"{source.name}/{item.id}" if many else item.id
+    return replace(item, id=name, meta={**item.meta, "dialect": source.dialect})
 
 
 def _world(spec: str, form: Form, n: int, seed: Seed) -> Source | None:

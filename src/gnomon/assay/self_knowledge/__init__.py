@@ -105,13 +105,14 @@ class SelfKnowledge:
                 if self._parts() == (part,):
                     raise
                 continue
-            yield from (replace(item, part=part) for item in found)
+            yield from (item if item.part == part else replace(item, part=part) for item in found)
 
     async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
         """Asks one item of its experiment."""
         found = await experiment(item.part).trial(self, item, cast, rng)
         refused = {"refused": item.meta["refused"]} if "refused" in item.meta else {}
-        return Row(key=item.id, cluster=item.cluster, evidence={"part": item.part, **found, **refused})
+        named = {"part": item.part, "series": f"{item.part} {item.meta.get('series', '')}".strip()}
+        return Row(key=item.id, cluster=item.cluster, evidence={**named, **found, **refused})
 
     def summarise(self, rows: Sequence[Row]) -> Report:
         """The experiments' reports, one section each."""

@@ -1,0 +1,84 @@
+"""What the benches rest on: the fast ways give what the slow ones give, and the table tells met from missed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from benches.bench import Cost, Figure, ask_peer, measured, publish, seconds_of
+from benches.harness import bound, figures, run
+from benches.resume import again, kept, reported
+from benches.trials import Unreported, lettered
+
+from gnomon.assay.self_knowledge import SelfKnowledge
+from gnomon.core.config import digest, to_json
+from gnomon.core.record import Item
+from gnomon.trial.runner import items_digest
+
+
+def test_items_digest_is_the_digest_of_their_json() -> None:
+    items = [
+        Item(id="a", question="é\n", choices=("x", "y"), gold=1, meta={"shots": 0, "refused": ["b"], "z": {"q": (1,)}}),
+        Item(id="b", cluster="c", answers=("1", "one"), meta={"count": None, "share": 0.1}),
+    ]
+    assert items_digest(items) == digest([to_json(item) for item in items])
+    assert items_digest(items) != items_digest(items[::-1])
+
+
+def test_resuming_without_a_report_is_resuming(tmp_path: Path) -> None:
+    first = again(40, tmp_path)
+    assert (first.asked, first.total) == (40, 40)
+    assert again(40, tmp_path).asked == 0
+    rows = kept(first)
+    assert len(rows) == 40
+    html = reported(lettered(SelfKnowledge, 40), rows)
+    assert "accuracy" in html
+
+
+def test_both_runs_of_the_harness_are_the_same_run(tmp_path: Path) -> None:
+    run(lettered(SelfKnowledge, 20), tmp_path)
+    run(lettered(Unreported, 20), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    model, items = bound(20)
+    assert model.name == "planted:calibrated" and len(items) == 20
+
+
+def test_the_planted_model_is_taken_off_the_harness() -> None:
+    found = figures(Cost(3.0, 6.0), Cost(2.0, 4.0), Cost(1.0, 2.0), 1000, {"cpu_ms": 16.0, "name": "peer"})
+    assert [f.cpu for f in found] == pytest.approx([2.0, 1.0, 1.0])
+    assert (found[0].met, found[0].ratio) == (False, 8.0)
+    without = figures(Cost(1.5, 6.0), Cost(1.2, 4.0), Cost(1.0, 2.0), 1000, {"reason": "not installed"})
+    assert (without[0].met, without[0].ratio, without[0].peer_name) == (True, None, "not installed")
+
+
+def test_publish_prints_and_keeps_what_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fast = Figure(name="fast", cpu=0.5, wall=0.7, unit="s", target=1.0, peer=2.0, peer_name="other")
+    slow = Figure(name="slow", cpu=1.5, wall=None, unit="s", target=1.0)
+    publish("some", [fast, slow], str(tmp_path / "some.json"))
+    _, first, second, memory = capsys.readouterr().out.splitlines()
+    assert first.split() == ["fast", "0.500", "0.700", "s", "1.000", "met", "2.000", "4.0", "other"]
+    assert second.split() == ["slow", "1.500", "s", "1.000", "MISSED"]
+    assert memory.startswith("peak memory ")
+    record = json.loads((tmp_path / "some.json").read_text())
+    assert record["bench"] == "some" and record["peak_bytes"] > 2**20
+    assert [(f["met"], f["ratio"]) for f in record["figures"]] == [(True, 4.0), (False, None)]
+
+
+def test_measured_warms_up_once() -> None:
+    calls: list[int] = []
+    cost = measured(lambda: calls.append(1), 3)
+    assert len(calls) == 4 and cost.cpu >= 0 and cost.wall >= 0
+
+
+def test_a_process_counts_its_own_time_and_its_failure() -> None:
+    busy = "import time\nwhile time.process_time() < 0.2: pass"
+    assert seconds_of([sys.executable, "-c", busy], 1).cpu >= 0.2
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        seconds_of([sys.executable, "-c", "raise SystemExit(3)"], 1)
+
+
+def test_a_peer_that_cannot_run_says_why() -> None:
+    found = ask_peer(sys.executable, "harness_peer.py")
+    assert "inspect_ai" in found["reason"] or "cpu_ms" in found
