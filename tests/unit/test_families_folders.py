@@ -75,10 +75,18 @@ def test_keys_of_older_releases(tmp_path: Path) -> None:
     old = {"rope_theta": 5000.0, "rope_scaling": scaling, "rope_parameters": None}
     _edit(tmp_path / "llama" / "config.json", lambda found: found.update(old))
     torch.testing.assert_close(load_folder(tmp_path / "llama")(_TOKENS), reference(_TOKENS).logits, atol=1e-4, rtol=0)
+    windowed = hf.Qwen2Config(
+        **_SIZES, num_key_value_heads=4, use_sliding_window=True, sliding_window=4, max_window_layers=1
+    )
+    reference = _store(windowed, tmp_path / "qwen")
+    _edit(tmp_path / "qwen" / "config.json", lambda found: found.pop("layer_types"))
+    torch.testing.assert_close(load_folder(tmp_path / "qwen")(_TOKENS), reference(_TOKENS).logits, atol=1e-4, rtol=0)
     reference = _store(hf.GPTNeoXConfig(**_SIZES, rotary_pct=0.5, rotary_emb_base=500), tmp_path / "neox")
     old = {"rotary_pct": 0.5, "rotary_emb_base": 500, "rope_parameters": None}
     _edit(tmp_path / "neox" / "config.json", lambda found: found.update(old))
     torch.testing.assert_close(load_folder(tmp_path / "neox")(_TOKENS), reference(_TOKENS).logits, atol=1e-4, rtol=0)
+    _edit(tmp_path / "neox" / "config.json", lambda found: found.pop("rotary_pct"))
+    assert read_config(tmp_path / "neox").rotary_fraction == 0.25
 
 
 def test_shards(tmp_path: Path) -> None:
@@ -89,6 +97,15 @@ def test_shards(tmp_path: Path) -> None:
     lost.unlink()
     with pytest.raises(ModelError, match=f"{lost.name}: the file is missing"):
         load_folder(tmp_path)
+
+
+def test_saving_over_shards_leaves_no_trace_of_them(tmp_path: Path) -> None:
+    _store(hf.LlamaConfig(**_SIZES), tmp_path, max_shard_size="20KB")
+    model = load_folder(tmp_path)
+    with torch.no_grad():
+        model.embed.weight.add_(1.0)
+    save_folder(model, tmp_path)
+    assert torch.equal(load_folder(tmp_path).embed.weight, model.embed.weight)
 
 
 def test_base_model_names_and_stored_masks(tmp_path: Path) -> None:

@@ -179,6 +179,14 @@ def test_a_stopped_forward_returns_where_it_stopped(model: Transformer) -> None:
     assert later.results.keys() == {"1.pattern"}
 
 
+def test_a_plan_used_again_forgets_the_last_forward() -> None:
+    plan = Plan(read={"0.z": keep, "2.z": keep})
+    _model("llama")(_tokens(), plan=plan)
+    plan.stop_at = "1.z"
+    _model("llama")(_tokens(), plan=plan)
+    assert plan.results.keys() == {"0.z"}
+
+
 def test_layers_without_requests_stay_fused(monkeypatch: pytest.MonkeyPatch) -> None:
     fused, calls = F.scaled_dot_product_attention, [0]
 

@@ -175,6 +175,23 @@ def test_text_behind_a_prompt_keeps_its_space(folder: Path) -> None:
     assert "".join(pieces) + one.finish() == many.finish() == " casts a shadow"
 
 
+def test_the_earliest_stop_string_ends_the_text(folder: Path) -> None:
+    ours = _loaded(folder)
+    stream = ours.stream(stop=["w", "sh", "dow"])
+    stream.extend(ours.encode("casts a shadow", special=False))
+    assert stream.finish() == stream.text == "casts a " and stream.stopped
+
+
+def test_stored_truncation_and_padding_are_ignored(folder: Path) -> None:
+    texts = ["the gnomon casts a shadow on the dial", "the"]
+    expected = Tokenizer.load(folder).encode_batch(texts)
+    backend = tk.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    backend.enable_truncation(3)
+    backend.enable_padding(length=50)
+    backend.save(str(folder / "tokenizer.json"))
+    assert Tokenizer.load(folder).encode_batch(texts) == expected
+
+
 def test_token_texts_make_up_the_text(folder: Path) -> None:
     ours = _loaded(folder)
     ids = ours.encode("the gnomon casts a shadow", special=False)
