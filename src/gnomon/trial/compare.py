@@ -1,7 +1,8 @@
 """Two runs on the same items, read paired.
 
-Rows carry per-item scores (`evidence["scores"]`, metric to number). Only items in both runs count; differences are
-taken item by item and clustered as the items are, which is what removes the items' own spread from the interval.
+Rows carry per-item scores (`evidence["scores"]`, metric to number), and where a run asks an item in several ways
+`evidence["series"]` says which. Only items in both runs count; differences are taken item by item and clustered as the
+items are, which is what removes the items' own spread from the interval.
 """
 
 from __future__ import annotations
@@ -28,23 +29,33 @@ def compare(first: Run, second: Run) -> Report:
     """
     a, b = _by_key(first.rows()), _by_key(second.rows())
     shared = [key for key in a if key in b]
-    metrics = sorted({m for key in shared for m in _scores(a[key]) if m in _scores(b[key])})
-    if not metrics:
+    wanted = {(_series(a[key]), m): None for key in shared for m in _scores(a[key]) if m in _scores(b[key])}
+    lines = [x for x in (_line(series, metric, shared, a, b) for series, metric in wanted) if x]
+    if not lines:
         raise DataError(
             f"runs {first.id} and {second.id} share no item with a common score",
             todo="compare two runs of the same evaluation on the same items",
         )
-    lines = [_Line(metric, *_pairs(metric, shared, a, b)) for metric in metrics]
     found = [paired_difference(line.second, line.first, line.clusters) for line in lines]
     p_values = [_p_value(line, d) for line, d in zip(lines, found, strict=True)]
     adjusted = holm([1.0 if p is None else p for p in p_values])
     estimates = [
-        Estimate.of(f"difference of {line.metric}", d.difference, headline=True)
+        Estimate.of(f"difference of {line.metric}", d.difference, group=line.series, headline=True)
         for line, d in zip(lines, found, strict=True)
     ]
     table = Table(
         title="Paired by item",
-        columns=["score", "first", "second", "difference", "SE paired", "SE unpaired", "correlation", "p (Holm)"],
+        columns=[
+            "series",
+            "score",
+            "first",
+            "second",
+            "difference",
+            "SE paired",
+            "SE unpaired",
+            "correlation",
+            "p (Holm)",
+        ],
         rows=[_cells(line, d, p) for line, d, p in zip(lines, found, adjusted, strict=True)],
         caption="The unpaired SE is what a comparison of the two means alone would have. p is McNemar's exact where "
         "scores are 0 or 1 and no two items share a cluster, Student's otherwise.",
@@ -71,31 +82,34 @@ def _scores(row: Row) -> Mapping[str, float | None]:
 
 
 class _Line(NamedTuple):
-    """One score of both runs, item by item."""
+    """One score of one series of both runs, item by item."""
 
+    series: str
     metric: str
     first: list[float]
     second: list[float]
     clusters: list[str]
 
 
-def _pairs(
-    metric: str, shared: Sequence[str], a: Mapping[str, Row], b: Mapping[str, Row]
-) -> tuple[list[float], list[float], list[str]]:
-    x, y, clusters = [], [], []
+def _line(series: str, metric: str, shared: Sequence[str], a: Mapping[str, Row], b: Mapping[str, Row]) -> _Line | None:
+    line = _Line(series, metric, [], [], [])
     for key in shared:
         one, two = _scores(a[key]).get(metric), _scores(b[key]).get(metric)
-        if one is not None and two is not None:
-            x.append(one)
-            y.append(two)
-            clusters.append(a[key].cluster)
-    return x, y, clusters
+        if _series(a[key]) == series and one is not None and two is not None:
+            line.first.append(one)
+            line.second.append(two)
+            line.clusters.append(a[key].cluster)
+    return line if line.first else None
+
+
+def _series(row: Row) -> str:
+    return str(row.evidence.get("series", ""))
 
 
 def _cells(line: _Line, found: PairedDifference, p_value: float) -> list[object]:
     difference = found.difference
     means = [_mean(line.first), _mean(line.second), difference.value]
-    return [line.metric, *means, difference.se, found.unpaired_se, found.correlation, p_value]
+    return [line.series, line.metric, *means, difference.se, found.unpaired_se, found.correlation, p_value]
 
 
 def _p_value(line: _Line, found: PairedDifference) -> float | None:

@@ -101,7 +101,8 @@ async def choose(cfg: SelfKnowledge, model: Model, item: Item, prompt: str, opti
     """The options' probabilities at the readout the config asks for."""
     whole = framed(str(item.meta.get("header", "")) + prompt, cfg.chat)
     if cfg.readout == "exact":
-        require(model, Ability.SCORE, why="--readout exact")
+        instead = "use --readout sampled --samples 20, or a server that gives log-probabilities"
+        require(model, Ability.SCORE, why="--readout exact", todo=instead)
     if cfg.readout == "exact" or (cfg.readout == "auto" and model.can.intersection(_READ_OUT)):
         return Asked(await model.choose(whole, options))
     require(model, Ability.SAMPLE, why="--readout sampled")

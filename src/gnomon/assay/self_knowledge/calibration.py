@@ -47,8 +47,8 @@ def choice_items(cfg: SelfKnowledge, seed: Seed, part: str, form: str) -> Iterat
     for shots in cfg.shots or ((0,) if source.dialect == "brook" else (5,)):
         header = header_of(source.spare[:shots], form)
         for item in source.items:
-            meta = {**item.meta, "dialect": source.dialect, "form": form, "shots": shots, "header": header}
-            yield replace(item, id=f"{part}/{form}-{shots}/{item.id}", meta=meta)
+            meta = {**item.meta, "form": form, "shots": shots, "header": header, "series": f"{form} {shots}-shot"}
+            yield replace(item, id=f"{part}/{form}-{shots}/{item.id}", part=part, meta=meta)
 
 
 async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[str, Any]:

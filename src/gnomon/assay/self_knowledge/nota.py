@@ -90,7 +90,7 @@ def planted() -> Iterator[Planted]:
 
 def _marked(item: Item, variant: str) -> Item:
     pair = item.id.removesuffix("/none")
-    return replace(item, meta={**item.meta, "variant": variant, "pair": pair})
+    return replace(item, meta={**item.meta, "variant": variant, "pair": pair, "series": variant})
 
 
 def _last_option(rows: Sequence[Row], variant: str) -> list[Estimate]:

@@ -34,7 +34,7 @@ def items(cfg: SelfKnowledge, seed: Seed) -> list[Item]:
     for shots in cfg.shots or ((0,) if source.dialect == "brook" else (5,)):
         header = verdict_header(source.spare[:shots], [proposals(i, seed)[k % 2] for k, i in enumerate(source.spare)])
         for item in source.items:
-            meta = {**item.meta, "shots": shots, "header": header}
+            meta = {**item.meta, "shots": shots, "header": header, "series": f"{shots}-shot"}
             for proposed, right in proposals(item, seed):
                 name = f"truefalse/{shots}/{item.id}/{'right' if right else 'wrong'}"
                 found.append(replace(item, id=name, meta={**meta, "proposed": proposed, "right": right}))
