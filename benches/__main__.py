@@ -41,7 +41,7 @@ def benches() -> list[str]:
 
 
 def installed(venv: Path) -> Path | None:
-    """The interpreter of the peers' environment with every peer that installs; None when none does."""
+    """The interpreter of the peers' environment with every peer that installs; None without `transformers`."""
     python = venv / "bin" / "python"
     if not python.exists():
         print(f"peers left out: {venv} is no virtual environment", file=sys.stderr)
@@ -54,7 +54,10 @@ def installed(venv: Path) -> Path | None:
         else:
             reason = (done.stderr.strip().splitlines() or ["pip says nothing"])[-1]
             print(f"peer {name} left out: {reason}", file=sys.stderr)
-    return python if "transformers" in there else None
+    if "transformers" not in there:
+        print("peers left out: the benches' peers all need transformers", file=sys.stderr)
+        return None
+    return python
 
 
 def run(name: str, out: Path, peer: Path | None) -> bool:
