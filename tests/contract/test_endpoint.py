@@ -218,7 +218,7 @@ def test_log_probabilities_that_vanish_after_the_probe_are_an_error_and_no_zeros
 ) -> None:
     async def then(model: Endpoint, server: Server) -> None:
         setattr(server.faults, fault, True)
-        with pytest.raises(AbilityError, match=r"returned no .*log.?prob.*readout=sampled"):
+        with pytest.raises(ModelError, match=r"returned no .*log.?prob.*readout=sampled"):
             await model.choose(prompt, LETTERS)
 
     talk(letters(0.7, 0.3), then, readout=readout)

@@ -159,12 +159,17 @@ class Model(Protocol):
         ...
 
 
-def require(model: Model, *abilities: Ability, why: str) -> None:
+def require(
+    model: Model,
+    *abilities: Ability,
+    why: str,
+    todo: str = "use a model that offers it, or leave this part out with --only",
+) -> None:
     """Raises `AbilityError` unless `model` has one of `abilities`; `why` names the method that needs it."""
     if not model.can.intersection(abilities):
         wanted = " or ".join(a.value.upper() for a in abilities)
         has = ", ".join(sorted(a.value.upper() for a in model.can)) or "nothing"
         raise AbilityError(
             f"{why} needs {wanted}, and model {model.name!r} can {has}",
-            todo="use a model that offers it, or leave this part out with --only",
+            todo=todo,
         )

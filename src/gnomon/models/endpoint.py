@@ -171,9 +171,18 @@ class Endpoint:
         self.unproved = False
 
     async def sample(self, prompt: Prompt, how: Sampling, n: int = 1) -> list[Completion]:
-        """`n` independent continuations; as many calls as it takes where the server ignores `n`."""
+        """`n` independent continuations; as many calls as it takes where the server ignores `n`.
+
+        Raises:
+            AbilityError: the server was not seen to answer this kind of prompt, or its draws do not differ.
+            ModelError: it cannot be reached, or refuses the call.
+        """
+        self._need_route(prompt)
         if how.tools:
             require(self, Ability.TOOLS, why="calling tools")
+        # Whoever reads a stream sees that the texts are alike; who counts them would not.
+        if n > 1 and how.temperature > 0 and how.on_token is None and not self.offers.draws_differ:
+            raise self._greedy()
         body, cut = self._body(prompt, how)
         route = _route(prompt)
         if how.on_token is not None:
@@ -190,7 +199,8 @@ class Endpoint:
         A token that spans the end of the prompt belongs to the continuation, and so does what it swallowed.
 
         Raises:
-            AbilityError: the server was not seen to score this kind of prompt, or no longer does.
+            AbilityError: the server was not seen to score this kind of prompt.
+            ModelError: it no longer does.
         """
         self._need(prompt, Ability.SCORE)
         if isinstance(prompt, str):
@@ -204,9 +214,10 @@ class Endpoint:
         """Probabilities of `options` by the best readout proved: full scores, else top-k lists, else samples.
 
         Raises:
-            AbilityError: the readout asked for was not proved, or the server no longer gives it.
-            ModelError: the server does not sample, and there are no log-probabilities.
+            AbilityError: the readout asked for was not proved, or there are neither log-probabilities nor samples.
+            ModelError: the server no longer gives what it gave when probed.
         """
+        self._need_route(prompt)
         parts = split(options)
         offered = self._offered(prompt)
         readout = self.readout or (
@@ -221,11 +232,7 @@ class Endpoint:
             if choice is not None:
                 return choice
         if not self.offers.draws_differ:
-            raise ModelError(
-                "the server gave one text to all seeds at temperature 1, so nothing can be read from samples",
-                where=self.name,
-                todo='make it sample (for `transformers serve`: "do_sample": true in generation_config.json)',
-            )
+            raise self._greedy()
         forceable = isinstance(prompt, str) or Ability.PREFILL in offered
         return await choose_by_samples(self, prompt, options, self.samples, forceable)
 
@@ -253,6 +260,23 @@ class Endpoint:
                 where=self.name,
                 todo="add ?readout=sampled to the model's name, or use a server that gives log-probabilities",
             )
+
+    def _need_route(self, prompt: Prompt) -> None:
+        if self._offered(prompt):
+            return
+        plain = isinstance(prompt, str)
+        raise AbilityError(
+            f"the server does not answer {_route(prompt)}, which {'plain text' if plain else 'messages'} would go to",
+            where=self.name,
+            todo="ask through the chat template with --chat" if plain else "ask without --chat",
+        )
+
+    def _greedy(self) -> AbilityError:
+        return AbilityError(
+            "the server gave one text to all seeds at temperature 1, so nothing can be read from samples",
+            where=self.name,
+            todo='make it sample (for `transformers serve`: "do_sample": true in generation_config.json)',
+        )
 
     def _body(self, prompt: Prompt, how: Sampling) -> tuple[dict[str, Any], str]:
         """The call's body, and white space at the prompt's end that the server is not shown."""
@@ -344,8 +368,9 @@ class Endpoint:
             raise self._lacks("log-probabilities")
         return found
 
-    def _lacks(self, what: str) -> AbilityError:
-        return AbilityError(
+    def _lacks(self, what: str) -> ModelError:
+        # Of this call, not of the server: one reply without them is no reason to give up the others.
+        return ModelError(
             f"the server returned no {what}, which it gave when probed",
             where=self.name,
             todo="add ?readout=sampled to the model's name, or use a server that supports logprobs",

@@ -141,4 +141,7 @@ def _import_all() -> None:
     from gnomon.models import planted as package
 
     for info in pkgutil.iter_modules(package.__path__):
+        # Modules that no kind needs before it is asked for hidden states; they import torch.
+        if info.name.startswith("_"):
+            continue
         importlib.import_module(f"{package.__name__}.{info.name}")

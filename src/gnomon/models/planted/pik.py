@@ -72,7 +72,7 @@ class Pik(PlantedModel):
     @property
     def net(self) -> Any:
         """A body whose hidden states are planted."""
-        from gnomon.models.planted.body import PlantedBody
+        from gnomon.models.planted._body import PlantedBody
 
         return PlantedBody(self._features)
 
