@@ -73,16 +73,17 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
 def planted() -> Iterator[Planted]:
     """A calibrated responder, to whom the replacement makes no difference, and one that avoids the option."""
     base = {"only": ("nota",), "data": ("synthetic",), "shots": (0,), "n": 250, "resamples": 400}
-    truth = choice_truth(0.0, 1.0)
+    right = choice_truth(0.0, 1.0)["accuracy"]
     for keep, name in ((1.0, "nota-null"), (0.4, "nota-avoided")):
         yield Planted(
             name=name,
             cast={"subject": f"planted:avoids-none?keep={keep:g}"},
             config=base,
             truth={
-                "accuracy [standard]": truth["accuracy"],
-                "accuracy lost [none of the above]": truth["accuracy"] * (1 - keep) / 4,
-                "accuracy where it is right [none of the above]": truth["accuracy"] * keep,
+                "accuracy [standard]": right,
+                # Lost where the option is right; some is won back where it would have been taken wrongly.
+                "accuracy lost [none of the above]": (1 - keep) * (right / 4 - (1 - right) / 12),
+                "accuracy where it is right [none of the above]": right * keep,
             },
             null=keep == 1.0,
         )
