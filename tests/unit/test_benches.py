@@ -6,15 +6,17 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
 from benches.bench import Cost, Figure, ask_peer, measured, publish, seconds_of
 from benches.harness import bound, figures, run
 from benches.resume import again, kept, reported
 from benches.trials import Unreported, lettered
-
-from gnomon.assay.self_knowledge import SelfKnowledge
+from gnomon.assay.self_knowledge import SelfKnowledge, scores
 from gnomon.core.config import digest, to_json
 from gnomon.core.record import Item
+from gnomon.stats.ranking import auroc
 from gnomon.trial.runner import items_digest
 
 
@@ -82,3 +84,20 @@ def test_a_process_counts_its_own_time_and_its_failure() -> None:
 def test_a_peer_that_cannot_run_says_why() -> None:
     found = ask_peer(sys.executable, "harness_peer.py")
     assert "inspect_ai" in found["reason"] or "cpu_ms" in found
+
+
+def test_the_interval_of_many_items_is_that_of_few() -> None:
+    # Both sides of the change from bootstrap to DeLong: ends agree within a fifth of the standard error's four.
+    rng = np.random.default_rng(0)
+    stated = rng.uniform(0.1, 0.9, 4 * scores.MANY_CLUSTERS)
+    known = rng.random(len(stated)) < stated
+    clusters = [f"c{i // 4}" for i in range(len(stated))]
+    config = SelfKnowledge(resamples=400)
+    quick = scores.area(config, stated, known, clusters)
+    slow = auroc(stated, known, clusters, resamples=400)
+    assert (quick.method, quick.clusters) == ("DeLong", scores.MANY_CLUSTERS)
+    assert quick.value == pytest.approx(slow.value)
+    assert [quick.low, quick.high] == pytest.approx([slow.low, slow.high], abs=0.2 * 4 * slow.se)
+    fewer = slice(0, -4)
+    few = scores.area(config, stated[fewer], known[fewer], clusters[fewer])
+    assert few == auroc(stated[fewer], known[fewer], clusters[fewer], resamples=400)

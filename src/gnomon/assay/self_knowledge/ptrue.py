@@ -19,6 +19,7 @@ from scipy.stats import norm
 
 from gnomon.assay.self_knowledge.asking import ask_verdict, group_of
 from gnomon.assay.self_knowledge.samples import agreement, answers, entropy, open_questions
+from gnomon.assay.self_knowledge.scores import area
 from gnomon.assay.self_knowledge.verdicts import verdict_estimates, verdict_figures
 from gnomon.assay.self_knowledge.worked import from_data, six
 from gnomon.core.record import Item, Row
@@ -26,7 +27,7 @@ from gnomon.core.seeds import Seed
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Point, curves
 from gnomon.stats.intervals import proportion, repeated_mean, undefined
-from gnomon.stats.ranking import accuracy_coverage, auroc, auroc_difference
+from gnomon.stats.ranking import accuracy_coverage, auroc_difference
 from gnomon.trial.base import Cast, Planted
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def _baseline_estimates(cfg: SelfKnowledge, rows: Sequence[Row]) -> list[Estimat
             continue
         score = [r.evidence["baselines"][name] for r in known]
         y, clusters = [r.evidence["right"] for r in known], [r.cluster for r in known]
-        estimates.append(Estimate.of("AUROC", auroc(score, y, clusters, resamples=cfg.resamples), group=name))
+        estimates.append(Estimate.of("AUROC", area(cfg, score, y, clusters), group=name))
     return estimates
 
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gnomon.assay.self_knowledge.scores import TOO_FEW, against_null
+from gnomon.assay.self_knowledge.scores import TOO_FEW, against_null, area
 from gnomon.core.record import Row
 from gnomon.report.base import Estimate, Figure
 from gnomon.report.figures import ReliabilityBin, histogram, reliability
 from gnomon.stats.calibration import calibration_line, calibration_test, reliability_curve
 from gnomon.stats.intervals import clustered_mean
-from gnomon.stats.ranking import auroc
 from gnomon.stats.scoring import brier_skill
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def verdict_estimates(cfg: SelfKnowledge, rows: Sequence[Row], group: str, *, he
     line = calibration_line(p, y, clusters)
     count = {"n": len(p), "clusters": len(set(clusters)), **common}
     return [
-        Estimate.of("AUROC", auroc(p, y, clusters, resamples=cfg.resamples), headline=headline, **common),
+        Estimate.of("AUROC", area(cfg, p, y, clusters), headline=headline, **common),
         Estimate.of("accuracy", clustered_mean(accuracy, clusters), **common),
         against_null("ECE", test.ece, **count),
         against_null("RMS calibration error", test.rms, **count),
