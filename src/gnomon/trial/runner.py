@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gnomon.core.config import plain, to_json
 from gnomon.core.engine import spread
-from gnomon.core.errors import DataError, ModelError, RunError
+from gnomon.core.errors import AbilityError, DataError, ModelError, RunError, UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
 from gnomon.report.base import Report
@@ -130,10 +130,13 @@ async def run_evaluation(
         max_errors: largest share of rows in error, in [0, 1], with which the run still counts as done.
 
     Raises:
+        UsageError: `max_errors` is no share.
         DataError: there are no items, or two share an id.
         RunError: too many rows in error; the rows stay, and the same call asks the failed ones again.
         ModelError: a model cannot be loaded or lacks what the evaluation needs.
     """
+    if not 0 <= max_errors <= 1:
+        raise UsageError(f"--max-errors is {max_errors}", todo="give a share from 0 to 1")
     began, cpu = time.monotonic(), time.process_time()
     items = checked(config.items(Seed(seed).child("items")), name)
     cast = await open_cast(config, models, items)
@@ -226,9 +229,15 @@ def summarised(config: Evaluation, run: Run, items: Sequence[Item]) -> Report:
 
 
 async def ask(config: Evaluation, item: Item, cast: Cast, rng: Seed) -> Row:
-    """One trial; what goes wrong with the model or the item becomes a row in error."""
+    """One trial; what goes wrong with the model or the item becomes a row in error.
+
+    Raises:
+        AbilityError: the model cannot do what the method needs, which no other item would change.
+    """
     try:
         row = await config.trial(item, cast, rng.child(item.id))
+    except AbilityError:
+        raise
     except (ModelError, DataError) as e:
         return Row(key=item.id, cluster=item.cluster, evidence={"part": item.part}, error=str(e))
     if row.key != item.id:
