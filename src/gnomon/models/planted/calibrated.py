@@ -42,14 +42,13 @@ class Calibrated(PlantedModel):
     async def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
         """Probabilities of letters or option texts as the prompt shows them."""
         asked, item = self.find(prompt, options)
-        p = self.verdict(asked, item) if asked.form == "verdict" else self.shown(asked, item, options)
+        p = self.judged(asked, item, options) if asked.form == "verdict" else self.shown(asked, item, options)
         return Choice(p=tuple(p), mass=0.98, readout="exact", low=tuple(p), high=tuple(p))
 
     def shown(self, asked: Asked, item: Item, options: Sequence[str]) -> list[float]:
         """Probabilities in the order of `options`, found through the letters and texts of the prompt."""
-        texts = [asked.options.get(o.strip().strip("()"), o.strip()) for o in options]
         try:
-            places = [item.choices.index(text) for text in texts]
+            places = [item.choices.index(text) for text in asked.texts(options)]
         except ValueError:
             raise ModelError(f"{self.name} was offered {list(options)}, which item {item.id} does not have") from None
         stated = self.stated(item)
@@ -72,8 +71,16 @@ class Calibrated(PlantedModel):
         """Where the top option ends up; a hook for responders that avoid some options. `u` is uniform in [0, 1)."""
         return top
 
-    def verdict(self, asked: Asked, item: Item) -> list[float]:
-        """P(True), P(False): P(the answer is right | P(True) = s) = sigmoid(b logit s)."""
+    def judged(self, asked: Asked, item: Item, options: Sequence[str]) -> list[float]:
+        """P(True) and P(False) in the order of `options`, found through the letters of the prompt."""
+        texts = asked.texts(options)
+        if sorted(texts) != ["False", "True"]:
+            raise ModelError(f"{self.name} was offered {list(options)}, not True and False")
+        p_true = self.verdict(asked, item)
+        return [p_true if text == "True" else 1 - p_true for text in texts]
+
+    def verdict(self, asked: Asked, item: Item) -> float:
+        """P(True): P(the answer is right | P(True) = s) = sigmoid(b logit s)."""
         if self.a:
             raise ModelError(f"{self.name} plants no verdicts: a base rate of one half needs a=0")
         right = asked.proposed == item.choices[item.gold or 0] if item.choices else asked.proposed in item.answers
@@ -81,7 +88,7 @@ class Calibrated(PlantedModel):
         while True:
             s = rng.uniform(*VERDICT_RANGE)
             if (rng.random() < chance_right(s, 0.0, self.b)) == right:
-                return [s, 1 - s]
+                return s
 
 
 @planted("permuted-letters")

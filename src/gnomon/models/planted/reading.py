@@ -7,7 +7,7 @@ Understands the plain and the Brook wording, whatever the white space.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gnomon.core.errors import ModelError
@@ -63,6 +63,10 @@ class Asked:
     ideas: tuple[str, ...] = ()
     hint: str = ""
     shots: int = 0
+
+    def texts(self, options: Sequence[str]) -> list[str]:
+        """What each of `options` stands for: the text behind a letter of the prompt, or the option itself."""
+        return [self.options.get(o.strip().strip("()"), o.strip()) for o in options]
 
 
 def read(prompt: Prompt) -> Asked:

@@ -47,7 +47,7 @@ class SelfEval(PlantedModel):
         rng = self.draw(item.question, asked.proposed, len(asked.ideas)).random()
         x = rng.gauss(d / 2 if right else -d / 2, 1.0)
         p_true = 1 / (1 + math.exp(-d * x))
-        order = [asked.options.get(o.strip().strip("()"), o.strip()) for o in options]
+        order = asked.texts(options)
         if sorted(order) != ["False", "True"]:
             raise ModelError(f"{self.name} was offered {list(options)}, not True and False")
         p = tuple(p_true if text == "True" else 1 - p_true for text in order)
