@@ -36,8 +36,9 @@ def model() -> Transformer:
 
 @pytest.fixture(scope="module")
 def batch() -> Batch:
-    """A batch of the first phase with planted distributions in it."""
-    return Corpus.of(world("S", 0), tokens=200_000).batch(3)
+    """The batch of the first phase with the most planted distributions."""
+    corpus = Corpus.of(world("S", 0), tokens=200_000)
+    return max((corpus.batch(i) for i in range(32)), key=lambda batch: len(batch.soft_at))
 
 
 def oracle(model: Transformer, batch: Batch) -> float:
