@@ -89,7 +89,7 @@ class Corpus:
     tokens: int
     seed: int
     phases: tuple[Phase, ...]
-    rows_per_step: int = 4
+    rows_per_step: int = 2
     row_tokens: int = 256
 
     @classmethod
