@@ -285,7 +285,8 @@ class _Job:
 
     def in_processes(self, todo: Sequence[Item], models: Mapping[str, str], workers: int) -> None:
         """Asks `todo` in worker processes, each with a cast of its own."""
-        chunks = [list(todo[i : i + CHUNK]) for i in range(0, len(todo), CHUNK)]
+        size = min(CHUNK, -(-len(todo) // workers))
+        chunks = [list(todo[i : i + size]) for i in range(0, len(todo), size)]
         work = _Chunk(self.config, dict(models), self.rng, str(self.run.folder))
         try:
             for rows in spread(work, chunks, where=f"processes:{workers}"):
