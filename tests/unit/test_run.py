@@ -248,7 +248,7 @@ def test_runs_are_found_by_id_its_start_folder_or_path(tmp_path: Path) -> None:
     twice = next(i[0] for i in ids if sum(j[0] == i[0] for j in ids) > 1)
     with pytest.raises(UsageError, match=rf"runs begin with '{twice}': a-b-.*; give more digits"):
         Run.find(twice, root=tmp_path)
-    with pytest.raises(UsageError, match=r"no run is called 'zzzz'; known: "):
+    with pytest.raises(UsageError, match=r"no run is called 'zzzz'; `gnomon runs` lists them"):
         Run.find("zzzz", root=tmp_path)
     with pytest.raises(UsageError, match=r"no run is called ''"):
         Run.find("", root=tmp_path)

@@ -20,7 +20,7 @@ from gnomon.models.batcher import Call
 from gnomon.models.decode import Decoder
 from gnomon.models.prefix import Tokens
 from gnomon.models.scoring import Answer, Query, Scorer
-from gnomon.models.spans import chosen, continuation, fork
+from gnomon.models.spans import Fork, chosen, continuation, fork
 from gnomon.models.streams import Job
 from gnomon.models.tokenizer import Tokenizer
 
@@ -147,10 +147,27 @@ class Engine:
             context, branches = continuation(whole, _found(encoded, prompt, special))
         else:
             wholes = [_found(encoded, prompt + option, special) for option in asked.options]
-            context, branches = fork(wholes, asked.options)
+            context, branches = self._forked(wholes, asked.options)
         context = self._begun(context)
         self._check_room(len(context) + max(len(b) for b in branches) - 1, "the prompt with its continuation")
         return Query(context, branches), _score if isinstance(asked, Scored) else partial(chosen, branches)
+
+    def _forked(self, wholes: Sequence[Tokens], options: Sequence[str]) -> Fork:
+        """As `fork`; an option that is partly the unknown token has no probability of its own and is refused."""
+        unknown = self.tokenizer.unk_id
+        try:
+            found = fork(wholes, options)
+            if unknown is None or not any(unknown in branch for branch in found.branches):
+                return found
+        except DataError:
+            if not any(self.tokenizer.unknown(option) for option in options):
+                raise
+        words = list(dict.fromkeys(word for option in options for word in self.tokenizer.unknown(option)))
+        raise DataError(
+            f"the tokenizer has no token for {', '.join(map(repr, words[:5])) or list(options)}",
+            where=self.name,
+            todo="use a model whose vocabulary holds every option",
+        )
 
     def _job(self, call: Call[Asked], asked: Sampled, encoded: _Encoded) -> Job:
         prompt = self._begun(_found(encoded, asked.prompt, asked.special))

@@ -29,6 +29,7 @@ class Tokenizer:
         chat_template: Jinja source; None where the model has none.
         bos_id: id of the first token of a text; None where there is none.
         eos_ids: ids that end a completion, perhaps none.
+        unk_id: id of every word outside the vocabulary; None where there is none.
         pad_id: id to fill rows with; masked, so where the model names none, an end token or 0 serves.
         name: for messages of errors.
     """
@@ -60,6 +61,8 @@ class Tokenizer:
         self.name = name
         own = self._special_id("eos_token")
         self.bos_id = self._special_id("bos_token")
+        unknown = getattr(backend.model, "unk_token", None)
+        self.unk_id = backend.token_to_id(unknown) if unknown else None
         self.eos_ids = tuple(dict.fromkeys([*([] if own is None else [own]), *eos_ids]))
         pad = self._special_id("pad_token")
         self.pad_id = pad if pad is not None else self.eos_ids[0] if self.eos_ids else 0
@@ -125,7 +128,24 @@ class Tokenizer:
         try:
             return [found.ids for found in self.backend.encode_batch_fast(list(texts), add_special_tokens=special)]
         except Exception as error:  # the library raises plain Exception for a word outside the vocabulary
-            raise DataError(f"the text cannot be tokenized ({error})", where=self.name) from None
+            words = list(dict.fromkeys(word for text in texts for word in self._lacking(text)))
+            named = f", which lacks {', '.join(map(repr, words[:5]))}" if words else ""
+            raise DataError(
+                f"the text cannot be tokenized ({error}{named})",
+                where=self.name,
+                todo="use a model whose vocabulary holds the text",
+            ) from None
+
+    def unknown(self, text: str) -> list[str]:
+        """Words of `text` that become the unknown token; none where the vocabulary spells everything out."""
+        if self.unk_id is None:
+            return []
+        found = self.backend.encode(text, add_special_tokens=False)
+        return [
+            text[begin:end]
+            for token, (begin, end) in zip(found.ids, found.offsets, strict=True)
+            if token == self.unk_id
+        ]
 
     def encode_prompt(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt; a conversation's template writes its own special tokens, so none are added to it."""
@@ -163,6 +183,12 @@ class Tokenizer:
             if self.decode([index]).strip().isalpha():
                 return index
         return 0
+
+    def _lacking(self, text: str) -> list[str]:
+        """Words that a vocabulary of whole words does not hold."""
+        split = self.backend.pre_tokenizer
+        words = [text] if split is None else [word for word, _ in split.pre_tokenize_str(text)]
+        return [word for word in words if self.backend.token_to_id(word) is None]
 
     def _special_id(self, key: str) -> int | None:
         text = self.special.get(key)

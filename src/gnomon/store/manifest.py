@@ -119,7 +119,9 @@ def find_folder(text: str, root: str | Path | None = None) -> Path:
     if fits:
         names = ", ".join(f.name for f in fits)
         raise UsageError(f"{len(fits)} runs begin with {text!r}: {names}", where=where, todo="give more digits")
-    todo = closest(text, [*by_id.values(), *(f.name for f in folders)]) if folders else "there are no runs yet"
+    near = closest(text, [*by_id.values(), *(f.name for f in folders)])
+    known = near if near.startswith("did you mean") else "`gnomon runs` lists them"
+    todo = known if folders else "there are no runs yet"
     raise UsageError(f"no run is called {text!r}", where=where, todo=todo)
 
 

@@ -94,6 +94,14 @@ class SelfKnowledge:
     resamples: int = 2000
     "Bootstrap resamples behind intervals that need them."
 
+    def __post_init__(self) -> None:
+        for name, least in (("n", 1), ("permute", 1), ("samples", 2), ("head_questions", 1), ("resamples", 1)):
+            if getattr(self, name) < least:
+                flag = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{flag} is {getattr(self, name)}", todo=f"give {least} or more")
+        if min(self.shots, default=0) < 0:
+            raise UsageError(f"--shots is {self.shots}", todo="give 0 or more")
+
     def items(self, seed: Seed) -> Iterator[Item]:
         """The items of every chosen experiment, one after the other; one that the data cannot serve has none."""
         from gnomon.data.sources import NoItems
