@@ -1,91 +1,126 @@
-"""Tokens decoded per CPU second: one stream, 30 streams of one prompt, and 30 different prompts at once.
+"""What a new token costs the local engine: one stream, 30 streams of one prompt, and 30 different prompts at once.
 
     python -m benches.decode [--json FILE] [--tokens 256] [--peer PYTHON]
 
-Random Llama of 1.3 million parameters, one thread, plain sampling. Each figure is the median of five rounds after a
-warm-up. Target: 700 tokens a second for one stream. `--peer` names an interpreter with `transformers`.
+Random Llama of 1.3 million parameters, one thread, plain sampling, prompts read anew each round. Targets: 700 tokens a
+CPU second for one stream; with `--peer`, an interpreter that has transformers[serving], 5 times the rate of
+`transformers serve` asked for the same completion over HTTP, its process's time alone counted.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import resource
+import contextlib
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 
+from benches.bench import Figure, options, publish
+from benches.beside import served, worker
 from benches.local_world import SMALL, made_folder, questions
 from gnomon.models.base import Sampling
 from gnomon.models.load import load_checkpoint
 from gnomon.models.local import LocalModel
 
-TARGET = 700.0
+TARGET_MS = 1000 / 700
+LEAST_RATIO = 5.0
 STREAMS = 30
+
+
+class Round(NamedTuple):
+    """Milliseconds a token: ours (CPU, wall), `transformers serve`, `generate` in a process of its own."""
+
+    cpu: float
+    wall: float
+    served: float | None = None
+    generated: float | None = None
 
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", default="", help="file for the figures")
+    parser = options(__doc__)
     parser.add_argument("--tokens", type=int, default=256, help="new tokens of a stream")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds behind each median")
-    parser.add_argument("--peer", default=sys.executable, help="interpreter to run the peer with")
+    parser.add_argument("--peer", default="", help="interpreter that has transformers[serving]")
     args = parser.parse_args()
     torch.set_num_threads(1)
     prompts = [q.prompt for q in questions(STREAMS, lettered=False, shots=0)]
-    tasks = {"one stream": (prompts[:1], 1), "30 of one prompt": (prompts[:1], STREAMS), "30 prompts": (prompts, 1)}
-    figures: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as place:
         folder = made_folder(Path(place) / "model", SMALL)
-        for task, (asked, n) in tasks.items():
-            figures.append({"task": task, "engine": "gnomon", **_ours(folder, asked, n, args.tokens, args.rounds)})
-            if len(asked) == 1:
-                figures += [{"task": task, **f} for f in _peers(folder, asked[0], n, args.tokens, args.peer)]
-    print(f"{'task':18}{'engine':26}{'tokens/CPU-s':>13}{'tokens/s':>10}")
-    for f in figures:
-        print(f"{f['task']:18}{f['engine']:26}{f['tokens_per_cpu_s']:>13.0f}{f.get('tokens_per_s', 0) or '':>10.5}")
-    print(f"target: {TARGET:.0f} for one stream; {'met' if figures[0]['tokens_per_cpu_s'] >= TARGET else 'MISSED'}")
-    if args.json:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        with open(args.json, "w") as file:
-            json.dump({"bench": "decode", "target": TARGET, "peak_bytes": peak, "figures": figures}, file)
+        model = load_checkpoint(folder)
+        # An end token would make rounds of different lengths.
+        model.tokenizer.eos_ids = ()
+        asyncio.run(spent(model, prompts[:1], 1, 8, 0))
+        figures = one_stream(model, folder, prompts[0], args.tokens, args.rounds, args.peer)
+        for name, asked, n in (("30 of one prompt", prompts[:1], STREAMS), ("30 prompts", prompts, 1)):
+            rounds = [asyncio.run(spent(model, asked, n, args.tokens, seed)) for seed in range(args.rounds)]
+            figures.append(figure(name, rounds))
+    publish("decode", figures, args.json)
 
 
-def _ours(folder: Path, prompts: list[str], n: int, tokens: int, rounds: int) -> dict[str, float]:
-    model = load_checkpoint(folder)
-    # An end token would make rounds of different lengths.
-    model.tokenizer.eos_ids = ()
-    asyncio.run(_round(model, prompts, n, 8, 0))
-    spent, wall = [], []
-    for number in range(rounds):
-        begin, begin_wall = time.process_time(), time.perf_counter()
-        asyncio.run(_round(model, prompts, n, tokens, number))
-        spent.append(time.process_time() - begin)
-        wall.append(time.perf_counter() - begin_wall)
-    made = len(prompts) * n * tokens
-    return {"tokens_per_cpu_s": made / statistics.median(spent), "tokens_per_s": made / statistics.median(wall)}
+def one_stream(model: LocalModel, folder: Path, prompt: str, tokens: int, rounds: int, peer: str) -> list[Figure]:
+    """One stream, beside both peers, rounds alternating."""
+    if not peer:
+        alone = [asyncio.run(spent(model, [prompt], 1, tokens, seed)) for seed in range(rounds)]
+        return [figure("one stream", alone, peer="no --peer", target=TARGET_MS)]
+    found = []
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(served(peer, folder, folder.with_name("serve.log")))
+        process = stack.enter_context(worker(peer))
+        generate = process.ask(do="load", folder=str(folder), **{"as": "transformers"})["name"]
+        process.ask(do="decode", prompt=prompt, tokens=8)
+        for seed in range(rounds):
+            ours = asyncio.run(spent(model, [prompt], 1, tokens, seed))
+            made, cpu_s = server.complete(prompt, tokens)
+            plain = process.ask(do="decode", prompt=prompt, tokens=tokens)
+            if not made == plain["tokens"] == tokens:
+                raise RuntimeError(f"asked for {tokens} tokens, the peers made {made} and {plain['tokens']}")
+            found.append(ours._replace(served=1000 * cpu_s / tokens, generated=1000 * plain["cpu_s"] / tokens))
+    name = generate.replace("generate", "serve")
+    return [
+        figure("one stream", found, [r.served for r in found], name, target=TARGET_MS, least_ratio=LEAST_RATIO),
+        figure("one stream, in process", found, [r.generated for r in found], generate),
+    ]
 
 
-async def _round(model: LocalModel, prompts: list[str], n: int, tokens: int, seed: int) -> None:
-    found = await asyncio.gather(*(model.sample(p, Sampling(max_tokens=tokens, seed=seed), n) for p in prompts))
-    assert all(c.num_tokens == tokens for one in found for c in one)
+async def spent(model: LocalModel, prompts: Sequence[str], n: int, tokens: int, seed: int) -> Round:
+    """One round of ours."""
+    model.weights_changed()
+    how = Sampling(max_tokens=tokens, seed=seed)
+    begin, begin_wall = time.process_time(), time.perf_counter()
+    found = await asyncio.gather(*(model.sample(prompt, how, n) for prompt in prompts))
+    cpu, wall = time.process_time() - begin, time.perf_counter() - begin_wall
+    assert all(completion.num_tokens == tokens for one in found for completion in one)
+    each = 1000 / (len(prompts) * n * tokens)
+    return Round(cpu * each, wall * each)
 
 
-def _peers(folder: Path, prompt: str, streams: int, tokens: int, interpreter: str) -> list[dict[str, Any]]:
-    job = folder / "job.json"
-    task = {"kind": "decoding", "folder": str(folder), "prompt": prompt, "streams": streams, "tokens": tokens}
-    job.write_text(json.dumps(task))
-    script = Path(__file__).with_name("local_peer.py")
-    done = subprocess.run([interpreter, str(script), str(job)], capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+def figure(
+    name: str,
+    rounds: Sequence[Round],
+    theirs: Sequence[float | None] = (),
+    peer: str = "",
+    *,
+    target: float | None = None,
+    least_ratio: float | None = None,
+) -> Figure:
+    """Medians over the rounds, and the peer's time over ours in each."""
+    costs = [cost for cost in theirs if cost is not None]
+    return Figure(
+        name=name,
+        cpu=statistics.median(r.cpu for r in rounds),
+        wall=statistics.median(r.wall for r in rounds),
+        unit="ms/token",
+        target=target,
+        peer=statistics.median(costs) if costs else None,
+        peer_name=peer,
+        ratios=[b / r.cpu for r, b in zip(rounds, costs, strict=bool(costs))],
+        least_ratio=least_ratio,
+    )
 
 
 if __name__ == "__main__":

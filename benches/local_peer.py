@@ -1,90 +1,88 @@
 """The peers of `benches.local_scoring` and `benches.decode`, run by an interpreter that has them.
 
-    PYTHON benches/local_peer.py JOB.json        prints one JSON line a figure
+    PYTHON benches/local_peer.py          reads one JSON job a line, prints one JSON answer a line
 
-Imports nothing of gnomon. Peers: lm-evaluation-harness where it is importable, and plain transformers.
+Jobs: {"do": "load", "as": "lm-eval" | "transformers", "folder": …} answers with the peer's `name`;
+{"do": "score", "questions": [[prompt, options], …]} with `cpu_s` and `loglikelihoods`, nats, one list a question;
+{"do": "decode", "prompt": …, "tokens": …} with `cpu_s` and `tokens`. One thread; imports nothing of gnomon.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
+
+Answer = dict[str, Any]
+Peer = dict[str, Callable[[dict[str, Any]], Answer]]
+
+# lm-evaluation-harness is quickest here with 16 rows; rows of 64 and of 1 cost more.
+ROWS = 16
 
 
 def main() -> None:
-    """Runs every peer that is importable here on the job of the file named."""
-    with open(sys.argv[1]) as file:
-        job = json.load(file)
+    """Does job after job until there are no more."""
+    answers = os.fdopen(os.dup(1), "w")
+    # Whatever the peers print is no answer.
+    os.dup2(2, 1)
+    peer: Peer = {}
+    for line in sys.stdin:
+        job = json.loads(line)
+        if job["do"] == "load":
+            name, peer = {"lm-eval": harness, "transformers": plain}[job["as"]](job["folder"])
+            answer: Answer = {"name": name}
+        else:
+            answer = peer[job["do"]](job)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def harness(folder: str) -> tuple[str, Peer]:
+    """lm-evaluation-harness, its Hugging Face backend."""
+    import lm_eval
     import torch
-
-    torch.set_num_threads(1)
-    if job["kind"] == "scoring":
-        peers = {"transformers, one question at a time": _plain_scoring}
-        if importlib.util.find_spec("lm_eval"):
-            peers["lm-evaluation-harness"] = _harness_scoring
-    else:
-        peers = {"transformers generate": _plain_decoding}
-    for name, run in peers.items():
-        print(json.dumps({"engine": name, **run(job)}), flush=True)
-
-
-def _loaded(folder: str) -> tuple[Any, Any]:
-    import transformers
-
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    return transformers.AutoModelForCausalLM.from_pretrained(folder).eval(), tokenizer
-
-
-def _plain_scoring(job: dict[str, Any]) -> dict[str, float]:
-    import torch
-
-    model, tokenizer = _loaded(job["folder"])
-
-    def one(prompt: str, options: list[str]) -> None:
-        before = len(tokenizer(prompt).input_ids)
-        ids = [tokenizer(prompt + option).input_ids for option in options]
-        size = max(map(len, ids))
-        padded = torch.tensor([row + [0] * (size - len(row)) for row in ids])
-        with torch.inference_mode():
-            logits = model(padded, logits_to_keep=size - before + 1).logits.log_softmax(-1)
-        assert logits.shape[0] == len(options)
-
-    one(*job["questions"][0])
-    begin = time.process_time()
-    for prompt, options in job["questions"]:
-        one(prompt, options)
-    return {"items_per_cpu_s": len(job["questions"]) / (time.process_time() - begin)}
-
-
-def _harness_scoring(job: dict[str, Any]) -> dict[str, float]:
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    model = HFLM(pretrained=job["folder"], device="cpu", dtype="float32", batch_size=16)
-    asked = [
-        Instance("loglikelihood", {}, (prompt, option), number)
-        for number, (prompt, options) in enumerate(job["questions"])
-        for option in options
-    ]
-    begin = time.process_time()
-    model.loglikelihood(asked, disable_tqdm=True)
-    return {"items_per_cpu_s": len(job["questions"]) / (time.process_time() - begin)}
+    torch.set_num_threads(1)
+    model = HFLM(pretrained=folder, device="cpu", dtype="float32", batch_size=ROWS)
 
-
-def _plain_decoding(job: dict[str, Any]) -> dict[str, float]:
-    import torch
-
-    model, tokenizer = _loaded(job["folder"])
-    ids = tokenizer([job["prompt"]] * job["streams"], return_tensors="pt").input_ids
-    how = {"max_new_tokens": job["tokens"], "min_new_tokens": job["tokens"], "do_sample": job["streams"] > 1}
-    with torch.inference_mode():
-        model.generate(ids, **(how | {"max_new_tokens": 8, "min_new_tokens": 8}))
+    def score(job: dict[str, Any]) -> Answer:
+        asked = [
+            Instance("loglikelihood", {}, (prompt, option), number)
+            for number, (prompt, options) in enumerate(job["questions"])
+            for option in options
+        ]
         begin = time.process_time()
-        model.generate(ids, **how)
-    return {"tokens_per_cpu_s": job["streams"] * job["tokens"] / (time.process_time() - begin)}
+        found = iter(model.loglikelihood(asked, disable_tqdm=True))
+        spent = time.process_time() - begin
+        return {
+            "cpu_s": spent,
+            "loglikelihoods": [[next(found)[0] for _ in options] for _, options in job["questions"]],
+        }
+
+    return f"lm-eval {lm_eval.__version__}", {"score": score}
+
+
+def plain(folder: str) -> tuple[str, Peer]:
+    """transformers, its `generate` in this process."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+
+    def decode(job: dict[str, Any]) -> Answer:
+        asked = tokenizer(job["prompt"], return_tensors="pt")
+        begin = time.process_time()
+        with torch.inference_mode():
+            made = model.generate(**asked, max_new_tokens=job["tokens"], do_sample=True)
+        return {"cpu_s": time.process_time() - begin, "tokens": made.shape[1] - asked.input_ids.shape[1]}
+
+    return f"transformers {transformers.__version__} generate", {"decode": decode}
 
 
 if __name__ == "__main__":

@@ -1,92 +1,126 @@
-"""Questions answered per CPU second by the local engine: letters, and option texts scored whole.
+"""What a multiple-choice question costs the local engine: its letters, and its option texts scored whole.
 
     python -m benches.local_scoring [--json FILE] [--items 500] [--peer PYTHON]
 
-Random Llama of 2.56 million parameters, 4,096 words, five-shot header, one thread. Each figure is the median of five
-rounds after a warm-up, headers forgotten before each. Targets: 30 items a CPU second for either kind. `--peer` names an
-interpreter with `transformers`, better with `lm_eval` too; by default this one.
+Random Llama of 2.56 million parameters, 4,096 words, four options behind five answered questions, one thread. A round
+is a share of the items, headers forgotten before it; `score` gives every option's log-likelihood, `choose` the options'
+probabilities. Targets: 30 items a CPU second; with `--peer`, an interpreter that has lm-eval, 4 times its rate for
+letters and 10 times for option texts, at log-likelihoods that differ by less than 1e-4.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import resource
+import contextlib
+import math
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 
+from benches.bench import Figure, options, publish
+from benches.beside import Worker, worker
 from benches.local_world import MEDIUM, Question, made_folder, questions
 from gnomon.models.load import load_checkpoint
 from gnomon.models.local import LocalModel
 
-TARGET = 30.0
+TARGET_MS = 1000 / 30
+LEAST_RATIO = {"letters": 4.0, "option texts": 10.0}
+TOLERANCE = 1e-4
+
+
+class Round(NamedTuple):
+    """Milliseconds an item: `score` (CPU, wall), `choose` (CPU), the peer (CPU); the largest difference from it."""
+
+    score: float
+    wall: float
+    choose: float
+    peer: float | None
+    difference: float
 
 
 def main() -> None:
     """Measures and prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", default="", help="file for the figures")
-    parser.add_argument("--items", type=int, default=500, help="questions a round")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds behind each median")
-    parser.add_argument("--peer", default=sys.executable, help="interpreter to run the peers with")
+    parser = options(__doc__)
+    parser.add_argument("--items", type=int, default=500, help="questions of each kind, all rounds together")
+    parser.add_argument("--peer", default="", help="interpreter that has lm-eval")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    figures = []
-    with tempfile.TemporaryDirectory() as place:
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
         folder = made_folder(Path(place) / "model", MEDIUM)
-        for task, lettered in (("letters", True), ("option texts", False)):
-            asked = questions(args.items, lettered=lettered)
-            figures.append({"task": task, "engine": "gnomon", **_ours(folder, asked, args.rounds)})
-            figures += [{"task": task, **f} for f in _peers(folder, asked[:40], args.peer)]
-    print(f"{'task':14}{'engine':40}{'items/CPU-s':>12}{'tokens/item':>13}")
-    for f in figures:
-        print(f"{f['task']:14}{f['engine']:40}{f['items_per_cpu_s']:>12.1f}{f.get('tokens_per_item', ''):>13}")
-    met = all(f["items_per_cpu_s"] >= TARGET for f in figures if f["engine"] == "gnomon")
-    print(f"target: {TARGET:.0f} items a CPU second; {'met' if met else 'MISSED'}")
-    if args.json:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        with open(args.json, "w") as file:
-            json.dump({"bench": "local_scoring", "target": TARGET, "peak_bytes": peak, "figures": figures}, file)
+        peer = stack.enter_context(worker(args.peer)) if args.peer else None
+        name = peer.ask(do="load", folder=str(folder), **{"as": "lm-eval"})["name"] if peer else "no --peer"
+        model = load_checkpoint(folder)
+        for task in LEAST_RATIO:
+            asked = questions(args.items + 8, lettered=task == "letters")
+            measure(model, peer, asked[:8])
+            size = math.ceil(args.items / args.rounds)
+            blocks = [asked[begin : begin + size] for begin in range(8, len(asked), size)]
+            figures += shown(task, name, [measure(model, peer, block) for block in blocks])
+    publish("local_scoring", figures, args.json)
 
 
-def _ours(folder: Path, asked: list[Question], rounds: int) -> dict[str, Any]:
-    model = load_checkpoint(folder)
-    asyncio.run(_round(model, asked[:16]))
-    spent, wall, pushed = [], [], 0
-    for _ in range(rounds):
-        model.weights_changed()
-        scorer = model.engine.scorer
-        before, begin, begin_wall = scorer.pushed_tokens, time.process_time(), time.perf_counter()
-        asyncio.run(_round(model, asked))
-        spent.append(time.process_time() - begin)
-        wall.append(time.perf_counter() - begin_wall)
-        pushed = scorer.pushed_tokens - before
-    return {
-        "items_per_cpu_s": len(asked) / statistics.median(spent),
-        "items_per_s": len(asked) / statistics.median(wall),
-        "tokens_per_item": round(pushed / len(asked)),
-    }
+def measure(model: LocalModel, peer: Worker | None, asked: Sequence[Question]) -> Round:
+    """One round of ours and the peer's; RuntimeError when they disagree."""
+    each = 1000 / len(asked)
+    choose = asyncio.run(timed_choose(model, asked))
+    score, wall, found = asyncio.run(timed_score(model, asked))
+    if peer is None:
+        return Round(score * each, wall * each, choose * each, None, math.nan)
+    theirs = peer.ask(do="score", questions=asked)
+    pairs = zip(found, theirs["loglikelihoods"], strict=True)
+    difference = max(abs(a - b) for ours, others in pairs for a, b in zip(ours, others, strict=True))
+    if difference >= TOLERANCE:
+        raise RuntimeError(f"log-likelihoods differ from the peer's by {difference:.2g}")
+    return Round(score * each, wall * each, choose * each, theirs["cpu_s"] * each, difference)
 
 
-async def _round(model: LocalModel, asked: list[Question]) -> None:
-    choices = await asyncio.gather(*(model.choose(q.prompt, q.options) for q in asked))
-    assert all(abs(sum(c.p) - 1) < 1e-6 for c in choices)
+async def timed_score(model: LocalModel, asked: Sequence[Question]) -> tuple[float, float, list[list[float]]]:
+    """CPU seconds, wall seconds, and every option's log-likelihood in nats."""
+    model.weights_changed()
+    begin, begin_wall = time.process_time(), time.perf_counter()
+    scores = iter(await asyncio.gather(*(model.score(q.prompt, option) for q in asked for option in q.options)))
+    spent, wall = time.process_time() - begin, time.perf_counter() - begin_wall
+    return spent, wall, [[next(scores).total for _ in q.options] for q in asked]
 
 
-def _peers(folder: Path, asked: list[Question], interpreter: str) -> list[dict[str, Any]]:
-    job = folder / "job.json"
-    job.write_text(json.dumps({"kind": "scoring", "folder": str(folder), "questions": asked}))
-    script = Path(__file__).with_name("local_peer.py")
-    done = subprocess.run([interpreter, str(script), str(job)], capture_output=True, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+async def timed_choose(model: LocalModel, asked: Sequence[Question]) -> float:
+    """CPU seconds."""
+    model.weights_changed()
+    begin = time.process_time()
+    await asyncio.gather(*(model.choose(q.prompt, q.options) for q in asked))
+    return time.process_time() - begin
+
+
+def shown(task: str, peer: str, rounds: Sequence[Round]) -> list[Figure]:
+    """Both ways of asking, beside the same rounds of the peer."""
+    theirs = [r.peer for r in rounds if r.peer is not None]
+    if theirs:
+        peer += f", equal within {max(r.difference for r in rounds):.1g}"
+
+    def figure(name: str, ours: list[float], wall: float | None, **targets: float) -> Figure:
+        return Figure(
+            name=f"{task}: {name}",
+            cpu=statistics.median(ours),
+            wall=wall,
+            unit="ms/item",
+            peer=statistics.median(theirs) if theirs else None,
+            peer_name=peer,
+            ratios=[b / a for a, b in zip(ours, theirs, strict=bool(theirs))],
+            **targets,
+        )
+
+    wall = statistics.median(r.wall for r in rounds)
+    least = LEAST_RATIO[task]
+    return [
+        figure("score", [r.score for r in rounds], wall, target=TARGET_MS, least_ratio=least),
+        figure("choose", [r.choose for r in rounds], None),
+    ]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ __all__ = ["MEDIUM", "SMALL", "Question", "made_folder", "questions"]
 MEDIUM = TransformerConfig(vocab_size=4096, d_model=192, num_layers=4, num_heads=6, d_mlp=512, max_positions=2048)
 SMALL = TransformerConfig(vocab_size=2048, d_model=144, num_layers=4, num_heads=4, d_mlp=384, max_positions=2048)
 
+# A fresh model finds every word equally probable, whatever it has read; one with larger weights does not.
+_SHARPNESS = 3.0
+
 
 class Question(NamedTuple):
     """What a model reads, and the continuations to choose among."""
@@ -42,15 +45,21 @@ def made_folder(folder: Path, config: TransformerConfig) -> Path:
     while backend.get_vocab_size() < config.vocab_size:
         backend.add_tokens([f"<unused{backend.get_vocab_size()}>"])
     net = Transformer(config, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.mul_(_SHARPNESS if weight.ndim == 2 else 1.0)
     save_folder(net, folder, tokenizer=Tokenizer(backend, special={"eos_token": "<end>"}))
+    # Servers sample only where the folder says so.
+    (folder / "generation_config.json").write_text('{"do_sample": true, "top_k": 0}\n', encoding="utf-8")
     return folder
 
 
 def questions(count: int, *, lettered: bool, shots: int = 5) -> list[Question]:
-    """Four-option questions behind a header of `shots` answered ones."""
+    """Four-option questions behind a header of `shots` answered ones; a letter's bracket is open already."""
     words, rng = _words(), random.Random(2)
     made = [_question(words, rng, lettered) for _ in range(shots + count)]
-    header = "".join(f"{q.prompt}{q.options[rng.randrange(4)]}\n\n" for q in made[:shots])
+    closing = ")" if lettered else ""
+    header = "".join(f"{q.prompt}{q.options[rng.randrange(4)]}{closing}\n\n" for q in made[:shots])
     return [Question(header + q.prompt, q.options) for q in made[shots:]]
 
 
@@ -60,7 +69,7 @@ def _question(words: list[str], rng: random.Random, lettered: bool) -> Question:
     if not lettered:
         return Question(f"{stem}Answer:", [f" {text}" for text in texts])
     listed = "".join(f" ({letter}) {text}\n" for letter, text in zip("ABCD", texts, strict=True))
-    return Question(f"{stem}Choices:\n{listed}Answer:", [f" ({letter})" for letter in "ABCD"])
+    return Question(f"{stem}Choices:\n{listed}Answer: (", list("ABCD"))
 
 
 def _words() -> list[str]:
