@@ -113,7 +113,7 @@ def test_it_is_the_method_that_the_command_finds() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"tokens": 10}, "--tokens is 10; give at least 1024, one step"),
+        ({"tokens": 10}, "--tokens is 10; give at least 512, one step"),
         ({"tokens": -1}, "--tokens is -1"),
         ({"tokenizer": Path("t")}, "--tokenizer needs --data; Brook has its own tokenizer"),
     ],
