@@ -318,14 +318,14 @@ async def serving(
 
 @contextmanager
 def serving_in_thread(
-    responder: Responder, *, faults: Faults | None = None, model: str = "planted"
+    responder: Responder, *, faults: Faults | None = None, model: str = "planted", port: int = 0
 ) -> Iterator[Server]:
     """A running server for synchronous tests, in a thread with its own loop."""
     loop = asyncio.new_event_loop()
     server = Server(responder, faults or Faults(), model)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    runner = asyncio.run_coroutine_threadsafe(server.start(), loop).result()
+    runner = asyncio.run_coroutine_threadsafe(server.start(port), loop).result()
     try:
         yield server
     finally:
