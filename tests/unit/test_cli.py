@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from _snapshots import check
 
 import gnomon
 from gnomon.cli import main
+from gnomon.cli.app import COMMANDS
 from gnomon.core import registry
 from gnomon.core.errors import ModelError
 from gnomon.models.base import Choice
@@ -349,3 +351,11 @@ def test_help_takes_less_than_three_tenths_of_a_second() -> None:
     code = "import time; from gnomon.cli import main; main(['--help']); print(time.process_time())"
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(5)]
     assert min(float(r.stdout.splitlines()[-1]) for r in runs) < 0.3
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_of_a_command_what_it_says_itself(name: str) -> None:
+    command = COMMANDS[name]
+    function = getattr(import_module(f"gnomon.cli.{command.module}"), f"{name}_command")
+    told = function([]) if command.takes_methods else function
+    assert (told.__doc__ or "").split("\n\n")[0] == command.about

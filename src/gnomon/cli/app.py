@@ -20,25 +20,46 @@ Start with `gnomon demo`."""
 
 
 class Command(NamedTuple):
-    """Where a command is: its module here, its arguments, and whether its flags depend on the methods named."""
+    """Where a command is: its module here, its one line, its arguments, whether its flags depend on the methods named.
+
+    `about` is the first line of the command's own docstring, said here so that the list of commands imports none.
+    """
 
     module: str
+    about: str
     usage: str = ""
     takes_methods: bool = False
 
 
 COMMANDS = {
-    "demo": Command("demo"),
-    "assay": Command("assay", "NAME... [--model M]", takes_methods=True),
-    "train": Command("train", "NAME", takes_methods=True),
-    "validate": Command("validate", "NAME", takes_methods=True),
-    "compare": Command("runs", "RUN RUN"),
-    "runs": Command("runs"),
-    "export": Command("runs", "RUN"),
-    "list": Command("catalog"),
-    "models": Command("catalog"),
-    "power": Command("power", "NAME --effect X"),
-    "doctor": Command("doctor"),
+    "demo": Command(
+        "demo", "Ask the model that ships with Gnomon what it knows about what it knows; nothing is downloaded."
+    ),
+    "assay": Command(
+        "assay",
+        "Ask a model an evaluation's items; report every number with its interval.",
+        "NAME... [--model M]",
+        takes_methods=True,
+    ),
+    "train": Command(
+        "train",
+        "Train a model; what comes out is a checkpoint that every other command takes.",
+        "NAME",
+        takes_methods=True,
+    ),
+    "validate": Command(
+        "validate",
+        "Measure an instrument: does it recover what was planted, and do its intervals cover?",
+        "NAME",
+        takes_methods=True,
+    ),
+    "compare": Command("runs", "Compare two runs of one evaluation, paired by item.", "RUN RUN"),
+    "runs": Command("runs", "List runs, the latest first."),
+    "export": Command("runs", "Write a run's rows to a file that other tools read.", "RUN"),
+    "list": Command("catalog", "List what can be assayed and trained, with one line on each."),
+    "models": Command("catalog", "Say how models are named, and list those that earlier training runs left."),
+    "power": Command("power", "Say how many items a paired comparison needs before it is run.", "NAME --effect X"),
+    "doctor": Command("doctor", "Check the installation: packages, the model that ships, folders, disk and keys."),
 }
 
 
@@ -53,17 +74,28 @@ def build_app(tokens: Sequence[str]) -> App:
         suppress_keyboard_interrupt=False,
     )
     named = tokens[0] if tokens and tokens[0] in COMMANDS else ""
-    for order, (name, command) in enumerate(COMMANDS.items()):
-        if named and name != named:
-            continue
-        module = import_module(f"gnomon.cli.{command.module}")
-        function: Callable[..., int] = getattr(module, f"{name}_command")
-        if command.takes_methods:
-            function = function(_named(tokens, name))  # type: ignore[assignment]  # it makes the command
-        examples = module.EXAMPLES if isinstance(module.EXAMPLES, str) else module.EXAMPLES[name]
-        usage = f"Usage: gnomon {name} {command.usage}".rstrip() + " [OPTIONS]"
-        app.command(function, name=name, usage=usage, help_epilogue=examples, sort_key=order)
+    if named:
+        _add(app, named, tokens)
+    else:
+        for order, (name, command) in enumerate(COMMANDS.items()):
+            app.command(_unnamed, name=name, help=command.about, sort_key=order)
     return app
+
+
+def _add(app: App, name: str, tokens: Sequence[str]) -> None:
+    """Adds the one command that the line names."""
+    command = COMMANDS[name]
+    module = import_module(f"gnomon.cli.{command.module}")
+    function: Callable[..., int] = getattr(module, f"{name}_command")
+    if command.takes_methods:
+        function = function(_named(tokens, name))  # type: ignore[assignment]  # it makes the command
+    examples = module.EXAMPLES if isinstance(module.EXAMPLES, str) else module.EXAMPLES[name]
+    usage = f"Usage: gnomon {name} {command.usage}".rstrip() + " [OPTIONS]"
+    app.command(function, name=name, usage=usage, help_epilogue=examples)
+
+
+def _unnamed() -> None:
+    """Stands for a command in the list of commands; a line that names one gets the real one."""
 
 
 def _named(tokens: Sequence[str], verb: str) -> list[str]:
