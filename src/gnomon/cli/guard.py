@@ -31,6 +31,12 @@ def guarded(work: Callable[[], int], tokens: Sequence[str]) -> int:
         # The reader went away (`gnomon runs | head`); a second failure while Python closes stdout would print.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    except OSError as error:
+        from gnomon.store.files import full_disk, is_full
+
+        if not is_full(error):
+            return _say(f"{type(error).__name__}: {error}; GNOMON_DEBUG=1 shows where", 4)
+        return _say(str(full_disk(str(error.filename or ""), "", str(error.strerror))), 4)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:

@@ -314,11 +314,11 @@ class _Job:
             )
 
     def flush(self) -> None:
-        """Commits the rows that wait."""
+        """Commits the rows that wait; where that fails they go on waiting, and the last flush tries once more."""
         self.flushed = time.monotonic()
         if self.waiting:
-            rows, self.waiting = self.waiting, []
-            self.run.add(rows, [self.order[row.key] for row in rows])
+            self.run.add(self.waiting, [self.order[row.key] for row in self.waiting])
+            self.waiting = []
 
 
 @dataclass(frozen=True)
