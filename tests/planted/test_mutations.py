@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from gnomon.assay.self_knowledge import SelfKnowledge, nota, ptrue, scores, temperature, truefalse
+from gnomon.assay.self_knowledge import SelfKnowledge, nota, ptrue, scores, temperature, truefalse, worked
 from gnomon.assay.self_knowledge.scores import Predictions, choice_estimates
 from gnomon.core.errors import GnomonError
 from gnomon.core.record import Item, Row
@@ -142,6 +142,14 @@ def check_worked_verdicts_say_what_is_true() -> None:
     item = truefalse.items(cfg, Seed(0))[0]
     for question, proposed, letter in shots_in(item.meta["header"]):
         assert letter == ("A" if proposed == answer_of(question, cfg) else "B")
+
+
+def check_worked_self_evaluations_say_what_is_true() -> None:
+    fixed = shots_in(worked.six(False))
+    assert [letter for *_, letter in fixed] == ["A" if w.right else "B" for w in worked.SIX]
+    items = [Item(id=str(i), question=f"q{i}", answers=(f"a{i}",)) for i in range(6)]
+    for question, proposed, letter in shots_in(worked.from_data(items, Seed(0), False)):
+        assert letter == ("A" if proposed == question.replace("q", "a") else "B")
 
 
 def check_verdict_letters_are_read_off_the_prompt() -> None:
@@ -279,6 +287,15 @@ def worked_letters_swapped_in_half(patch: Patch, _: Path) -> None:
     patch.setattr(truefalse, "verdict_header", header)
 
 
+def self_evaluation_letters_swapped_in_half(patch: Patch, _: Path) -> None:
+    real = worked.header
+
+    def header(items: Any, shown: Sequence[worked.Worked], with_ideas: bool) -> str:
+        return real(items, [w._replace(right=w.right != (k % 2 == 1)) for k, w in enumerate(shown)], with_ideas)
+
+    patch.setattr(worked, "header", header)
+
+
 def asked_letters_swapped(patch: Patch, _: Path) -> None:
     from gnomon.data import prompts
 
@@ -310,6 +327,7 @@ MUTATIONS = [
     Mutation(head_read_at_the_pad, check_the_head_reads_the_last_token_of_each_text),
     Mutation(padded_on_the_left, check_the_head_reads_the_last_token_of_each_text),
     Mutation(worked_letters_swapped_in_half, check_worked_verdicts_say_what_is_true),
+    Mutation(self_evaluation_letters_swapped_in_half, check_worked_self_evaluations_say_what_is_true),
     Mutation(asked_letters_swapped, check_verdict_letters_are_read_off_the_prompt),
 ]
 

@@ -122,3 +122,18 @@ def test_runs_without_a_common_score_cannot_be_compared(tmp_path: Path) -> None:
         compare(made(tmp_path, "c", [{"x": 1.0}]), made(tmp_path, "d", [{"y": 1.0}]))
     with pytest.raises(DataError, match="share no item with a common score"):
         compare(a, b)
+
+
+def test_the_ways_an_item_was_asked_are_compared_apart(tmp_path: Path) -> None:
+    def asked(name: str, lettered: float, listed: float) -> Run:
+        with Run.open("assay", name, {"cast": {"subject": name}}, root=tmp_path) as run:
+            for i in range(20):
+                for series, score in (("lettered", lettered), ("listed", listed)):
+                    evidence = {"series": series, "scores": {"p": score + 0.01 * (i % 3)}}
+                    run.add([Row(key=f"{series}/{i}", cluster=str(i), evidence=evidence)])
+        return Run.find(str(run.folder))
+
+    report = compare(asked("a", 0.2, 0.5), asked("b", 0.3, 0.4))
+
+    assert report.estimate("difference of p", "lettered").value == pytest.approx(0.1)
+    assert report.estimate("difference of p", "listed").value == pytest.approx(-0.1)
