@@ -79,7 +79,7 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
 
 
 def trusted(by_name: Mapping[str, Sequence[Estimate]]) -> tuple[str, list[str]]:
-    """The series to read first, and a note when letters do not bind to options.
+    """The series to read first, and a note when letters lose answers that the model knows.
 
     A model may know an answer and still not find its letter: then its lettered accuracy lies below that on option
     texts, their intervals apart, and option texts are what tells what it knows.
@@ -93,8 +93,8 @@ def trusted(by_name: Mapping[str, Sequence[Estimate]]) -> tuple[str, list[str]]:
     if low.low is None or high.high is None or high.high >= low.low:
         return lettered, []
     note = (
-        f"letters do not bind: right on {high.value:.0%} by letter, on {low.value:.0%} by option text of the same "
-        "questions; read the listed series, and take lettered experiments as a test of the format"
+        f"letters lose answers: right on {high.value:.0%} by letter, on {low.value:.0%} by option text of the same "
+        "questions; read the listed series for what it knows, and the table by group for where letters fail"
     )
     return listed, [note]
 
