@@ -286,7 +286,7 @@ class _Job:
     def in_processes(self, todo: Sequence[Item], models: Mapping[str, str], workers: int) -> None:
         """Asks `todo` in worker processes, each with a cast of its own."""
         size = min(CHUNK, -(-len(todo) // workers))
-        chunks = [list(todo[i : i + size]) for i in range(0, len(todo), size)]
+        chunks = [_Items(todo[i].id, list(todo[i : i + size])) for i in range(0, len(todo), size)]
         work = _Chunk(self.config, dict(models), self.rng, str(self.run.folder))
         try:
             for rows in spread(work, chunks, where=f"processes:{workers}"):
@@ -321,6 +321,13 @@ class _Job:
             self.waiting = []
 
 
+class _Items(NamedTuple):
+    """A worker process's share; errors that end it name it by its first item."""
+
+    id: str
+    items: Sequence[Item]
+
+
 @dataclass(frozen=True)
 class _Chunk:
     """A worker process's job: items in, rows out."""
@@ -330,8 +337,8 @@ class _Chunk:
     rng: Seed
     folder: str
 
-    def __call__(self, items: Sequence[Item]) -> list[Row]:
-        return asyncio.run(self.rows(items))
+    def __call__(self, chunk: _Items) -> list[Row]:
+        return asyncio.run(self.rows(chunk.items))
 
     async def rows(self, items: Sequence[Item]) -> list[Row]:
         cast = await open_cast(self.config, self.models, items)
