@@ -5,6 +5,7 @@ Made-up data never stands in for real data: what cannot be found is an error tha
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -143,13 +144,12 @@ def _located(known: DataSet) -> Path:
 def _from_hub(repo: str, file: str, looked: list[str]) -> Path:
     try:
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.utils import logging
     except ImportError:
         raise DataError(
             f"{repo} is not on this machine (looked at {', '.join(looked)})",
             todo="pip install 'gnomon[torch]' to fetch it",
         ) from None
-    logging.set_verbosity_error()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         return Path(hf_hub_download(repo, file, repo_type="dataset"))
     except Exception as e:
