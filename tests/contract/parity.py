@@ -87,7 +87,7 @@ def _question(number: int, lettered: bool) -> Question:
 def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Bytes, then every word grown letter by letter: tokens of one letter and of many."""
     words = {word for text in (*THINGS, *PLACES, *STUFFS, "Question Answer Choices") for word in text.split()}
-    words |= set(["Where", "What", "is", "the", "of", "house", "number", "made", "if"])
+    words |= {"Where", "What", "is", "the", "of", "house", "number", "made", "if"}
     vocabulary = dict.fromkeys(sorted(pre_tokenizers.ByteLevel.alphabet()))
     merges: dict[tuple[str, str], None] = {}
     for word in sorted(words):

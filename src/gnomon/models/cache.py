@@ -68,6 +68,18 @@ class KVCache:
         values[:, :, self.length : end] = v_BKTd
         return keys[:, :, :end], values[:, :, :end]
 
+    def slots(self, count: int) -> list[tuple[Tensor, Tensor]]:
+        """Each layer's keys and values [B, K, S + count, d], the last `count` yet to be filled; then comes `advance`.
+
+        Raises:
+            UsageError: the cache is empty, so that nothing is known of its shape.
+        """
+        if not self._keys:
+            raise UsageError("an empty cache has no slots", todo="read a token first")
+        end = self.length + count
+        self._make_room(end, self._keys[0])
+        return [(k[:, :, :end], v[:, :, :end]) for k, v in zip(self._keys, self._values, strict=True)]
+
     def advance(self, count: int) -> None:
         """Counts `count` appended tokens as held."""
         self.length += count

@@ -19,6 +19,7 @@ from torch import Tensor
 from gnomon.models.cache import KVCache
 from gnomon.models.draws import Drawing
 from gnomon.models.headers import Headers, Net
+from gnomon.models.onerow import OneRow
 from gnomon.models.prefix import Tokens, shared_length
 from gnomon.models.streams import Job, Stream
 from gnomon.models.tokenizer import Tokenizer
@@ -61,6 +62,7 @@ class Decoder:
         self._waiting: deque[Stream] = deque()
         self._waited = 0
         self._batches: list[_Batch] = []
+        self._lone: OneRow | None = None
 
     def add(self, job: Job) -> None:
         """Queues a job's streams."""
@@ -77,7 +79,7 @@ class Decoder:
             if self._waiting:
                 self._admit()
             for batch in self._batches:
-                batch.forward(self.net)
+                batch.forward(self.net, self._lone)
             self._tidy()
         return bool(self._batches or self._waiting)
 
@@ -88,6 +90,8 @@ class Decoder:
         if live and len(self._waiting) < _JOIN_SHARE * live and self._waited < _PATIENCE_STEPS:
             return
         self._waited = 0
+        # Looked at anew for every batch, since a trainer may have put other weights in their place.
+        self._lone = OneRow(self.net) if OneRow.fits(self.net) else None
         fits = self._take(live)
         while fits:
             chunk, fits = self._chunk(fits)
@@ -194,8 +198,13 @@ class _Batch:
         """Streams that are not done."""
         return sum(not s.is_done for s in self.streams)
 
-    def forward(self, net: Net) -> None:
-        """Pushes the newest tokens and draws the next."""
+    def forward(self, net: Net, lone: OneRow | None) -> None:
+        """Pushes the newest tokens and draws the next; a single row through `lone`, if there is such a way."""
+        if lone is not None and len(self.streams) == 1 and self.own_BS is None:
+            logits_BV = lone.step(int(self.newest_B), self.cache)
+            self.length_B += 1
+            self.extend(logits_BV)
+            return
         tokens_B1 = self.newest_B[:, None]
         if self.own_BS is None:
             logits = net(tokens_B1, cache=self.cache)

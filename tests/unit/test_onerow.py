@@ -1,0 +1,102 @@
+"""The quick way for one row says what the network says, and takes no network that it would get wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from gnomon.core.errors import UsageError
+from gnomon.models.cache import KVCache
+from gnomon.models.onerow import OneRow
+from gnomon.models.transformer import Transformer, TransformerConfig
+
+LLAMA = TransformerConfig(vocab_size=61, d_model=24, num_layers=2, num_heads=4, d_mlp=40, max_positions=128)
+
+
+def made(**changes: Any) -> Transformer:
+    net = Transformer(dataclasses.replace(LLAMA, **changes), generator=torch.Generator().manual_seed(1)).eval()
+    with torch.no_grad():
+        for weight in net.parameters():
+            # Large maps and uneven gains, so that every part shows in the logits.
+            weight.mul_(8) if weight.ndim == 2 else weight.copy_(torch.linspace(0.5, 1.5, len(weight)))
+    return net
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"num_kv_heads": 2},
+        {"num_kv_heads": 1},
+        {"d_head": 10},
+        {"tie_embeddings": False},
+        {"rotary_scaling": {"rope_type": "linear", "factor": 3.0}},
+    ],
+)
+def test_logits_equal_the_networks(changes: dict[str, Any]) -> None:
+    net = made(**changes)
+    assert OneRow.fits(net)
+    tokens = torch.randint(0, 61, (1, 90), generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        whole, cache, lone = net(tokens)[0], KVCache(net.config.num_layers), OneRow(net)
+        net(tokens[:, :3], cache=cache)
+        for at in range(3, 90):
+            torch.testing.assert_close(lone.step(int(tokens[0, at]), cache)[0], whole[at], rtol=0, atol=1e-4)
+        assert cache.length == 90
+
+
+def test_a_shared_beginning_stays_as_it_was() -> None:
+    net = made()
+    with torch.inference_mode():
+        header, lone = KVCache(2), OneRow(net)
+        net(torch.arange(9)[None], cache=header)
+        first = [lone.step(token, cache) for cache in [header.prefix(9)] for token in (3, 4, 5)]
+        again = [lone.step(token, cache) for cache in [header.prefix(9)] for token in (3, 4, 5)]
+    assert header.length == 9
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_weights_changed_in_place_are_seen() -> None:
+    net = made()
+    with torch.inference_mode():
+        caches, lone = [KVCache(2), KVCache(2)], OneRow(net)
+        for cache in caches:
+            net(torch.arange(5)[None], cache=cache)
+        net.blocks[1].mlp.down.weight.mul_(0.5)
+        expected = net(torch.tensor([[7]]), cache=caches[0])[0]
+        torch.testing.assert_close(lone.step(7, caches[1]), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"norm": "layernorm"},
+        {"mlp": "gelu"},
+        {"mlp": "none"},
+        {"mlp_bias": True},
+        {"positions": "learned"},
+        {"rotary_fraction": 0.5, "d_head": 8},
+        {"qkv_bias": True},
+        {"out_bias": True},
+        {"qk_norm": True},
+        {"smear_keys": True},
+        {"window": 8},
+        {"parallel_block": True},
+        {"d_model": 516},
+    ],
+)
+def test_other_shapes_do_not_fit(changes: dict[str, Any]) -> None:
+    assert not OneRow.fits(Transformer(dataclasses.replace(LLAMA, **changes)))
+
+
+def test_other_numbers_and_other_networks_do_not_fit() -> None:
+    assert not OneRow.fits(made().to(torch.bfloat16))
+    assert not OneRow.fits(torch.nn.Linear(2, 2))
+
+
+def test_an_empty_cache_has_no_slots() -> None:
+    with pytest.raises(UsageError, match="an empty cache has no slots"):
+        KVCache(2).slots(1)
