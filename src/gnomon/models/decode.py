@@ -201,9 +201,7 @@ class _Batch:
     def forward(self, net: Net, lone: OneRow | None) -> None:
         """Pushes the newest tokens and draws the next; a single row through `lone`, if there is such a way."""
         if lone is not None and len(self.streams) == 1 and self.own_BS is None:
-            logits_BV = lone.step(int(self.newest_B), self.cache)
-            self.length_B += 1
-            self.extend(logits_BV)
+            self._forward_lone(lone, self.streams[0])
             return
         tokens_B1 = self.newest_B[:, None]
         if self.own_BS is None:
@@ -223,6 +221,13 @@ class _Batch:
         for stream, token, logprob in zip(self.streams, self.newest_B.tolist(), logprob_B.tolist(), strict=True):
             if not stream.is_done:
                 stream.take(token, logprob)
+
+    def _forward_lone(self, lone: OneRow, stream: Stream) -> None:
+        logits_V = lone.step(stream.tokens[-1], self.cache)
+        token, logprob = self.drawing.draw_one(logits_V, stream.uniforms[len(stream.tokens)])
+        self.length_B += 1
+        self.newest_B.fill_(token)
+        stream.take(token, logprob)
 
     def drop(self, ballast: float) -> None:
         """Leaves out rows that are done, when they are more than `ballast` of all."""

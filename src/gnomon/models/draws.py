@@ -9,6 +9,7 @@ Shapes: B rows, V vocabulary.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -42,6 +43,7 @@ class Drawing:
         """
         self.temperature_B1 = torch.tensor(temperatures, device=device)[:, None]
         self.top_p_B1 = torch.tensor(top_ps, device=device)[:, None]
+        self._temperature = temperatures[0]
         self.greedy_B = self.temperature_B1[:, 0] == 0
         self.some_greedy, self.all_greedy = 0 in temperatures, not any(temperatures)
         self.is_plain = all(t == 1 for t in temperatures)
@@ -68,6 +70,26 @@ class Drawing:
             if self.some_greedy:
                 token_B1 = torch.where(self.greedy_B[:, None], logp_BV.argmax(-1, keepdim=True), token_B1)
         return Drawn(token_B1[:, 0], logp_BV.gather(-1, token_B1)[:, 0])
+
+    def draw_one(self, logits_V: NDArray[np.float32], uniform: float) -> tuple[int, float]:
+        """As `draw` for the only row, in NumPy, which asks less of so few numbers than torch does.
+
+        Args:
+            logits_V: float32.
+            uniform: a number in [0, 1).
+        """
+        if self.has_nucleus:
+            drawn = self.draw(torch.from_numpy(logits_V)[None], torch.tensor([uniform], dtype=torch.float64))
+            return int(drawn.token_B), float(drawn.logprob_B)
+        logits_V = logits_V - logits_V.max()
+        p_V = np.exp(logits_V)
+        if self.all_greedy:
+            token = int(logits_V.argmax())
+        else:
+            drawn_V = p_V if self.is_plain else np.exp(logits_V / self._temperature)
+            cdf_V = drawn_V.cumsum(dtype=np.float64)
+            token = min(int(cdf_V.searchsorted(cdf_V[-1] * uniform, side="right")), len(cdf_V) - 1)
+        return token, float(logits_V[token]) - math.log(float(p_V.sum()))
 
     def _tempered(self, logp_BV: Tensor) -> Tensor:
         scale_B1 = self.temperature_B1
