@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,9 @@ import pytest
 # Set while nothing has imported torch, NumPy or the hub's client, which read them once; commands that tests start
 # inherit them.
 os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+
+# A job started in the background ignores Ctrl-C, and so would the commands that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile("gnomon", deadline=None, derandomize=True, print_blob=True)
 # A wider search for new counterexamples: HYPOTHESIS_PROFILE=explore.

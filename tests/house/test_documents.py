@@ -19,7 +19,6 @@ from tests.house.documents import Command, blocks, commands, documents, small
 from tests.house.tree import ROOT
 from tests.servers import letters, serving_in_thread
 
-CHECKPOINT = ROOT / "src/gnomon/data/worlds/brook/checkpoint"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in documents()]
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
@@ -109,7 +108,7 @@ def _flags(words: tuple[str, ...]) -> set[str]:
 def _run(todo: list[Command], server: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("GNOMON_RUNS", str(folder / "runs"))
-    (folder / "my-checkpoint").symlink_to(CHECKPOINT)
+    _any_checkpoint(folder / "my-checkpoint")
     for command in todo:
         if _cannot_run(command):
             continue
@@ -118,6 +117,19 @@ def _run(todo: list[Command], server: str, folder: Path, monkeypatch: pytest.Mon
             words = _with_runs(words)
         # 1 is "done, with findings": a result like any other.
         assert main(words) in (0, 1), f"{command.where}: gnomon {' '.join(words)}"
+
+
+def _any_checkpoint(folder: Path) -> None:
+    """Stands for a reader's own model: it can read any text, and knows nothing."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    from tests.contract.faults import tiny
+
+    letters_of_bytes = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters_of_bytes)}, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    tiny(folder, backend, positions=16384)
 
 
 def _cannot_run(command: Command) -> bool:
@@ -130,7 +142,7 @@ def _cannot_run(command: Command) -> bool:
 
 def _filled(word: str, server: str) -> str:
     word = word.replace("hf:FOLDER", "hf:my-checkpoint")
-    return re.sub(r"^http://[\w.]+:\w+/v1", server, word)
+    return re.sub(r"^http://[\w.]+:\w+/v1#\w+", f"{server}#planted", word)
 
 
 def _with_runs(words: list[str]) -> list[str]:
