@@ -220,8 +220,11 @@ def _train_frozen(
     log: MetricLog | None,
     state: Path | None,
 ) -> None:
-    """Trains the head alone, on hidden states computed once."""
+    """Trains the head alone, on hidden states computed once; a linear one is solved, not stepped."""
     h_ND = _last_hidden(scorer.body, sequences)
+    if scorer.head.hidden is None:
+        _solve(scorer.head, h_ND, targets_N)
+        return
 
     def batches(index: int) -> tuple[Tensor, Tensor]:
         picked = _picked(index, len(sequences), training.batch, order)
@@ -232,6 +235,22 @@ def _train_frozen(
 
     plan = _plan(len(sequences), 10 * training.epochs, training.batch, training.head_peak)
     fit(step, batches, scorer.head, fit=plan, log=log, state=state)
+
+
+def _solve(head: ScalarHead, h_ND: Tensor, targets_N: Tensor) -> None:
+    """The head of least cross-entropy under a unit normal prior on its weights, which keeps few questions from
+    separating many directions; convex, so nothing depends on order or first weights."""
+    solver = torch.optim.LBFGS(head.parameters(), max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-6)
+
+    def closure() -> Tensor:
+        solver.zero_grad()
+        prior = head.out.weight.square().sum() / (2 * len(targets_N))
+        loss = F.binary_cross_entropy_with_logits(head(h_ND), targets_N) + prior
+        loss.backward()  # type: ignore[no-untyped-call]  # torch declares no types for it
+        return loss
+
+    with one_thread_if_small(head):
+        solver.step(closure)  # type: ignore[no-untyped-call]  # torch declares no types for it
 
 
 def _loss(values_B: Tensor, targets_B: Tensor) -> StepResult:

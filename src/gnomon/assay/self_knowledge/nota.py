@@ -72,7 +72,7 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
 
 def planted() -> Iterator[Planted]:
     """A calibrated responder, to whom the replacement makes no difference, and one that avoids the option."""
-    base = {"only": ("nota",), "data": ("synthetic",), "shots": (0,), "n": 250, "resamples": 400}
+    base = {"only": ("nota",), "data": ("synthetic",), "shots": (0,), "n": 160, "resamples": 400}
     right = choice_truth(0.0, 1.0)["accuracy"]
     for keep, name in ((1.0, "nota-null"), (0.4, "nota-avoided")):
         yield Planted(

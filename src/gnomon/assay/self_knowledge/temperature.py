@@ -68,7 +68,7 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
 
 def planted() -> Iterator[Planted]:
     """A calibrated responder (temperature 1) and one sharpened to the power of 2.5, as the paper's policy."""
-    base = {"only": ("temperature",), "data": ("synthetic",), "shots": (0,), "n": 500, "resamples": 400}
+    base = {"only": ("temperature",), "data": ("synthetic",), "shots": (0,), "n": 320, "resamples": 400}
     for t in (1.0, 2.5):
         yield Planted(
             name=f"temperature-{t:g}",
