@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["SHAPES", "Pretrain", "Shape", "document_mask", "new_model", "preview", "step", "train"]
 
 _ROW_TOKENS = 256
-# Small steps learn more from each token here: letters bound at 512 tokens a step and not at 1,024.
+# The step of the run in which letters bound; see docs/lab-log.md.
 _ROWS = 2
 
 
