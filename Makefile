@@ -40,7 +40,7 @@ check: setup
 
 bench: setup
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
-	$(THREADS) $(BIN)/python -m benches --out build/bench --peers $(PEERS)
+	$(THREADS) $(if $(TORCH_INDEX),PIP_EXTRA_INDEX_URL=$(TORCH_INDEX)) $(BIN)/python -m benches --out build/bench --peers $(PEERS)
 
 docs: setup
 	$(BIN)/python docs/make.py

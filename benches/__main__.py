@@ -3,7 +3,8 @@
     python -m benches [NAME...] [--out build/bench] [--peers VENV]
 
 `--peers` names a virtual environment for the peers alone: the newest releases are installed into it, apart from
-Gnomon's own pinned packages. A peer that cannot be had is left out, and the output says so.
+Gnomon's own pinned packages, on the torch that Gnomon has here. A peer that cannot be had is left out, and the output
+says so.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
-PEERS = ("torch", "transformers", "lm-eval", "inspect-ai")
+PEERS = ("transformers[serving]", "lm-eval", "inspect-ai")
 HERE = Path(__file__).parent
 
 
@@ -41,23 +43,22 @@ def benches() -> list[str]:
 
 
 def installed(venv: Path) -> Path | None:
-    """The interpreter of the peers' environment with every peer that installs; None without `transformers`."""
+    """The interpreter of the peers' environment with every peer that installs; None when none does."""
     python = venv / "bin" / "python"
     if not python.exists():
         print(f"peers left out: {venv} is no virtual environment", file=sys.stderr)
         return None
     there = []
-    for name in PEERS:
+    # A torch of another release would be compared too.
+    torch = f"torch=={version('torch').partition('+')[0]}"
+    for name in (torch, *PEERS):
         done = subprocess.run([python, "-m", "pip", "install", "--quiet", name], capture_output=True, text=True)
         if done.returncode == 0:
             there.append(name)
         else:
             reason = (done.stderr.strip().splitlines() or ["pip says nothing"])[-1]
             print(f"peer {name} left out: {reason}", file=sys.stderr)
-    if "transformers" not in there:
-        print("peers left out: the benches' peers all need transformers", file=sys.stderr)
-        return None
-    return python
+    return python if set(PEERS) & set(there) else None
 
 
 def run(name: str, out: Path, peer: Path | None) -> bool:

@@ -64,14 +64,14 @@ def main() -> None:
 
 def one_stream(model: LocalModel, folder: Path, prompt: str, tokens: int, rounds: int, peer: str) -> list[Figure]:
     """One stream, beside both peers, rounds alternating."""
-    if not peer:
-        alone = [asyncio.run(spent(model, [prompt], 1, tokens, seed)) for seed in range(rounds)]
-        return [figure("one stream", alone, peer="no --peer", target=TARGET_MS)]
     found = []
     with contextlib.ExitStack() as stack:
+        process = stack.enter_context(worker(peer)) if peer else None
+        loaded = process.ask(do="load", folder=str(folder), **{"as": "transformers"}) if process else {}
+        if process is None or "reason" in loaded:
+            alone = [asyncio.run(spent(model, [prompt], 1, tokens, seed)) for seed in range(rounds)]
+            return [figure("one stream", alone, peer=loaded.get("reason", "no --peer"), target=TARGET_MS)]
         server = stack.enter_context(served(peer, folder, folder.with_name("serve.log")))
-        process = stack.enter_context(worker(peer))
-        generate = process.ask(do="load", folder=str(folder), **{"as": "transformers"})["name"]
         process.ask(do="decode", prompt=prompt, tokens=8)
         for seed in range(rounds):
             ours = asyncio.run(spent(model, [prompt], 1, tokens, seed))
@@ -80,6 +80,7 @@ def one_stream(model: LocalModel, folder: Path, prompt: str, tokens: int, rounds
             if not made == plain["tokens"] == tokens:
                 raise RuntimeError(f"asked for {tokens} tokens, the peers made {made} and {plain['tokens']}")
             found.append(ours._replace(served=1000 * cpu_s / tokens, generated=1000 * plain["cpu_s"] / tokens))
+    generate = loaded["name"]
     name = generate.replace("generate", "serve")
     return [
         figure("one stream", found, [r.served for r in found], name, target=TARGET_MS, least_ratio=LEAST_RATIO),

@@ -2,7 +2,8 @@
 
     PYTHON benches/local_peer.py          reads one JSON job a line, prints one JSON answer a line
 
-Jobs: {"do": "load", "as": "lm-eval" | "transformers", "folder": …} answers with the peer's `name`;
+Jobs: {"do": "load", "as": "lm-eval" | "transformers", "folder": …} answers with the peer's `name`,
+or the `reason` why it is not there;
 {"do": "score", "questions": [[prompt, options], …]} with `cpu_s` and `loglikelihoods`, nats, one list a question;
 {"do": "decode", "prompt": …, "tokens": …} with `cpu_s` and `tokens`. One thread; imports nothing of gnomon.
 """
@@ -19,7 +20,7 @@ from typing import Any
 Answer = dict[str, Any]
 Peer = dict[str, Callable[[dict[str, Any]], Answer]]
 
-# lm-evaluation-harness is quickest here with 16 rows; rows of 64 and of 1 cost more.
+# Rows of a forward of lm-evaluation-harness.
 ROWS = 16
 
 
@@ -32,11 +33,19 @@ def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         if job["do"] == "load":
-            name, peer = {"lm-eval": harness, "transformers": plain}[job["as"]](job["folder"])
-            answer: Answer = {"name": name}
+            answer, peer = loaded(job)
         else:
             answer = peer[job["do"]](job)
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def loaded(job: dict[str, Any]) -> tuple[Answer, Peer]:
+    """The peer that is asked for, or the reason why there is none."""
+    try:
+        name, peer = {"lm-eval": harness, "transformers": plain}[job["as"]](job["folder"])
+    except ImportError as error:
+        return {"reason": str(error)}, {}
+    return {"name": name}, peer
 
 
 def harness(folder: str) -> tuple[str, Peer]:

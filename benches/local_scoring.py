@@ -54,14 +54,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
         folder = made_folder(Path(place) / "model", MEDIUM)
         peer = stack.enter_context(worker(args.peer)) if args.peer else None
-        name = peer.ask(do="load", folder=str(folder), **{"as": "lm-eval"})["name"] if peer else "no --peer"
+        loaded = peer.ask(do="load", folder=str(folder), **{"as": "lm-eval"}) if peer else {"reason": "no --peer"}
+        if "reason" in loaded:
+            peer = None
         model = load_checkpoint(folder)
         for task in LEAST_RATIO:
             asked = questions(args.items + 8, lettered=task == "letters")
             measure(model, peer, asked[:8])
             size = math.ceil(args.items / args.rounds)
             blocks = [asked[begin : begin + size] for begin in range(8, len(asked), size)]
-            figures += shown(task, name, [measure(model, peer, block) for block in blocks])
+            figures += shown(
+                task, loaded.get("name") or loaded["reason"], [measure(model, peer, block) for block in blocks]
+            )
     publish("local_scoring", figures, args.json)
 
 
