@@ -27,6 +27,8 @@ from gnomon.trial import Cast, Planted, evaluation
 __all__ = ["Brook", "pinned"]
 
 _NEEDED = "the check table of Brook"
+# Rows that a page shows first; the table has them all.
+_FIRST = ("cloze recall", "exposure Spearman", "choice [format]", "verdict AUROC [format]", "sums with steps")
 # Rows of accuracy that a check gives as it stands: metric by check.
 _SHARES = {
     "cloze": "cloze recall",
@@ -262,7 +264,7 @@ def _judge(e: Estimate, model: str, reached: Mapping[str, Range]) -> tuple[Estim
     unreached = row.planned is not None and e.value not in row.planned
     verdict = "outside" if outside else "not reached" if unreached else "inside" if asked else ""
     line = [name, row.planted, e.value, e.low, e.high, str(row.planned or ""), str(ours or ""), verdict]
-    judged = replace(e, expected=asked, headline=asked is not None)
+    judged = replace(e, expected=asked, headline=name in _FIRST)
     if not outside:
         return judged, line, None
     finding = Finding(

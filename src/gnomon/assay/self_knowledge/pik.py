@@ -67,7 +67,8 @@ async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[s
     }
     found["pik"] = {name: await knows(cfg, cast, variant, rng) for name, variant in variants(item).items()}
     stated = found["pik"]["question"]
-    scores = {"accuracy": share, "P(IK)": stated}
+    brier = share * (1 - stated) ** 2 + (1 - share) * stated**2
+    scores = {"accuracy": share, "P(IK)": stated, "Brier": brier}
     return {**found, "scores": scores}
 
 
