@@ -79,6 +79,8 @@ class SelfKnowledge:
     "Ask through the chat template, with the answer's beginning as a prefill."
     judge: ModelName = ModelName("")
     "Judges the proposed answers of P(True); by default the model itself."
+    worked: tuple[int, ...] = (0, 6, 20)
+    "Numbers of worked verdicts before a self-evaluation, a series each: 6 is a fixed header, others are from the data."
     labels: ModelName = ModelName("")
     "Whose sampled answers are the truth of P(IK); by default the model's own."
     include_self: bool = True

@@ -22,6 +22,7 @@ from gnomon.assay.self_knowledge.samples import agreement, answers, entropy, ope
 from gnomon.assay.self_knowledge.scores import area
 from gnomon.assay.self_knowledge.verdicts import verdict_estimates, verdict_figures
 from gnomon.assay.self_knowledge.worked import from_data, six
+from gnomon.core.errors import DataError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
@@ -46,8 +47,8 @@ __all__ = [
 ]
 
 SECTION = "P(True): grading one's own answers"
-# The paper draws five answers in all, and shows 20 worked verdicts.
-IDEAS, WORKED = 5, 20
+# The paper draws five answers in all; this number of worked verdicts is the fixed header.
+IDEAS, FIXED = 5, 6
 NO_LOGPROBS = "the model gives no log-probabilities"
 BASELINES = {
     "log-probability": "summed log-probability of the answer",
@@ -58,16 +59,32 @@ BASELINES = {
 
 
 def items(cfg: SelfKnowledge, seed: Seed) -> list[Item]:
-    """Open questions, with the headers of worked verdicts that their words allow."""
-    found = list(open_questions(cfg, seed, "ptrue", cfg.n + WORKED))
-    if found[0].meta["dialect"] == "brook":
-        return found[WORKED:]
+    """Open questions, with the headers of worked verdicts that their words allow.
+
+    Raises:
+        DataError: too few questions to keep those of the worked verdicts apart.
+    """
+    spare = max((n for n in cfg.worked if n != FIXED), default=0)
+    found = list(open_questions(cfg, seed, "ptrue", cfg.n + spare))
+    if len(found) <= spare:
+        raise DataError(
+            f"{len(found)} open questions are too few to keep {spare} apart as worked verdicts", todo="lower --worked"
+        )
+    numbers = (0,) if found[0].meta["dialect"] == "brook" else cfg.worked
     headers = {
-        f"{name}{', comparison' if ideas else ''}": made(ideas)
-        for name, made in (("six worked", six), ("20 worked", lambda ideas: from_data(found[:WORKED], seed, ideas)))
+        f"{_name(n)}{', comparison' if ideas else ''}": _header(n, found, seed, ideas)
+        for n in numbers
         for ideas in (False, True)
     }
-    return [replace(item, meta={**item.meta, "headers": headers}) for item in found[WORKED:]]
+    return [replace(item, meta={**item.meta, "headers": headers}) for item in found[spare:]]
+
+
+def _name(worked: int) -> str:
+    return f"{worked} worked" if worked else "bare"
+
+
+def _header(worked: int, items: Sequence[Item], seed: Seed, ideas: bool) -> str:
+    return six(ideas) if worked == FIXED else from_data(items[:worked], seed, ideas)
 
 
 async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[str, Any]:
@@ -94,7 +111,7 @@ async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[s
 
 def conditions(item: Item, shown: Sequence[str]) -> dict[str, tuple[str, Sequence[str]]]:
     """Condition name to header and ideas."""
-    headers = {"bare": "", "bare, comparison": "", **item.meta.get("headers", {})}
+    headers = item.meta["headers"]
     return {name: (header, shown if name.endswith("comparison") else ()) for name, header in headers.items()}
 
 
@@ -180,7 +197,7 @@ def coverage_figure(by_condition: Mapping[str, Sequence[Row]], rows: Sequence[Ro
 
 def planted() -> Iterator[Planted]:
     """A judge that comparison samples help, and one that they do not (the null)."""
-    base = {"only": ("ptrue",), "data": ("synthetic",), "shots": (0,), "n": 150, "resamples": 400}
+    base = {"only": ("ptrue",), "data": ("synthetic",), "shots": (0,), "worked": (0,), "n": 150, "resamples": 400}
     for name, d0, d1 in (("ptrue-null", 1.0, 1.0), ("ptrue-helped", 0.7, 1.8)):
         areas = {"bare": _area(d0), "bare, comparison": _area(d1)}
         truth = {f"AUROC [P(True) {c}]": area for c, area in areas.items()}
