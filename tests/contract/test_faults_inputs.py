@@ -26,7 +26,7 @@ def question(number: int) -> dict[str, Any]:
 WRONG_USE = {
     "part": (["--only", "calibrated"], ["'calibrated' is none of its values", "did you mean 'calibration'?"]),
     "data": (["--data", "trivia"], ["no data set is called 'trivia'", "did you mean 'triviaqa'?"]),
-    "preset": (["--data", "brook:XXL"], ["Brook has no preset 'XXL'", "known:"]),
+    "preset": (["--data", "brook:XXL"], ["Brook has no variant 'XXL'", "known:"]),
     "hub": (["--data", "org/name"], ["'org/name' names no file", "write org/name:"]),
     "n": (["--n", "0"], ["--n is 0", "give 1 or more"]),
     "permute": (["--permute", "0"], ["--permute is 0", "give 1 or more"]),

@@ -234,7 +234,7 @@ def test_what_cannot_be_read_is_one_clear_line(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="absent.jsonl: no such file"):
+    with pytest.raises(DataError, match=r"absent\.jsonl: no such file"):
         read_items(tmp_path / "absent.jsonl")
 
 

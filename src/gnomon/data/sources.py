@@ -88,10 +88,13 @@ def _world(spec: str, form: Form, n: int, seed: Seed) -> Source | None:
 
         return synthetic(form, n, seed)
     if name == "brook":
-        from gnomon.data.worlds.brook.source import brook
+        from gnomon.data.worlds.brook.source import SUMS, brook
         from gnomon.data.worlds.brook.tables import PRESETS, world
 
+        if variant == "sums":
+            return brook(n, seed, dict.fromkeys(SUMS, 1.0))
         if variant and variant not in PRESETS:
-            raise UsageError(f"Brook has no preset {variant!r}", where=spec, todo=closest(variant, PRESETS))
+            known = closest(variant, [*PRESETS, "sums"])
+            raise UsageError(f"Brook has no variant {variant!r}", where=spec, todo=known)
         return brook(n, seed, of=world(variant or "S"))
     return None

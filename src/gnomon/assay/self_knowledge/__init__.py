@@ -62,7 +62,7 @@ class SelfKnowledge:
     only: tuple[PartName, ...] = PARTS
     "Experiments to run."
     data: tuple[str, ...] = ("brook",)
-    "Where items come from: brook, synthetic, names of data sets, org/name:FILE on the hub, or paths."
+    "Where items come from: brook (or brook:sums), synthetic, names of data sets, org/name:FILE on the hub, or paths."
     n: int = 300
     "Most items of each source in each experiment."
     shots: tuple[int, ...] = ()

@@ -135,7 +135,8 @@ def planted() -> Iterator[Planted]:
 
 
 def _material(item: Item) -> dict[str, str]:
-    solution = item.meta.get("steps", item.meta.get("solution", ""))
+    steps = item.meta.get("steps")
+    solution = " ".join(steps) if steps else item.meta.get("solution", "")
     return {"sentence": str(item.meta.get("sentence", "")), "solution": str(solution)}
 
 
