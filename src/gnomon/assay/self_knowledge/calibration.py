@@ -124,7 +124,7 @@ def planted() -> Iterator[Planted]:
         yield Planted(
             name=f"calibration-a{a:g}-b{b:g}",
             cast={"subject": f"planted:calibrated?a={a:g}&b={b:g}"},
-            config={"only": ("calibration",), "data": ("synthetic",), "forms": ("lettered",), "shots": (0,), "n": 300}
+            config={"only": ("calibration",), "data": ("synthetic",), "forms": ("lettered",), "shots": (0,), "n": 200}
             | {"resamples": 400},
             truth={f"{metric} [lettered 0-shot]": value for metric, value in choice_truth(a, b).items()},
             null=(a, b) == (0.0, 1.0),

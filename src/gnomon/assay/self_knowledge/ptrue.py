@@ -197,7 +197,7 @@ def coverage_figure(by_condition: Mapping[str, Sequence[Row]], rows: Sequence[Ro
 
 def planted() -> Iterator[Planted]:
     """A judge that comparison samples help, and one that they do not (the null)."""
-    base = {"only": ("ptrue",), "data": ("synthetic",), "shots": (0,), "worked": (0,), "n": 150, "resamples": 400}
+    base = {"only": ("ptrue",), "data": ("synthetic",), "shots": (0,), "worked": (0,), "n": 120, "resamples": 400}
     for name, d0, d1 in (("ptrue-null", 1.0, 1.0), ("ptrue-helped", 0.7, 1.8)):
         areas = {"bare": _area(d0), "bare, comparison": _area(d1)}
         truth = {f"AUROC [P(True) {c}]": area for c, area in areas.items()}

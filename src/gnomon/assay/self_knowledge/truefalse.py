@@ -74,7 +74,7 @@ def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
 
 def planted() -> Iterator[Planted]:
     """A calibrated judge (the null of miscalibration) and an under-confident one."""
-    base = {"only": ("truefalse",), "data": ("synthetic",), "shots": (0,), "n": 200, "resamples": 400}
+    base = {"only": ("truefalse",), "data": ("synthetic",), "shots": (0,), "n": 150, "resamples": 400}
     for b in (1.0, 2.0):
         yield Planted(
             name=f"truefalse-b{b:g}",
