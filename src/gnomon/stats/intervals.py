@@ -17,7 +17,17 @@ from scipy.special import ndtri, stdtrit
 from gnomon.core.errors import DataError
 from gnomon.stats.clusters import Clusters, Labels, Vector, binary, resample_counts, vector
 
-__all__ = ["Interval", "Repeated", "clustered_mean", "proportion", "repeated_mean", "t_interval", "undefined", "wilson"]
+__all__ = [
+    "Interval",
+    "Repeated",
+    "bounded",
+    "clustered_mean",
+    "proportion",
+    "repeated_mean",
+    "t_interval",
+    "undefined",
+    "wilson",
+]
 
 Z95 = float(ndtri(0.975))
 # Below this many clusters the t interval is no longer trusted.
@@ -147,6 +157,17 @@ def proportion(successes: ArrayLike, clusters: Labels | None = None, *, seed: in
     low, high = wilson(share * rows, rows) if 0 < ones < n else wilson(rows * (ones > 0), rows)
     se = float(np.sqrt(share * (1 - share) / rows))
     return Interval(value=share, low=low, high=high, se=se, n=n, clusters=groups.count, method="wilson")
+
+
+def bounded(interval: Interval) -> Interval:
+    """The interval of a mean of numbers in [0, 1], cut to [0, 1]; what is cut off cannot hold the mean.
+
+    >>> bounded(Interval(value=0.9, low=0.7, high=1.1)).high
+    1.0
+    """
+    low = None if interval.low is None else max(0.0, interval.low)
+    high = None if interval.high is None else min(1.0, interval.high)
+    return replace(interval, low=low, high=high)
 
 
 def repeated_mean(answers: Sequence[ArrayLike], clusters: Labels | None = None, *, seed: int = 0) -> Repeated:

@@ -10,7 +10,7 @@ from gnomon.assay.self_knowledge.scores import choice_estimates, predictions
 from gnomon.core.record import Row
 from gnomon.report.base import Estimate, Figure, Table
 from gnomon.report.figures import Dot, Point, curves, scatter
-from gnomon.stats.intervals import Interval, clustered_mean, proportion
+from gnomon.stats.intervals import Interval, bounded, clustered_mean, proportion
 
 if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
@@ -31,7 +31,7 @@ def grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
 def share(values: Sequence[float], clusters: Sequence[str]) -> Interval:
     """The mean of shares, with Wilson's interval near 0 and 1 where every value is 0 or 1."""
     whole = all(v in (0.0, 1.0) for v in values)
-    return (proportion if whole else clustered_mean)(values, clusters)
+    return bounded((proportion if whole else clustered_mean)(values, clusters))
 
 
 def group_table(series: Sequence[tuple[str, Sequence[Row]]], section: str) -> list[Table]:
@@ -42,7 +42,7 @@ def group_table(series: Sequence[tuple[str, Sequence[Row]]], section: str) -> li
         for group, found in groups.items() if len(groups) > 1 else ():
             stated = predictions(found)
             right = share(stated.right.tolist(), stated.clusters)
-            top = clustered_mean(stated.top, stated.clusters)
+            top = share(stated.top.tolist(), stated.clusters)
             lines.append([name, group, stated.n, right.value, right.low, right.high, top.value, top.low, top.high])
     return [Table(title="By group of items", columns=COLUMNS, rows=lines, section=section)] if lines else []
 

@@ -16,7 +16,7 @@ from gnomon.assay.self_knowledge.scores import TOO_FEW
 from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Dot, Point, curves, histogram, scatter
-from gnomon.stats.intervals import clustered_mean
+from gnomon.stats.intervals import bounded, clustered_mean
 from gnomon.stats.paired import paired_difference
 from gnomon.stats.ranking import auroc, auroc_difference, pearson, spearman
 
@@ -52,8 +52,8 @@ def _discrimination(cfg: SelfKnowledge, rows: Sequence[Row], group: str = GROUP)
     return [
         Estimate.of("AUROC", auroc(stated, known, clusters, **again), headline=group == GROUP, **common),
         Estimate.of("Brier", clustered_mean(error, clusters), **common),
-        Estimate.of("mean P(IK)", clustered_mean(stated, clusters), headline=group == GROUP, **common),
-        Estimate.of("mean truth", clustered_mean(truth, clusters), headline=group == GROUP, **common),
+        Estimate.of("mean P(IK)", bounded(clustered_mean(stated, clusters)), headline=group == GROUP, **common),
+        Estimate.of("mean truth", bounded(clustered_mean(truth, clusters)), headline=group == GROUP, **common),
         Estimate.of("P(IK) less truth", clustered_mean(stated - truth, clusters), **common),
         Estimate.of("Spearman with truth", spearman(stated, truth, clusters, **again), **common),
         Estimate.of("Pearson with truth", pearson(stated, truth, clusters, **again), **common),
@@ -106,7 +106,7 @@ def _group_table(rows: Sequence[Row]) -> Table:
     lines: list[list[Any]] = []
     for group, found in grouped(rows).items():
         clusters = [r.cluster for r in found]
-        stated, truth = clustered_mean(_stated(found), clusters), share(_truth(found).tolist(), clusters)
+        stated, truth = share(_stated(found).tolist(), clusters), share(_truth(found).tolist(), clusters)
         lines.append([group, len(found), truth.value, truth.low, truth.high, stated.value, stated.low, stated.high])
     return Table(
         title="P(IK) by group of questions",

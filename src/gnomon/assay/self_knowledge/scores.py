@@ -18,7 +18,7 @@ from gnomon.core.record import Row
 from gnomon.report.base import Estimate, Figure
 from gnomon.report.figures import ReliabilityBin, reliability
 from gnomon.stats.calibration import NullTest, calibration_line, calibration_test, reliability_curve
-from gnomon.stats.intervals import Interval, clustered_mean, proportion
+from gnomon.stats.intervals import Interval, bounded, clustered_mean, proportion
 from gnomon.stats.ranking import auroc, auroc_delong
 from gnomon.stats.scoring import brier_options, negative_log_likelihood
 
@@ -113,7 +113,7 @@ def choice_estimates(cfg: SelfKnowledge, found: Predictions, group: str) -> list
     accuracy = (proportion if whole else clustered_mean)(right, found.clusters)
     return [
         Estimate.of("accuracy", accuracy, **common),
-        Estimate.of("confidence", clustered_mean(top, found.clusters), **common),
+        Estimate.of("confidence", bounded(clustered_mean(top, found.clusters)), **common),
         *_calibration(cfg, found, **common),
         *_scores(cfg, found, **common),
     ]
@@ -146,7 +146,7 @@ def _scores(cfg: SelfKnowledge, found: Predictions, *, group: str, readout: str)
         Estimate.of("Brier (sum over options)", brier_options(found.options, found.gold, found.clusters), **common),
         Estimate.of("NLL", negative_log_likelihood(found.gold_probability, found.clusters), **common),
         Estimate.of("AUROC", area(cfg, p, y, clusters), **common),
-        Estimate.of("option mass", clustered_mean(found.mass, found.clusters), **common),
+        Estimate.of("option mass", bounded(clustered_mean(found.mass, found.clusters)), **common),
     ]
 
 

@@ -15,7 +15,7 @@ from gnomon.core.record import Row
 from gnomon.report.base import Estimate, Figure
 from gnomon.report.figures import ReliabilityBin, histogram, reliability
 from gnomon.stats.calibration import calibration_line, calibration_test, reliability_curve
-from gnomon.stats.intervals import clustered_mean
+from gnomon.stats.intervals import bounded, clustered_mean
 from gnomon.stats.scoring import brier_skill
 
 if TYPE_CHECKING:
@@ -76,6 +76,6 @@ def _means(rows: Sequence[Row], common: dict[str, str]) -> list[Estimate]:
     for is_right, name in ((True, "mean P(True), right answers"), (False, "mean P(True), wrong answers")):
         found = [r for r in rows if r.evidence["right"] == is_right]
         mean = clustered_mean([r.evidence["p"][0] for r in found], [r.cluster for r in found])
-        estimates.append(Estimate.of(name, mean, **common))
+        estimates.append(Estimate.of(name, bounded(mean), **common))
     mass = clustered_mean([r.evidence["mass"] for r in rows], [r.cluster for r in rows])
-    return [*estimates, Estimate.of("option mass", mass, **common)]
+    return [*estimates, Estimate.of("option mass", bounded(mass), **common)]
