@@ -198,7 +198,7 @@ def test_a_browser_draws_every_figure_and_scrolls_in_no_direction_but_down(
     probe = "<script>/* the page's policy must stop this */document.title = 'run'</script>"
     file.write_text(text.replace("</main>", f"{probe}</main>"), encoding="utf-8")
     wait = (
-        "let left = 60; const look = () => { const d = document.querySelector('iframe').contentDocument;"
+        "let left = 600; const look = () => { const d = document.querySelector('iframe').contentDocument;"
         "const drawn = d.querySelectorAll('.vega-embed svg.marks').length;"
         "if (drawn < 2 && left--) return setTimeout(look, 500);"
         "document.body.append(JSON.stringify({drawn, wide: d.documentElement.scrollWidth, ran: d.title === 'run'})) };"
@@ -212,7 +212,7 @@ def test_a_browser_draws_every_figure_and_scrolls_in_no_direction_but_down(
         "--no-sandbox",
         "--disable-gpu",
         "--allow-file-access-from-files",
-        "--virtual-time-budget=40000",
+        "--virtual-time-budget=400000",
     ]
     told = subprocess.run(
         ["chromium", *flags, "--window-size=1200,3200", "--dump-dom", frame_file.as_uri()],
