@@ -16,6 +16,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,7 @@ def main() -> None:
 
 
 def _ours(size: str, steps: int) -> Callable[[int], None]:
-    corpus = Corpus.of(world("S", 0), tokens=12_000_000)
+    corpus = replace(Corpus.of(world("S", 0), tokens=12_000_000), rows_per_step=ROWS)
     words = corpus.world.vocabulary
     model = new_model(Pretrain(model_size=size), Special(len(words), 1, 2, 0))  # type: ignore[arg-type]  # a key
 
