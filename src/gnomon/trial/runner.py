@@ -144,15 +144,13 @@ async def run_evaluation(
     try:
         with Run.open("assay", name, _identity(config, name, seed, names, items), root=root, fresh=fresh) as run:
             run.note(cast=cast.proofs, workers=workers)
-            held = run.keys()
-            todo = [item for item in items if item.id not in held]
             _share_cache(cast, run)
             cast = await prepared(config, cast, run.folder, Seed(seed))
             job = _Job(config, cast, run, items, Seed(seed).child("trial"), max_errors, on_progress)
-            if workers > 1 and todo:
-                job.in_processes(todo, models, workers)
+            if workers > 1 and job.todo:
+                job.in_processes(job.todo, models, workers)
             else:
-                await job.here(todo)
+                await job.here(job.todo)
             report = summarised(config, run, items)
             run.note(usage=_usage(cast))
             run.finish("done")
@@ -160,7 +158,7 @@ async def run_evaluation(
         await close_cast(cast)
     wall, used = time.monotonic() - began, time.process_time() - cpu
     return Finished(
-        run=run, report=report, cast=names, asked=len(todo), total=len(items), seconds=wall, cpu_seconds=used
+        run=run, report=report, cast=names, asked=len(job.todo), total=len(items), seconds=wall, cpu_seconds=used
     )
 
 
@@ -260,7 +258,9 @@ class _Job:
     ) -> None:
         self.config, self.cast, self.run, self.rng = config, cast, run, rng
         self.order = {item.id: i for i, item in enumerate(items)}
-        self.tally = Tally(len(items), len(run.keys() & self.order.keys()))
+        held = run.keys()
+        self.todo = [item for item in items if item.id not in held]
+        self.tally = Tally(len(items), len(items) - len(self.todo))
         self.allowed = max_errors * len(items)
         self.on_progress = on_progress
         self.waiting: list[Row] = []

@@ -27,7 +27,6 @@ __all__ = [
     "group_of",
     "header_of",
     "series",
-    "verdict_header",
     "with_answer_key",
     "wording",
 ]
@@ -175,19 +174,6 @@ def header_of(items: Sequence[Item], form: str) -> str:
 def _listed_shots(items: Sequence[Item]) -> list[Shot]:
     """Worked questions with options listed without letters, each followed by the right option's text."""
     return [Shot(wording(i).listed_prompt(i), f" {i.choices[i.gold or 0]}") for i in items]
-
-
-def verdict_header(items: Sequence[Item], proposed: Sequence[tuple[str, bool]]) -> str:
-    """Worked verdicts, each on a proposed answer that is right or wrong; "" for none."""
-    if not items:
-        return ""
-    words = wording(items[0])
-    true, false = words.verdicts()
-    shots = [
-        Shot(words.verdict_prompt(item, text), true if right else false)
-        for item, (text, right) in zip(items, proposed, strict=False)
-    ]
-    return words.header(shots)
 
 
 def _lettered_shots(items: Sequence[Item]) -> list[Shot]:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gnomon.assay.self_knowledge.asking import ask_verdict, group_of, verdict_header
+from gnomon.assay.self_knowledge import worked
+from gnomon.assay.self_knowledge.asking import ask_verdict, group_of
 from gnomon.assay.self_knowledge.truths import verdict_truth
 from gnomon.assay.self_knowledge.verdicts import verdict_estimates, verdict_figures
 from gnomon.core.record import Item, Row
@@ -22,7 +23,7 @@ from gnomon.trial.base import Cast, Planted
 if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
 
-__all__ = ["items", "planted", "proposals", "summarise", "trial"]
+__all__ = ["items", "planted", "proposals", "summarise", "trial", "verdict_header"]
 
 SECTION = "True or false"
 
@@ -32,13 +33,20 @@ def items(cfg: SelfKnowledge, seed: Seed) -> list[Item]:
     source = open_items(cfg.data, "choice", cfg.n, seed, spare=max(cfg.shots or (5,)))
     found = []
     for shots in cfg.shots or ((0,) if source.dialect == "brook" else (5,)):
-        header = verdict_header(source.spare[:shots], [proposals(i, seed)[k % 2] for k, i in enumerate(source.spare)])
+        shown = source.spare[:shots]
+        header = verdict_header(shown, [proposals(i, seed)[k % 2] for k, i in enumerate(shown)])
         for item in source.items:
             meta = {**item.meta, "shots": shots, "header": header, "series": f"{shots}-shot"}
             for proposed, right in proposals(item, seed):
                 name = f"truefalse/{shots}/{item.id}/{'right' if right else 'wrong'}"
                 found.append(replace(item, id=name, meta={**meta, "proposed": proposed, "right": right}))
     return found
+
+
+def verdict_header(items: Sequence[Item], proposed: Sequence[tuple[str, bool]]) -> str:
+    """Worked verdicts, each on a proposed option that is right or wrong; "" for none."""
+    shown = [worked.Worked(i.question, (), text, right) for i, (text, right) in zip(items, proposed, strict=True)]
+    return worked.header(items, shown, with_ideas=False)
 
 
 def proposals(item: Item, seed: Seed) -> list[tuple[str, bool]]:
