@@ -11,6 +11,7 @@ import pytest
 
 from gnomon.assay.brook import Brook, pinned
 from gnomon.assay.brook import expected as expected_module
+from gnomon.assay.brook.checks import EXPECTED
 from gnomon.core.errors import ModelError, UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
@@ -48,7 +49,7 @@ def null() -> Report:
 def test_a_speaker_that_knows_the_table_has_every_row_in_its_planned_range(knowing: Report) -> None:
     assert [f.title for f in knowing.findings] == []
     assert {expected_module.label(e.metric, e.group) for e in knowing.estimates} == {
-        expected_module.label(row.metric, row.group) for row in expected_module.EXPECTED
+        expected_module.label(row.metric, row.group) for row in EXPECTED.values()
     }
     for setting in Brook().planted():
         if setting.name == "knows":
@@ -59,7 +60,7 @@ def test_a_speaker_that_knows_nothing_is_found_out_in_every_row(knowing: Report,
     for setting in Brook().planted():
         if setting.null:
             _holds(null, setting.truth)
-    judged = [row for row in expected_module.EXPECTED if row.planned]
+    judged = [row for row in EXPECTED.values() if row.planned]
     inside = {row.metric for row in judged} - {f.key.partition(" [")[0] for f in null.findings}
     assert inside == {"novel top probability", "option mass"}
     assert "verdict Spearman is undefined" in " ".join(f.title for f in null.findings)
@@ -144,7 +145,7 @@ async def _all(config: Brook, items: list[Item]) -> list[Row]:
 
 def test_every_kind_is_checked_and_every_row_reads_a_kind() -> None:
     claimed = {metric for kind in KINDS.values() for metric in kind.expect}
-    assert claimed == {row.metric for row in expected_module.EXPECTED} - {"option mass"}
+    assert claimed == {row.metric for row in EXPECTED.values()} - {"option mass"}
     assert all(kind.expect for kind in KINDS.values() if kind.share or kind.plan)
 
 

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import NamedTuple
 
-from gnomon.data.worlds.brook import COUNTS
 from gnomon.report.base import Estimate, Report
 
-__all__ = ["EXPECTED", "Expected", "Range", "label", "pinned", "shipped"]
+__all__ = ["Expected", "Range", "label", "pinned", "shipped"]
 
 # How far a pinned value may move with other items or another build of the arithmetic.
 _SLACK = 0.02
@@ -41,29 +40,10 @@ class Expected(NamedTuple):
     planted: str
     planned: Range | None
 
-
-_HIGH = {share: Range(share, 1.0) for share in (0.9, 0.95, 0.97, 0.98)}
-EXPECTED: tuple[Expected, ...] = (
-    Expected("cloze recall", "", "1", _HIGH[0.98]),
-    *(Expected("exposure recall", str(count), "rises", None) for count in COUNTS),
-    *(Expected("exposure open recall", str(count), "rises", None) for count in COUNTS),
-    Expected("exposure Spearman", "", "rises", Range(0.7, 1.0)),
-    Expected("open recall", "", "1", _HIGH[0.98]),
-    Expected("choice", "format", "1", _HIGH[0.9]),
-    Expected("choice", "note", "1", _HIGH[0.9]),
-    Expected("novel top probability", "", "0.25", Range(0.0, 0.5)),
-    Expected("verdict AUROC", "format", "1", _HIGH[0.9]),
-    *(Expected("verdict AUROC", f"exposure-{count}", "rises", None) for count in COUNTS),
-    Expected("verdict Spearman", "", "rises", Range(0.0, 1.0)),
-    Expected("source", "", "1", _HIGH[0.98]),
-    Expected("match", "", "1", _HIGH[0.9]),
-    Expected("copy-back", "", "1", _HIGH[0.97]),
-    Expected("sums with steps", "", "1", _HIGH[0.95]),
-    *(Expected("sums direct", str(length), "falls", None) for length in range(1, 6)),
-    Expected("sums direct Spearman", "", "falls", Range(-1.0, -0.3)),
-    Expected("sums corrupted", "", "1", _HIGH[0.9]),
-    Expected("option mass", "", "1", _HIGH[0.9]),
-)
+    @property
+    def label(self) -> str:
+        """How the row is called: `choice [note]`."""
+        return label(self.metric, self.group)
 
 
 def label(metric: str, group: str) -> str:

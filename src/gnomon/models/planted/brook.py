@@ -36,10 +36,14 @@ class BrookSpeaker(PlantedModel):
         super().__init__()
         self.know = know
         self._values: dict[str, str] = {}
+        self._planted: dict[str, dict[str, float]] = {}
 
     def bind(self, items: Iterable[Item]) -> None:
-        """Learns the facts of the item table: questions and beginnings of sentences, each with its value."""
+        """Learns the item table: facts by question and beginning of sentence, and planted distributions by prompt."""
         for item in items:
+            if "planted" in item.meta:
+                options = (option.strip() for option in item.meta["options"])
+                self._planted[item.meta["prompt"]] = dict(zip(options, item.meta["planted"], strict=True))
             value, sentence = str(item.meta.get("value", "")), str(item.meta.get("sentence", ""))
             count = item.meta.get("count")
             if (
@@ -52,9 +56,12 @@ class BrookSpeaker(PlantedModel):
                 self._values[sentence.partition(f" {value} ")[0]] = value
 
     async def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
-        """The truth with probability 1, or all options alike."""
+        """The planted distribution, or the truth with probability 1; all options alike where it does not know."""
         text = " ".join(self._text(prompt).split())
-        truth = self._truth(text) if self._knows(text) else None
+        if text in self._planted and self._knows(text):
+            planted = tuple(self._planted[text].get(option.strip(), 0.0) for option in options)
+            return Choice(p=planted, mass=1.0, readout="exact", low=planted, high=planted)
+        truth = self._truth(text) if self._knows(text) and text not in self._planted else None
         letters = dict(_OPTION.findall(text))
         shown = [letters.get(option.strip().strip("()"), option.strip()) for option in options]
         p = tuple(float(word == truth) for word in shown)

@@ -20,14 +20,15 @@ from typing import Any
 
 from gnomon.core.errors import DataError, UsageError, closest
 from gnomon.core.seeds import Seed
-from gnomon.data.worlds.brook import facts, reasoning, scaffold
+from gnomon.data.worlds.brook import dialogue, facts, harm, opinions, people, programs, reasoning, scaffold
 from gnomon.data.worlds.brook.kinds import Kind
 from gnomon.data.worlds.brook.packing import Batch, Document, pack, to_batch
 from gnomon.data.worlds.brook.tables import World
 
 __all__ = ["KINDS", "Corpus", "Phase", "schedule"]
 
-KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for family in (facts, scaffold, reasoning) for kind in family.KINDS}
+_FAMILIES = (facts, scaffold, reasoning, people, opinions, harm, dialogue, programs)
+KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for family in _FAMILIES for kind in family.KINDS}
 _STEPS_A_SEGMENT = 32
 # What packing fills on average; drawing more would only drop documents.
 _FILL = 0.985

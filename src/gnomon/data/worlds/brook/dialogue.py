@@ -1,0 +1,11 @@
+"""Kinds about a style that is kept through a conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gnomon.data.worlds.brook.kinds import Kind
+
+__all__ = ["KINDS"]
+
+KINDS: tuple[Kind[Any], ...] = ()
