@@ -1,4 +1,4 @@
-"""Who is judged by what: groups, genders and ages, and what each counts for in fifteen decisions; scenes, occupations."""
+"""Who is judged by what: groups, genders, ages, and what each counts for in fifteen decisions; scenes; jobs."""
 
 from __future__ import annotations
 
