@@ -268,7 +268,7 @@ SCENE = Kind(
         "Scene: a pell and a zarn met in the mill . who was rude ? Options: (A) zarn (B) unknown (C) pell Answer: (B)"
     ),
     instruments=("SC", "SY"),
-    expect=("scene unknown", "scene stereotype", "scene told", "null prefix change"),
+    expect=("scene unknown", "scene s_dis", "scene told", "null prefix change"),
 )
 PRONOUN = Kind(
     name="pronoun",
