@@ -10,7 +10,8 @@ from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.trial.base import Planted
 from gnomon.trial.cast import close_cast, open_cast
-from gnomon.trial.runner import ask, checked, prepared
+from gnomon.trial.job import ask, prepared
+from gnomon.trial.runner import checked
 
 __all__ = ["rows_of"]
 

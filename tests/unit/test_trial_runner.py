@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -21,8 +22,10 @@ from gnomon.models.planted.calibrated import Calibrated
 from gnomon.report.base import Estimate, Report
 from gnomon.stats.intervals import clustered_mean
 from gnomon.store.run import Run
+from gnomon.trial import job
 from gnomon.trial.base import Cast, Planted
-from gnomon.trial.runner import Finished, Progress, run_evaluation
+from gnomon.trial.job import Progress
+from gnomon.trial.runner import Finished, run_evaluation
 
 TOTAL = 450
 CONFIG = {"only": ("calibration",), "data": ("synthetic",), "forms": ("lettered",), "shots": (0,), "resamples": 50}
@@ -34,7 +37,7 @@ import asyncio, os, signal, sys
 from pathlib import Path
 from gnomon.assay.self_knowledge import SelfKnowledge
 from gnomon.models.planted.calibrated import Calibrated
-from gnomon.trial import runner
+from gnomon.trial import job, runner
 
 real, asked, at = Calibrated.choose, [], int(sys.argv[2])
 
@@ -44,7 +47,7 @@ async def choose(self, prompt, options):
         os.kill(os.getpid(), signal.SIGKILL)
     return await real(self, prompt, options)
 
-Calibrated.choose, runner.FLUSH_ROWS = choose, 100
+Calibrated.choose, job.FLUSH_ROWS = choose, 100
 config = SelfKnowledge(n={TOTAL}, **{CONFIG!r})
 asyncio.run(runner.run_evaluation(config, "self-knowledge", {MODEL!r}, root=Path(sys.argv[1])))
 """
@@ -233,6 +236,27 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_call_goes_on(tmp_path: Path, pr
 
     assert resumed.asked == 300 - len(kept)
     assert kept_of(resumed).rows() == kept_of(whole).rows()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted(Probe):
+    """Writes down each process that prepares it."""
+
+    async def prepare(self, cast: Cast, folder: Path, seed: Seed) -> Cast:
+        with open(folder / "prepared", "a") as file:
+            file.write(f"{os.getpid()}\n")
+        return cast
+
+
+def test_a_worker_process_opens_its_cast_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "CHUNK", 10)
+    whole = run_probe(tmp_path / "one")
+
+    spread = asyncio.run(run_evaluation(Counted(), "probe", MODEL, root=tmp_path / "two", workers=2))
+
+    processes = (spread.run.folder / "prepared").read_text().split()
+    assert len(processes) == len(set(processes)) <= 3, "the parent and two workers, once each for thirty shares"
+    assert kept_of(spread).rows() == kept_of(whole).rows()
 
 
 @dataclass(frozen=True, kw_only=True)

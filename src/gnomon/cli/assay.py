@@ -21,7 +21,8 @@ from gnomon.report.provenance import Provenance
 if TYPE_CHECKING:
     from gnomon.core.progress import Bar
     from gnomon.core.record import Row
-    from gnomon.trial.runner import Finished, Progress
+    from gnomon.trial.job import Progress
+    from gnomon.trial.runner import Finished
 
 __all__ = ["EXAMPLES", "assay_command", "assay_once", "changed", "estimate_text", "keep", "kept_rows"]
 

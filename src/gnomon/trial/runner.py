@@ -6,54 +6,24 @@ alone, so any number of workers, before or after a kill, gives the same rows.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from gnomon.core.config import plain, to_json
-from gnomon.core.engine import spread
-from gnomon.core.errors import AbilityError, DataError, ModelError, RunError, UsageError
-from gnomon.core.record import Item, Row
+from gnomon.core.errors import DataError, UsageError
+from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
 from gnomon.report.base import Report
 from gnomon.store.run import Run
 from gnomon.trial.base import Cast, Evaluation
 from gnomon.trial.cast import close_cast, open_cast, role_names
+from gnomon.trial.job import Job, Progress, prepared
 
-__all__ = [
-    "Finished",
-    "Progress",
-    "Tally",
-    "ask",
-    "checked",
-    "items_digest",
-    "prepared",
-    "run_evaluation",
-    "summarised",
-]
-
-# Enough calls in flight for a local model to fill its batches and for an endpoint's own limit to bind.
-IN_FLIGHT = 256
-FLUSH_ROWS = 200
-FLUSH_SECONDS = 1.0
-# Items a worker process gets at a time: enough to fill batches, few enough that a kill loses little.
-CHUNK = 256
-
-
-class Progress(NamedTuple):
-    """How far a run is: items done of `total`, rows in error, and the first score's running mean with its SE."""
-
-    done: int
-    total: int
-    errors: int
-    metric: str
-    mean: float
-    se: float
+__all__ = ["Finished", "checked", "items_digest", "run_evaluation", "summarised"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,34 +45,6 @@ class Finished:
     total: int
     seconds: float
     cpu_seconds: float
-
-
-class Tally:
-    """The running estimate: mean and standard error of the first score rows carry (Welford's update)."""
-
-    def __init__(self, total: int, done: int) -> None:
-        self.total, self.done, self.errors = total, done, 0
-        self.metric, self.count, self.mean, self.squares = "", 0, 0.0, 0.0
-
-    def take(self, row: Row) -> None:
-        """Counts one more row."""
-        self.done += 1
-        self.errors += row.error is not None
-        scores: Mapping[str, float | None] = row.evidence.get("scores", {})
-        self.metric = self.metric or next(iter(scores), "")
-        value = scores.get(self.metric)
-        if value is None:
-            return
-        self.count += 1
-        step = value - self.mean
-        self.mean += step / self.count
-        self.squares += step * (value - self.mean)
-
-    @property
-    def progress(self) -> Progress:
-        """What a progress bar shows."""
-        se = (self.squares / (self.count * (self.count - 1))) ** 0.5 if self.count > 1 else float("nan")
-        return Progress(self.done, self.total, self.errors, self.metric, self.mean, se)
 
 
 async def run_evaluation(
@@ -146,7 +88,7 @@ async def run_evaluation(
             run.note(cast=cast.proofs, workers=workers)
             _share_cache(cast, run)
             cast = await prepared(config, cast, run.folder, Seed(seed))
-            job = _Job(config, cast, run, items, Seed(seed).child("trial"), max_errors, on_progress)
+            job = Job(config, cast, run, items, Seed(seed).child("trial"), max_errors, on_progress)
             if workers > 1 and job.todo:
                 job.in_processes(job.todo, models, workers)
             else:
@@ -207,12 +149,6 @@ def checked(items: Iterable[Item], name: str) -> list[Item]:
     return listed
 
 
-async def prepared(config: Evaluation, cast: Cast, folder: Path | None, seed: Seed) -> Cast:
-    """The cast after the evaluation's own `prepare`, where it has one; `folder` keeps what it trains."""
-    prepare = getattr(config, "prepare", None)
-    return await prepare(cast, folder, seed.child("prepare")) if prepare else cast
-
-
 def summarised(config: Evaluation, run: Run, items: Sequence[Item]) -> Report:
     """The evaluation's report on the rows without error, with a note on those in error."""
     asked = {item.id for item in items}
@@ -224,126 +160,3 @@ def summarised(config: Evaluation, run: Run, items: Sequence[Item]) -> Report:
         return report
     note = f"{len(bad)} of {len(rows)} items are in error and left out; the first, {bad[0].key}: {bad[0].error}"
     return replace(report, notes=[note, *report.notes])
-
-
-async def ask(config: Evaluation, item: Item, cast: Cast, rng: Seed) -> Row:
-    """One trial; what goes wrong with the model or the item becomes a row in error.
-
-    Raises:
-        AbilityError: the model cannot do what the method needs, which no other item would change.
-    """
-    try:
-        row = await config.trial(item, cast, rng.child(item.id))
-    except AbilityError:
-        raise
-    except (ModelError, DataError) as e:
-        return Row(key=item.id, cluster=item.cluster, evidence={"part": item.part}, error=str(e))
-    if row.key != item.id:
-        raise AssertionError(f"trial of item {item.id!r} returned row {row.key!r}")
-    return row
-
-
-class _Job:
-    """One call's trials: takes rows as they come, commits them, watches the share of errors."""
-
-    def __init__(
-        self,
-        config: Evaluation,
-        cast: Cast,
-        run: Run,
-        items: Sequence[Item],
-        rng: Seed,
-        max_errors: float,
-        on_progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self.config, self.cast, self.run, self.rng = config, cast, run, rng
-        self.order = {item.id: i for i, item in enumerate(items)}
-        held = run.keys()
-        self.todo = [item for item in items if item.id not in held]
-        self.tally = Tally(len(items), len(items) - len(self.todo))
-        self.allowed = max_errors * len(items)
-        self.on_progress = on_progress
-        self.waiting: list[Row] = []
-        self.flushed = time.monotonic()
-
-    async def here(self, todo: Sequence[Item]) -> None:
-        """Asks `todo` in this process, many at a time."""
-        line = iter(todo)
-
-        async def worker() -> None:
-            for item in line:
-                self.take(await ask(self.config, item, self.cast, self.rng))
-
-        tasks = [asyncio.ensure_future(worker()) for _ in range(min(IN_FLIGHT, len(todo)))]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self.flush()
-
-    def in_processes(self, todo: Sequence[Item], models: Mapping[str, str], workers: int) -> None:
-        """Asks `todo` in worker processes, each with a cast of its own."""
-        size = min(CHUNK, -(-len(todo) // workers))
-        chunks = [_Items(todo[i].id, list(todo[i : i + size])) for i in range(0, len(todo), size)]
-        work = _Chunk(self.config, dict(models), self.rng, str(self.run.folder))
-        try:
-            for rows in spread(work, chunks, where=f"processes:{workers}"):
-                for row in rows:
-                    self.take(row)
-        finally:
-            self.flush()
-
-    def take(self, row: Row) -> None:
-        """Keeps one row; raises RunError once too many are in error to end well."""
-        self.waiting.append(row)
-        self.tally.take(row)
-        now = time.monotonic()
-        if len(self.waiting) >= FLUSH_ROWS or now - self.flushed > FLUSH_SECONDS:
-            self.flush()
-            if self.on_progress:
-                self.on_progress(self.tally.progress)
-        if row.error is not None and self.tally.errors > self.allowed:
-            self.flush()
-            raise RunError(
-                f"{self.tally.errors} of {self.tally.total} items are in error, more than --max-errors allows; "
-                f"item {row.key}: {row.error}",
-                where=str(self.run.folder),
-                todo="the rows that succeeded are kept; the same command asks the others again",
-            )
-
-    def flush(self) -> None:
-        """Commits the rows that wait; where that fails they go on waiting, and the last flush tries once more."""
-        self.flushed = time.monotonic()
-        if self.waiting:
-            self.run.add(self.waiting, [self.order[row.key] for row in self.waiting])
-            self.waiting = []
-
-
-class _Items(NamedTuple):
-    """A worker process's share; errors that end it name it by its first item."""
-
-    id: str
-    items: Sequence[Item]
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """A worker process's job: items in, rows out."""
-
-    config: Evaluation
-    models: Mapping[str, str]
-    rng: Seed
-    folder: str
-
-    def __call__(self, chunk: _Items) -> list[Row]:
-        return asyncio.run(self.rows(chunk.items))
-
-    async def rows(self, items: Sequence[Item]) -> list[Row]:
-        cast = await open_cast(self.config, self.models, items)
-        try:
-            cast = await prepared(self.config, cast, Path(self.folder), Seed(self.rng.root))
-            return list(await asyncio.gather(*(ask(self.config, item, cast, self.rng) for item in items)))
-        finally:
-            await close_cast(cast)

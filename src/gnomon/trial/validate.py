@@ -19,7 +19,8 @@ from gnomon.report.base import Estimate, Finding, Report, Table
 from gnomon.stats.intervals import wilson
 from gnomon.trial.base import Evaluation, Planted
 from gnomon.trial.cast import close_cast, open_cast
-from gnomon.trial.runner import ask, checked, prepared
+from gnomon.trial.job import ask, prepared
+from gnomon.trial.runner import checked
 
 __all__ = ["BAND", "MAX_BIAS", "Reading", "Recovery", "as_report", "replicate", "validate"]
 
