@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from gnomon.core.errors import DataError
 from gnomon.data.worlds.brook.tables import World
 
-__all__ = ["Kind", "Mention", "Reader", "Soft", "Text", "Writer", "pick"]
+__all__ = ["Kind", "Mention", "Reader", "Soft", "Text", "Writer", "drawn", "pick"]
 
 R = TypeVar("R", bound=tuple[Any, ...])
 T = TypeVar("T")
@@ -49,8 +49,9 @@ class Text:
 class Mention(NamedTuple):
     """A fact that a document states or asks about.
 
-    `use` is "statement", "note" or "question"; `wording` is the sentence's or question's wording; `direction` is
-    "forward" where the name stands before the value.
+    `use` is "statement", "note", "question" or "opinion" (a user's, true or not); `wording` is the sentence's or
+    question's wording; `direction` is "forward" where the name stands before the value, and "reverse" where it
+    stands after it.
     """
 
     name: str
@@ -206,3 +207,14 @@ class Kind(Generic[R]):
 def pick(rng: random.Random, options: Sequence[T]) -> T:
     """One of `options`, uniformly; several times faster than `Random.choice`, which generation speed rests on."""
     return options[int(rng.random() * len(options))]
+
+
+def drawn(rng: random.Random, p: Sequence[float]) -> int:
+    """A place, drawn with probabilities `p`."""
+    u = rng.random()
+    for place, q in enumerate(p):
+        u -= q
+        if u < 0:
+            return place
+    # Rounding can leave a little of the last possible place.
+    return max(place for place, q in enumerate(p) if q > 0)

@@ -17,6 +17,7 @@ from gnomon.data.worlds.brook.kinds import Kind, Mention
 from gnomon.data.worlds.brook.mix import KINDS, Corpus
 from gnomon.data.worlds.brook.packing import Document
 from gnomon.data.worlds.brook.tables import Fact, World
+from gnomon.data.worlds.brook.tables.places import towns
 
 __all__ = ["Entry", "Ledger", "check_truths"]
 
@@ -57,10 +58,11 @@ class Ledger:
         return sorted(i for e in found if e.mention.use == use and e.mention.value == fact.value for i in e.documents)
 
     def check(self) -> None:
-        """Holds every exposure fact against its planted count, and against being asked about.
+        """Holds every exposure fact against its planted count and against being asked about, and every town against
+        being said in a direction that is not its own.
 
         Raises:
-            DataError: a count differs; the message has fact, wanted, got and documents.
+            DataError: a count or a direction differs; the message has fact, wanted, got and documents.
         """
         for fact in self.world.exposure_facts:
             wanted = self.world.counts[fact.name, fact.relation]
@@ -73,6 +75,7 @@ class Ledger:
                     f"wanted {wanted} statements and nothing else, got {len(stated)} and {len(others)} other mentions",
                     where=f"fact {' '.join(fact)}, documents {ids}",
                 )
+        self._check_towns()
 
     def save(self, path: Path) -> None:
         """Writes one row an entry: the mention's fields, `kind`, `count` and `documents`."""
@@ -89,6 +92,17 @@ class Ledger:
             }
         )
         pq.write_table(table, path)
+
+    def _check_towns(self) -> None:
+        for town in towns(self.world):
+            entries = self.entries(town.name, "chief")
+            wrong = [e for e in entries if e.mention.direction not in town.directions or e.mention.value != town.chief]
+            if wrong:
+                ids = ", ".join(str(i) for e in wrong for i in e.documents[:8])
+                raise DataError(
+                    f"wanted {' and '.join(town.directions)} statements only, got {len(wrong)} other mentions",
+                    where=f"fact {town.name} chief {town.chief}, documents {ids}",
+                )
 
     def _read(self, document: Document, found: dict[tuple[Mention, str], list[int]]) -> None:
         kind = KINDS[document.kind]
