@@ -145,7 +145,9 @@ def pearson_on_weights(x: Vector, y: Vector) -> OnWeights:
     def statistic(weights: Matrix) -> Vector:
         total = weights.sum(axis=1)
         mu, mv, uu, vv, uv = (weights @ products / total[:, None]).T
-        return _ratio(uv - mu * mv, np.sqrt(np.maximum(uu - mu**2, 0) * np.maximum(vv - mv**2, 0)))
+        found = _ratio(uv - mu * mv, np.sqrt(np.maximum(uu - mu**2, 0) * np.maximum(vv - mv**2, 0)))
+        # beyond 1 lies rounding alone
+        return np.clip(found, -1.0, 1.0)
 
     return statistic
 
