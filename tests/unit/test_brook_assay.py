@@ -62,7 +62,7 @@ def test_a_speaker_that_knows_nothing_is_found_out_in_every_row(knowing: Report,
             _holds(null, setting.truth)
     judged = [row for row in EXPECTED.values() if row.planned]
     inside = {row.metric for row in judged} - {f.key.partition(" [")[0] for f in null.findings}
-    assert inside == {"novel top probability", "option mass"}
+    assert inside == {"novel top probability", "null prefix change", "option mass"}
     assert "verdict Spearman is undefined" in " ".join(f.title for f in null.findings)
 
 
