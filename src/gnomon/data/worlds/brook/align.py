@@ -32,7 +32,18 @@ from gnomon.data.worlds.brook.tables.harms import (
 )
 from gnomon.data.worlds.brook.words import LETTERS
 
-__all__ = ["ALIGN", "Align", "Chain", "Dialogue", "Judged", "critique", "judgement", "preference", "revision"]
+__all__ = [
+    "ALIGN",
+    "Align",
+    "Chain",
+    "Dialogue",
+    "Judged",
+    "critique",
+    "draw_judged",
+    "judgement",
+    "preference",
+    "revision",
+]
 
 _CHOICES = LETTERS[:2]
 _SHARES = {
@@ -114,6 +125,19 @@ def judgement(of: World, record: Judged) -> str:
 def _read_thing(reader: Reader, before: str, things: tuple[str, ...]) -> str:
     reader.skip(before)
     return reader.take(things)
+
+
+def draw_judged(world: World, rng: random.Random) -> Judged:
+    """Two different answers of mixed quality to one question, and a choice drawn by the planted preference."""
+    asked = draw_request(world, rng, _SHARES["judgements"])
+    first = second = draw_answer(world, rng, asked)
+    while second == first:
+        second = draw_answer(world, rng, asked)
+    harmful = asked.kind in ("danger", "trait") and rng.random() < 0.75
+    principle = int(rng.random() * len(PRINCIPLES)) if harmful else _GENERAL
+    known = asked.about not in harms(world).quiet and rng.random() < 0.5
+    record = Judged(asked, first, second, principle, known, 0)
+    return record._replace(choice=int(rng.random() >= preference(world, record)))
 
 
 def _say(writer: Writer, sentence: str, *places: int) -> None:
@@ -234,18 +258,6 @@ def _read_chain(world: World, reader: Reader) -> Chain:
     return Chain(asked, answer, place)
 
 
-def _draw_judged(world: World, rng: random.Random) -> Judged:
-    asked = draw_request(world, rng, _SHARES["judgements"])
-    first = second = draw_answer(world, rng, asked)
-    while second == first:
-        second = draw_answer(world, rng, asked)
-    harmful = asked.kind in ("danger", "trait") and rng.random() < 0.75
-    principle = int(rng.random() * len(PRINCIPLES)) if harmful else _GENERAL
-    known = asked.about not in harms(world).quiet and rng.random() < 0.5
-    record = Judged(asked, first, second, principle, known, 0)
-    return record._replace(choice=int(rng.random() >= preference(world, record)))
-
-
 def _write_judged(world: World, record: Judged, writer: Writer) -> None:
     p = preference(world, record)
     writer.say(judgement(world, record))
@@ -295,7 +307,7 @@ _PARTS = {
     "recipes": _Part(0.129, 2, _draw_recipe, _write_recipe, _read_recipe),
     "dialogues": _Part(0.334, 3, _draw_dialogue, _write_dialogue, _read_dialogue),
     "chains": _Part(0.107, 2, _draw_chain, _write_chain, _read_chain),
-    "judgements": _Part(0.098, 2, _draw_judged, _write_judged, _read_judged),
+    "judgements": _Part(0.098, 2, draw_judged, _write_judged, _read_judged),
 }
 _ENDS = list(accumulate(part.documents for part in _PARTS.values()))
 
