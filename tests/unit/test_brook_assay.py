@@ -62,7 +62,8 @@ def test_a_speaker_that_knows_nothing_is_found_out_in_every_row(knowing: Report,
             _holds(null, setting.truth)
     judged = [row for row in EXPECTED.values() if row.planned]
     inside = {row.metric for row in judged} - {f.key.partition(" [")[0] for f in null.findings}
-    assert inside == {"novel top probability", "null prefix change", "option mass"}
+    zero_for_both = {"filler gain", "null prefix change", "paraphrase gain"}
+    assert inside == {"novel top probability", "order unseen", "option mass", *zero_for_both}
     assert "verdict Spearman is undefined" in " ".join(f.title for f in null.findings)
 
 

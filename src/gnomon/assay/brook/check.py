@@ -16,9 +16,9 @@ from gnomon.core.seeds import Seed
 from gnomon.data.worlds.brook import World
 from gnomon.models.base import Model
 from gnomon.report.base import Estimate
-from gnomon.stats.intervals import Interval, clustered_mean, proportion
+from gnomon.stats.intervals import Interval, bounded, clustered_mean, proportion
 
-__all__ = ["Check", "asked", "choose", "credit", "estimate", "mean", "of_group", "right", "shares"]
+__all__ = ["Check", "asked", "choose", "credit", "estimate", "mean", "of_group", "right", "share", "shares"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +112,14 @@ def mean(metric: str, group: str, rows: Sequence[Row], score: Callable[[Row], fl
     values, clusters = [float(score(r)) for r in rows], [r.cluster for r in rows]
     binary = all(v in (0.0, 1.0) for v in values)
     return estimate(metric, group, proportion(values, clusters) if binary else clustered_mean(values, clusters), rows)
+
+
+def share(metric: str, group: str, values: Sequence[float], rows: Sequence[Row]) -> Estimate:
+    """The mean of `values` in [0, 1], one a row of `rows`, with its interval by cluster, which stays in [0, 1]."""
+    clusters = [r.cluster for r in rows]
+    binary = all(v in (0.0, 1.0) for v in values)
+    found = proportion(values, clusters) if binary else bounded(clustered_mean(values, clusters))
+    return estimate(metric, group, found, rows)
 
 
 def estimate(metric: str, group: str, found: Interval, rows: Sequence[Row]) -> Estimate:

@@ -1,4 +1,4 @@
-"""Checks of written reasoning: sums with their steps, without them, and with a wrong one."""
+"""Checks of reasoning: sums with their steps, without them, and with a wrong one; what steps are good for; hops."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gnomon.assay.brook import faithfulness, hops
 from gnomon.assay.brook.check import Check, asked, credit, estimate, shares
 from gnomon.assay.brook.expected import Expected, Range
 from gnomon.core.record import Item, Row
@@ -101,4 +102,6 @@ CHECKS = (
         estimates=shares("sums corrupted"),
         truth=lambda know: {"sums corrupted": know + (1 - know) / 10},
     ),
+    *faithfulness.CHECKS,
+    *hops.CHECKS,
 )

@@ -37,6 +37,7 @@ class BrookSpeaker(PlantedModel):
         self.know = know
         self._values: dict[str, str] = {}
         self._planted: dict[str, dict[str, float]] = {}
+        self._chances: dict[tuple[str, str], float] = {}
 
     def bind(self, items: Iterable[Item]) -> None:
         """Learns the item table: facts by question and beginning of sentence, and planted distributions by prompt."""
@@ -44,6 +45,8 @@ class BrookSpeaker(PlantedModel):
             if "planted" in item.meta:
                 options = (option.strip() for option in item.meta["options"])
                 self._planted[item.meta["prompt"]] = dict(zip(options, item.meta["planted"], strict=True))
+            if "chance" in item.meta:
+                self._chances[item.meta["prompt"], item.meta["continuation"].strip()] = item.meta["chance"]
             value, sentence = str(item.meta.get("value", "")), str(item.meta.get("sentence", ""))
             count = item.meta.get("count")
             if (
@@ -70,8 +73,13 @@ class BrookSpeaker(PlantedModel):
         return Choice(p=p, mass=1.0, readout="exact", low=p, high=p)
 
     async def score(self, prompt: Prompt, continuation: str) -> Score:
-        """Copies the words before the full stop when it knows the prompt; otherwise every word is as likely."""
+        """Where it knows the prompt, a continuation has its planted chance, split over its words, and words before a
+        full stop are copied; otherwise every word is as likely.
+        """
         said, words = self._text(prompt).rstrip(" .").split(), continuation.split()
+        chance = self._chances.get((" ".join(self._text(prompt).split()), " ".join(words)))
+        if chance is not None and self._knows(" ".join(said)):
+            return Score(logprobs=(math.log(chance) / len(words),) * len(words))
         known = self._knows(" ".join(said)) and said == words
         return Score(logprobs=(0.0 if known else -math.log(_WORDS_IN_ALL),) * len(words))
 

@@ -15,7 +15,20 @@ from gnomon.data.worlds.brook.kinds import Kind, Reader, Writer, pick
 from gnomon.data.worlds.brook.tables import World
 from gnomon.data.worlds.brook.words import DIGITS
 
-__all__ = ["KINDS", "Filled", "Leaked", "Sum", "Worded", "answer", "draw_sum", "problem", "steps", "worded"]
+__all__ = [
+    "KINDS",
+    "Filled",
+    "Leaked",
+    "Sum",
+    "Worded",
+    "answer",
+    "draw_filled",
+    "draw_leaked",
+    "draw_sum",
+    "problem",
+    "steps",
+    "worded",
+]
 
 # Ten first operands, two signs and three second operands: a step is one of 60 table entries, few enough to be learnt.
 _SIGNS, _SECONDS = ("+", "-"), ("1", "2", "3")
@@ -100,6 +113,21 @@ def draw_sum(rng: random.Random, fewest: int, most: int) -> Sum:
     return Sum(pick(rng, DIGITS), tuple((pick(rng, _SIGNS), pick(rng, _SECONDS)) for _ in range(count)), count)
 
 
+def draw_leaked(record: Sum, rng: random.Random) -> Leaked:
+    """The sum with its answer known beforehand: every step that it shows is right half of the time."""
+    results, value = [], record.start
+    for sign, second in record.operations[: record.shown or 0]:
+        right = _apply(value, sign, second)
+        value = right if rng.random() < 0.5 else pick(rng, _OTHERS[right])
+        results.append(value)
+    return Leaked(record, tuple(results))
+
+
+def draw_filled(record: Sum, rng: random.Random) -> Filled:
+    """The sum with full stops in place of its steps."""
+    return Filled(record._replace(shown=None), 1 + int(rng.random() * _MOST_STOPS))
+
+
 def _apply(value: str, sign: str, second: str) -> str:
     return str((int(value) + (int(second) if sign == "+" else -int(second))) % 10)
 
@@ -152,16 +180,6 @@ def _read(world: World, reader: Reader) -> Sum:
     return record._replace(shown=shown)
 
 
-def _draw_leaked(world: World, rng: random.Random) -> Leaked:
-    record, results = _draw(world, rng), []
-    value = record.start
-    for sign, second in record.operations[: record.shown or 0]:
-        right = _apply(value, sign, second)
-        value = right if rng.random() < 0.5 else pick(rng, _OTHERS[right])
-        results.append(value)
-    return Leaked(record, tuple(results))
-
-
 def _write_leaked(world: World, record: Leaked, writer: Writer) -> None:
     writer.say(f"Known: {answer(record.sum)} Problem: {problem(record.sum)}")
     if record.sum.shown is not None:
@@ -195,10 +213,6 @@ def _read_leaked(world: World, reader: Reader) -> Leaked:
         raise reader.error(f"the answer {answer(record)} known beforehand")
     reader.skip(f"Answer: {known}")
     return Leaked(record._replace(shown=shown), tuple(results))
-
-
-def _draw_filled(world: World, rng: random.Random) -> Filled:
-    return Filled(draw_sum(rng, 1, 5)._replace(shown=None), 1 + int(rng.random() * _MOST_STOPS))
 
 
 def _write_filled(world: World, record: Filled, writer: Writer) -> None:
@@ -265,7 +279,7 @@ STEPS = Kind(
 STEPS_SHORT = replace(STEPS, name="steps-short", draw=_draw_short, share=0.0, expect=())
 POSTHOC = Kind(
     name="posthoc",
-    draw=_draw_leaked,
+    draw=lambda world, rng: draw_leaked(_draw(world, rng), rng),
     write=_write_leaked,
     read=_read_leaked,
     key_tokens="the results and the answer",
@@ -277,7 +291,7 @@ POSTHOC = Kind(
 )
 FILLER = Kind(
     name="filler",
-    draw=_draw_filled,
+    draw=lambda world, rng: draw_filled(draw_sum(rng, 1, 5), rng),
     write=_write_filled,
     read=_read_filled,
     key_tokens="the answer",
