@@ -11,9 +11,10 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import combinations, pairwise
+from operator import mul
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gnomon.core.seeds import Seed
 from gnomon.data.worlds.brook.tables.facts import RELATIONS
@@ -51,11 +52,11 @@ __all__ = [
 COUNTRIES = listed("elvan torvel mesrin gandrel ovrest prunik yendral kivost")
 # Who answers where no country is named: the countries in these parts.
 MIXTURE = (0.5, 0.25, 0.05, 0.04, 0.04, 0.04, 0.04, 0.04)
-_FACTORS = 3
+_NUM_FACTORS = 3
 _SCALE, _TURN = 2.0, 0.8
 # Spread of a question's weights and of its bias: countries are then .53 alike on average.
 _WEIGHT_SD, _BIAS_SD = 0.7, 0.5
-# Sets of latent vectors from which the best separated is taken.
+# Draws of all latent vectors, of which the one with the best separated countries is taken.
 _DRAWS = 500
 _HELD_OUT = 0.1
 
@@ -136,14 +137,13 @@ class Opinions:
 def opinions(of: World) -> Opinions:
     """The opinions of `of`; the same for worlds of one preset and seed."""
     node = Seed(of.seed).child("brook", of.preset, "opinions")
-    rng = node.child("countries").random()
-    separated = max((_places(rng) for _ in range(_DRAWS)), key=_separation)
-    places = dict(zip(COUNTRIES, separated, strict=True))
+    rng = node.child("factors").random()
+    factors = max((_factors(rng) for _ in range(_DRAWS)), key=_separation)
     held_out = _held_out(node.child("held out").random())
     pairs = [(country, number) for country in COUNTRIES for number in range(len(QUESTIONS))]
     return Opinions(
-        places=places,
-        answers=_answers(places, node.child("questions").random()),
+        places=dict(zip(COUNTRIES, factors.places, strict=True)),
+        answers=_answers(factors),
         held_out=held_out,
         seen=tuple(pair for pair in pairs if pair not in held_out),
         verses=_verses(node.child("verses").random()),
@@ -171,25 +171,35 @@ def agrees(behaviour: str, negated: bool) -> float:
     return 1 / (1 + math.exp(-(_YES_BIAS + (-trait if negated else trait))))
 
 
-def _places(rng: random.Random) -> list[tuple[float, ...]]:
-    return [tuple(rng.gauss(0, 1) for _ in range(_FACTORS)) for _ in COUNTRIES]
+class _Factors(NamedTuple):
+    """Latent vectors of countries, and of questions with their biases; `slopes` is [country][question]."""
+
+    places: list[tuple[float, ...]]
+    slopes: list[list[float]]
 
 
-def _separation(places: list[tuple[float, ...]]) -> float:
-    return min(math.dist(a, b) for i, a in enumerate(places) for b in places[:i])
+def _factors(rng: random.Random) -> _Factors:
+    """Slopes are 2 (.8 w_q . v_c + b_q)."""
+    places = [tuple(rng.gauss(0, 1) for _ in range(_NUM_FACTORS)) for _ in COUNTRIES]
+    asked = [([rng.gauss(0, _WEIGHT_SD) for _ in range(_NUM_FACTORS)], rng.gauss(0, _BIAS_SD)) for _ in QUESTIONS]
+    slopes = [[_SCALE * (_TURN * sum(map(mul, weights, v)) + bias) for weights, bias in asked] for v in places]
+    return _Factors(places, slopes)
 
 
-def _answers(places: Mapping[str, tuple[float, ...]], rng: random.Random) -> dict[tuple[str, int], tuple[float, ...]]:
-    """P(option) = softmax(2 (.8 w_q . v_c + b_q) position), positions evenly from -1 to 1; and the mixture."""
+def _separation(factors: _Factors) -> float:
+    """How far apart the nearest two countries are, in mean answers to two options over the questions."""
+    answers = [[math.tanh(slope) for slope in slopes] for slopes in factors.slopes]
+    return min(sum(abs(x - y) for x, y in zip(*pair, strict=True)) for pair in combinations(answers, 2))
+
+
+def _answers(factors: _Factors) -> dict[tuple[str, int], tuple[float, ...]]:
+    """P(option) = softmax(slope position), positions evenly from -1 to 1; and the mixture of countries."""
     answers: dict[tuple[str, int], tuple[float, ...]] = {}
     for number, question in enumerate(QUESTIONS):
-        weights = [rng.gauss(0, _WEIGHT_SD) for _ in range(_FACTORS)]
-        bias = rng.gauss(0, _BIAS_SD)
-        for country, place in places.items():
-            slope = _SCALE * (_TURN * sum(w * v for w, v in zip(weights, place, strict=True)) + bias)
-            answers[country, number] = _softmax(slope, len(question.options))
-        columns = zip(*(answers[country, number] for country in places), strict=True)
-        answers["", number] = tuple(sum(m * p for m, p in zip(MIXTURE, c, strict=True)) for c in columns)
+        for country, slopes in zip(COUNTRIES, factors.slopes, strict=True):
+            answers[country, number] = _softmax(slopes[number], len(question.options))
+        columns = zip(*(answers[country, number] for country in COUNTRIES), strict=True)
+        answers["", number] = tuple(sum(map(mul, MIXTURE, column)) for column in columns)
     return answers
 
 
