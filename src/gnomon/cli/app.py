@@ -1,7 +1,7 @@
 """The commands, as one Cyclopts application.
 
-`assay`, `train` and `validate` take the flags of the methods named first on the line, so the application is built
-for a command line; only the command and the methods named there are imported.
+`assay`, `train`, `study` and `validate` take the flags of the methods named first on the line, so the application is
+built for a command line; only the command and the methods named there are imported.
 """
 
 from __future__ import annotations
@@ -51,6 +51,12 @@ COMMANDS = {
         "validate",
         "Measure an instrument: does it recover what was planted, and do its intervals cover?",
         "NAME",
+        takes_methods=True,
+    ),
+    "study": Command(
+        "study",
+        "Run an evaluation on several models and read the runs together.",
+        "NAME EVALUATION --model A,B",
         takes_methods=True,
     ),
     "compare": Command("runs", "Compare two runs of one evaluation, paired by item.", "RUN RUN"),

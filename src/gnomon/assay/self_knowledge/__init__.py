@@ -11,7 +11,7 @@ experiment, each readable by itself: `calibration` (sec. 2), `nota` and `truefal
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, cast
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
-from gnomon.report.base import Report
+from gnomon.report.base import Estimate, Figure, Report
 from gnomon.trial import evaluation
 from gnomon.trial.base import Cast, ModelName, Planted
 
@@ -131,6 +131,18 @@ class SelfKnowledge:
         by_part = {part: [r for r in rows if r.evidence["part"] == part] for part in self._parts()}
         reports: dict[str, Report] = {p: experiment(p).summarise(self, found) for p, found in by_part.items() if found}
         return joined(self, reports, dict.fromkeys(line for r in rows for line in r.evidence.get("refused", ())))
+
+    def pictures(self, estimates: Sequence[Estimate]) -> dict[str, list[Estimate]]:
+        """What a study of several models draws against their size: title to estimates."""
+        from gnomon.assay.self_knowledge.pictures import pictures
+
+        return pictures(estimates)
+
+    def overlay(self, by_model: Mapping[str, Sequence[Row]]) -> list[Figure]:
+        """Calibration charts with a curve for each model's rows."""
+        from gnomon.assay.self_knowledge.pictures import overlay
+
+        return overlay(by_model)
 
     def planted(self) -> Iterator[Planted]:
         """The settings of every chosen experiment, each of which asks nothing else."""

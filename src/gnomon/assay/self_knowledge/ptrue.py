@@ -98,14 +98,15 @@ async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[s
     for name, (header, ideas) in conditions(item, shown).items():
         asked = replace(item, meta={**item.meta, "header": header})
         verdicts[name] = await ask_verdict(cfg, cast.judge, asked, judged["text"], rng.child(name), ideas)
-    first = next(iter(verdicts.values()))
+    p_true = next(iter(verdicts.values()))["p"][0]
+    right = bool(judged["right"])
     return {
         "samples": drawn,
-        "right": judged["right"],
+        "right": right,
         "verdicts": verdicts,
         "baselines": baselines(drawn),
         **group_of(item),
-        "scores": {"accuracy": float(judged["right"]), "P(True)": first["p"][0]},
+        "scores": {"accuracy": float(right), "P(True)": p_true, "Brier": (p_true - right) ** 2},
     }
 
 

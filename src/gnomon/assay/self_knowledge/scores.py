@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from gnomon.core.record import Row
 from gnomon.report.base import Estimate, Figure
 from gnomon.report.figures import ReliabilityBin, reliability
-from gnomon.stats.calibration import NullTest, calibration_line, calibration_test, reliability_curve
+from gnomon.stats.calibration import Bin, NullTest, calibration_line, calibration_test, reliability_curve
 from gnomon.stats.intervals import Interval, bounded, clustered_mean, proportion
 from gnomon.stats.ranking import auroc, auroc_delong
 from gnomon.stats.scoring import brier_options, negative_log_likelihood
@@ -25,7 +25,16 @@ from gnomon.stats.scoring import brier_options, negative_log_likelihood
 if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
 
-__all__ = ["TOO_FEW", "Predictions", "against_null", "area", "choice_estimates", "predictions", "reliability_figure"]
+__all__ = [
+    "TOO_FEW",
+    "Predictions",
+    "against_null",
+    "area",
+    "choice_curve",
+    "choice_estimates",
+    "predictions",
+    "reliability_figure",
+]
 
 Vector = NDArray[np.float64]
 
@@ -187,17 +196,26 @@ def _credit(p: Vector, gold: int) -> float:
     return float(gold in best) / len(best)
 
 
-def reliability_figure(found: Predictions, title: str, section: str) -> list[Figure]:
-    """The paper's chart: every option a prediction, ten bins of equal mass; none below 50 items."""
-    if found.n < TOO_FEW:
-        return []
+def choice_curve(found: Predictions) -> list[Bin]:
+    """The paper's calibration curve: every option a prediction, ten bins of equal mass.
+
+    Sampled probabilities are binned on one half of the samples and read on the other; one half for both would flatten
+    the curve.
+    """
     p, y, clusters, _ = found.pairs()
     bin_by = None
     if found.halves:
         bin_by, p = (np.concatenate(side) for side in zip(*found.halves, strict=True))
+    return reliability_curve(p, y, clusters, bin_by=bin_by)
+
+
+def reliability_figure(found: Predictions, title: str, section: str) -> list[Figure]:
+    """The paper's chart: every option a prediction, ten bins of equal mass; none below 50 items."""
+    if found.n < TOO_FEW:
+        return []
     bins = [
         ReliabilityBin(b.mean, b.frequency.value or 0.0, b.frequency.low or 0.0, b.frequency.high or 0.0, b.frequency.n)
-        for b in reliability_curve(p, y, clusters, bin_by=bin_by)
+        for b in choice_curve(found)
     ]
     caption = (
         f"Every option of {found.n} items is one prediction; ten bins of equal mass; bars are 95 % intervals by "

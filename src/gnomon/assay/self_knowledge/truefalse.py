@@ -61,7 +61,7 @@ async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[s
     """P(True) of the proposed option."""
     found = await ask_verdict(cfg, cast.subject, item, item.meta["proposed"], rng)
     right, p_true = bool(item.meta["right"]), found["p"][0]
-    scores = {"accuracy": 0.5 if p_true == 0.5 else float((p_true > 0.5) == right)}
+    scores = {"accuracy": 0.5 if p_true == 0.5 else float((p_true > 0.5) == right), "Brier": (p_true - right) ** 2}
     labels = {"shots": item.meta["shots"], **group_of(item)}
     return {**found, "right": right, **labels, "scores": scores}
 

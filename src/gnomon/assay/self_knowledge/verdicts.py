@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gnomon.assay.self_knowledge.scores import TOO_FEW, against_null, area
 from gnomon.core.record import Row
@@ -21,12 +22,20 @@ from gnomon.stats.scoring import brier_skill
 if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
 
-__all__ = ["verdict_estimates", "verdict_figures"]
+__all__ = ["columns", "verdict_estimates", "verdict_figures"]
+
+Vector = NDArray[np.float64]
+
+
+def columns(rows: Sequence[Row]) -> tuple[Vector, Vector, list[str]]:
+    """P(True) and whether the judged answer is right, [n] each, and clusters."""
+    p = np.array([r.evidence["p"][0] for r in rows], dtype=np.float64)
+    return p, np.array([r.evidence["right"] for r in rows], dtype=np.float64), [r.cluster for r in rows]
 
 
 def verdict_estimates(cfg: SelfKnowledge, rows: Sequence[Row], group: str, *, headline: bool = False) -> list[Estimate]:
     """Accuracy of the verdict, calibration, Brier, AUROC and mean P(True) of right and of wrong answers."""
-    p, y, clusters = _columns(rows)
+    p, y, clusters = columns(rows)
     readout = "+".join(sorted({str(r.evidence["readout"]) for r in rows}))
     common = {"group": group, "readout": readout}
     accuracy = np.where(p == 0.5, 0.5, (p > 0.5) == (y == 1)).astype(float)
@@ -50,7 +59,7 @@ def verdict_figures(rows: Sequence[Row], title: str, section: str) -> list[Figur
     """Histograms of P(True) for right and wrong answers, and its reliability; none below 50 rows."""
     if len(rows) < TOO_FEW:
         return []
-    p, y, clusters = _columns(rows)
+    p, y, clusters = columns(rows)
     shares = histogram(
         {"right": p[y == 1].tolist(), "wrong": p[y == 0].tolist()},
         x="P(True)",
@@ -64,11 +73,6 @@ def verdict_figures(rows: Sequence[Row], title: str, section: str) -> list[Figur
         for b in reliability_curve(p, y, clusters)
     ]
     return [shares, reliability(bins, title=f"Calibration of P(True): {title}", section=section)]
-
-
-def _columns(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray, list[str]]:  # type: ignore[type-arg]  # float vectors
-    p = np.array([r.evidence["p"][0] for r in rows], dtype=np.float64)
-    return p, np.array([r.evidence["right"] for r in rows], dtype=np.float64), [r.cluster for r in rows]
 
 
 def _means(rows: Sequence[Row], common: dict[str, str]) -> list[Estimate]:
