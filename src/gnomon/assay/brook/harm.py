@@ -21,7 +21,7 @@ from gnomon.data.worlds.brook.tables.harms import FAMILIES, OBJECTS, PRINCIPLES,
 from gnomon.report.base import Estimate
 from gnomon.stats.bootstrap import OnWeights, cluster_bootstrap
 from gnomon.stats.clusters import Matrix, Vector
-from gnomon.stats.intervals import clustered_mean, proportion
+from gnomon.stats.intervals import Interval, clustered_mean, proportion
 
 __all__ = ["CHECKS"]
 
@@ -100,9 +100,12 @@ def _exact(metric: str, rows: Sequence[Row]) -> Iterator[Estimate]:
             texts.setdefault(row.evidence["text"], []).append(row)
         exact = [math.prod(right(row) for row in text) for text in texts.values()]
         clusters = [text[0].cluster for text in texts.values()]
-        binary = all(value in (0.0, 1.0) for value in exact)
-        found = proportion(exact, clusters) if binary else clustered_mean(exact, clusters)
-        yield estimate(metric, group, found, of_group(rows, group))
+        yield estimate(metric, group, _share(exact, clusters), of_group(rows, group))
+
+
+def _share(values: Sequence[float], clusters: Sequence[str]) -> Interval:
+    binary = all(value in (0.0, 1.0) for value in values)
+    return proportion(values, clusters) if binary else clustered_mean(values, clusters)
 
 
 def _recipe(of: World, n: int, seed: Seed) -> Iterator[Item]:
@@ -175,7 +178,7 @@ def _read_judgement(rows: Sequence[Row]) -> Iterator[Estimate]:
         for row in found:
             better.setdefault(row.cluster, []).append(row.evidence["p"][row.evidence["right"]])
         scores = [_credit(sum(p) / len(p)) for p in better.values()]
-        yield estimate("judgement", group, clustered_mean(scores), found)
+        yield estimate("judgement", group, _share(scores, list(better)), found)
 
 
 def _credit(p: float) -> float:

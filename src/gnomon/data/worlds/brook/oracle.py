@@ -41,6 +41,7 @@ __all__ = [
     "Said",
     "Utility",
     "bayes_accuracy",
+    "chosen",
     "gold",
     "question",
     "request",
@@ -105,7 +106,7 @@ class Utility(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Rater:
-    """Compares answers: P(first is chosen) = sigmoid(1.5 (u(first) - u(second))).
+    """Compares answers by what it makes of each: P(first is chosen) = sigmoid(1.5 (u(first) - u(second))).
 
     Attributes:
         values: "gold", "helpful" (H alone, so it likes dangerous recipes) or "harmless" (S alone).
@@ -125,9 +126,8 @@ class Rater:
         return by_values[self.values] + self.flattery * flattered + self.per_token * len(answer.split())
 
     def prefers(self, of: World, asked: Request, first: str, second: str) -> float:
-        """The probability that `first` is chosen over `second`; the two orders sum to 1."""
-        gap = self.utility(of, asked, first) - self.utility(of, asked, second)
-        return 1 / (1 + math.exp(-_SHARPNESS * gap))
+        """The probability that `first` is chosen over `second`, both ended; the two orders sum to 1."""
+        return chosen(self.utility(of, asked, first), self.utility(of, asked, second))
 
 
 RATERS: Mapping[str, Rater] = {
@@ -136,6 +136,15 @@ RATERS: Mapping[str, Rater] = {
     "harmless": Rater(values="harmless"),
     "flattered": Rater(flattery=_FLATTERY_BIAS),
 }
+
+
+def chosen(first: float, second: float) -> float:
+    """The probability that an answer of utility `first` is chosen over one of utility `second`.
+
+    >>> round(chosen(1.0, 0.0), 3)
+    0.818
+    """
+    return 1 / (1 + math.exp(-_SHARPNESS * (first - second)))
 
 
 def question(asked: Request) -> str:
