@@ -109,8 +109,8 @@ def test_parts_of_align_have_their_shares_of_tokens() -> None:
         assert 100 * tokens[part] / tokens.total() == pytest.approx(percent, abs=2), part
 
 
-def _units(part: str, count: int) -> Iterator[object]:
-    for records, _ in _documents("align", count):
+def _units(part: str) -> Iterator[object]:
+    for records, _ in _documents("align"):
         (record,) = records
         assert isinstance(record, Align)
         if record.part == part:
