@@ -1,161 +1,98 @@
-"""What a model in training knows of Brook: a quick look at each skill, read off its probabilities.
+"""What a model in training lacks of Brook, kind by kind, in nats: a quick look, to see skills form.
 
-Not an estimate: a few dozen fixed questions a skill, to see skills form. `gnomon assay brook` measures.
+At every answer-bearing word the model's distribution is held against the planted one; the mean of the divergence is 0
+for a model that knows all that was planted, and no draw moves it. `gnomon assay brook` measures what follows from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gnomon.core.seeds import Seed
-from gnomon.data.worlds.brook import facts, reasoning, scaffold
 from gnomon.data.worlds.brook.kinds import Kind
-from gnomon.data.worlds.brook.tables import COUNTS, RELATIONS, Statement, World
-from gnomon.data.worlds.brook.words import BOS, LETTERS
+from gnomon.data.worlds.brook.mix import KINDS
+from gnomon.data.worlds.brook.packing import Document, to_batch
+from gnomon.data.worlds.brook.tables import COUNTS, Statement, World
 
 __all__ = ["brook_readout"]
 
-_ITEMS = 100
+_DOCUMENTS, _FACTS = 32, 40
 
 
-class _Probe(NamedTuple):
-    """Prompts as token ids, what may follow, and the place of the right one among it."""
+@dataclass(frozen=True)
+class _Part:
+    """Texts of one kind. P places of answers, S entries of their planted distributions.
 
-    prompts: list[list[int]]
-    options: list[list[int]]
-    gold: list[int]
+    Attributes:
+        tokens_RT: a document a row.
+        at_P: flat places `r * T + t` of the answers' predictions.
+        entropy: mean entropy of the planted distributions, in nats.
+        from_S, token_S, p_S: place among the P, option and its planted probability.
+    """
+
+    tokens_RT: Tensor
+    at_P: Tensor
+    entropy: float
+    from_S: Tensor
+    token_S: Tensor
+    p_S: Tensor
 
 
-def brook_readout(world: World, *, items: int = _ITEMS) -> Callable[[nn.Module], Mapping[str, float]]:
-    """A function that gives the share of right answers, or the named figure, by skill; each in [0, 1].
+def brook_readout(world: World, *, documents: int = _DOCUMENTS) -> Callable[[nn.Module], Mapping[str, float]]:
+    """A function that gives a model's mean divergence from what is planted, in nats, by kind.
+
+    Facts of exposure names stand by their number of statements: `exposure-16`.
 
     Args:
-        items: questions a skill; facts and exposure facts are asked in full.
+        documents: fresh documents of a kind.
     """
-    known = frozenset(world.format_names)
-    choice, verdict, match = facts.CHOICE, facts.VERDICT, scaffold.MATCH
-    sets = {
-        "match 4": _drawn(world, match, items, lambda r: r.form == "answer" and len(r.options) == 4),
-        "choice 4": _drawn(world, choice, items, lambda r: not r.note and r.name in known and len(r.options) == 4),
-        "choice 4 note": _drawn(world, choice, items, lambda r: bool(r.note) and len(r.options) == 4),
-        "open": _drawn(world, facts.OPEN, items, lambda r: True),
-        "source": _drawn(world, facts.SOURCE, items, lambda r: True),
-        "cloze": _stated(world, [Statement(fact, 0) for fact in world.format_facts[:: max(1, 150 // items)]]),
-        **{f"exposure {count}": _exposed(world, count, items) for count in COUNTS},
-        **{f"sums direct {n}": _drawn(world, reasoning.STEPS, items, _direct(n)) for n in (1, 2, 3)},
-    }
-    novel = _drawn(world, choice, items, lambda r: not r.note and r.name not in known and len(r.options) == 4)
-    verdicts = _drawn(world, verdict, items, lambda r: not r.note and r.fact.name in known)
-    chains = _texts(world, reasoning.STEPS, items // 2, lambda r: r.shown == len(r.operations) >= 3)
-    copies = _texts(world, scaffold.COPY_BACK, items // 4, lambda r: True)
+    parts = {}
+    for kind in KINDS.values():
+        if kind.share:
+            rng = Seed(0).child("readout", kind.name).random()
+            parts[kind.name] = _part(world, kind, [kind.document(world, rng) for _ in range(documents)])
+    for count in COUNTS:
+        exposed = [fact for fact in world.exposure_facts if world.counts[fact.name, fact.relation] == count][:_FACTS]
+        if exposed:
+            parts[f"exposure-{count}"] = _part(world, KINDS["exposure"], [(Statement(fact, 0),) for fact in exposed])
 
     def readout(model: nn.Module) -> dict[str, float]:
-        found = {name: _right(model, probe) for name, probe in sets.items()}
-        found["novel top"] = float(torch.stack([p.max() for p in _probabilities(model, novel)]).mean())
-        found["verdict auroc"] = _auroc([float(p[0]) for p in _probabilities(model, verdicts)], verdicts.gold)
-        found["sums chain"] = _all_keys(model, chains)
-        found["copy-back"] = _all_keys(model, copies)
-        return found
+        return {name: _divergence(model, part) for name, part in parts.items()}
 
     return readout
 
 
-def _drawn(world: World, kind: Kind[Any], items: int, keep: Callable[[Any], bool]) -> _Probe:
-    """The last key word of documents with one item; options are what the kind could have said there."""
-    rng, ids, probe = Seed(0).child("readout", kind.name).random(), world.vocabulary.ids, _Probe([], [], [])
-    while len(probe.gold) < items:
-        record = kind.draw(world, rng)
-        if not keep(record):
-            continue
-        text = kind.render(world, [record])
-        place = text.keys[-1]
-        options = _alternatives(record, text.words[place])
-        probe.prompts.append([ids[BOS], *(ids[word] for word in text.words[:place])])
-        probe.options.append([ids[word] for word in options])
-        probe.gold.append(options.index(text.words[place]))
-    return probe
+def _part(world: World, kind: Kind[Any], documents: Sequence[tuple[Any, ...]]) -> _Part:
+    texts = [kind.render(world, records) for records in documents]
+    rows = [[Document(i, kind.name, (), text, kind.running)] for i, text in enumerate(texts)]
+    width, ids = max(document.num_tokens for (document,) in rows), world.vocabulary.ids
+    at: list[int] = []
+    entries: list[tuple[int, int, float]] = []
+    for r, text in enumerate(texts):
+        planted = {soft.place: zip(soft.words, soft.p, strict=True) for soft in text.soft}
+        for key in text.keys:
+            entries += [(len(at), ids[word], p) for word, p in planted.get(key, ((text.words[key], 1.0),)) if p]
+            # The word at `key` stands one further behind <bos>, and is predicted one earlier.
+            at.append(r * width + key)
+    p_S = torch.tensor([p for _, _, p in entries])
+    return _Part(
+        torch.from_numpy(to_batch(rows, width, world.vocabulary).tokens).long(),
+        torch.tensor(at),
+        float(-(p_S * p_S.log()).sum()) / len(at),
+        torch.tensor([place for place, _, _ in entries]),
+        torch.tensor([token for _, token, _ in entries]),
+        p_S,
+    )
 
 
-def _alternatives(record: Any, word: str) -> Sequence[str]:
-    if word in LETTERS:
-        return LETTERS[: len(record.options)]
-    if word in ("True", "False"):
-        return ("True", "False")
-    if word.isdigit():
-        return "0123456789"
-    return next(r.values for r in RELATIONS.values() if word in r.values)
-
-
-def _direct(operations: int) -> Callable[[Any], bool]:
-    return lambda record: record.shown is None and len(record.operations) == operations
-
-
-def _stated(world: World, statements: Sequence[Statement]) -> _Probe:
-    """Sentences cut before the value."""
-    ids, probe = world.vocabulary.ids, _Probe([], [], [])
-    for statement in statements:
-        words, values = str(statement).split(), RELATIONS[statement.fact.relation].values
-        place = words.index(statement.fact.value)
-        probe.prompts.append([ids[BOS], *(ids[word] for word in words[:place])])
-        probe.options.append([ids[value] for value in values])
-        probe.gold.append(values.index(statement.fact.value))
-    return probe
-
-
-def _exposed(world: World, count: int, items: int) -> _Probe:
-    found = [fact for fact in world.exposure_facts if world.counts[fact.name, fact.relation] == count]
-    return _stated(world, [Statement(fact, 0) for fact in found[:items]])
-
-
-def _texts(world: World, kind: Kind[Any], items: int, keep: Callable[[Any], bool]) -> list[tuple[list[int], list[int]]]:
-    """Token ids of documents, each with the places of its keys."""
-    rng = Seed(0).child("readout", kind.name).random()
-    found: list[tuple[list[int], list[int]]] = []
-    while len(found) < items:
-        record = kind.draw(world, rng)
-        if keep(record):
-            text = kind.render(world, [record])
-            found.append((world.vocabulary.encode_words([BOS, *text.words]), [key + 1 for key in text.keys]))
-    return found
-
-
-def _probabilities(model: nn.Module, probe: _Probe) -> list[Tensor]:
-    """Each prompt's probabilities over its options, normalised."""
-    tokens_BT = _padded(probe.prompts)
-    at = torch.tensor([(row, len(prompt) - 1) for row, prompt in enumerate(probe.prompts)])
-    logits_BV = model(tokens_BT, at=at).float()
-    return [torch.softmax(row[options], 0) for row, options in zip(logits_BV, probe.options, strict=True)]
-
-
-def _right(model: nn.Module, probe: _Probe) -> float:
-    hits = [int(p.argmax()) == gold for p, gold in zip(_probabilities(model, probe), probe.gold, strict=True)]
-    return sum(hits) / len(hits)
-
-
-def _all_keys(model: nn.Module, texts: Sequence[tuple[list[int], list[int]]]) -> float:
-    """The share of documents whose every key is the likeliest word, which is what greedy decoding would write."""
-    best_BT = model(_padded([tokens for tokens, _ in texts])).argmax(-1)
-    hits = [
-        all(int(best[key - 1]) == tokens[key] for key in keys)
-        for best, (tokens, keys) in zip(best_BT, texts, strict=True)
-    ]
-    return sum(hits) / len(hits)
-
-
-def _auroc(p_true: Sequence[float], gold: Sequence[int]) -> float:
-    """The chance that a true proposal gets the higher P(True); `gold` 0 is True."""
-    pairs = [
-        (a, b) for a, x in zip(p_true, gold, strict=True) if x == 0 for b, y in zip(p_true, gold, strict=True) if y
-    ]
-    return sum((a > b) + 0.5 * (a == b) for a, b in pairs) / len(pairs)
-
-
-def _padded(sequences: Sequence[Sequence[int]]) -> Tensor:
-    tokens_BT = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
-    for row, tokens in zip(tokens_BT, sequences, strict=True):
-        row[: len(tokens)] = torch.as_tensor(tokens)
-    return tokens_BT
+def _divergence(model: nn.Module, part: _Part) -> float:
+    width = part.tokens_RT.shape[1]
+    at_P2 = torch.stack((part.at_P // width, part.at_P % width), 1)
+    logp_PV = torch.log_softmax(model(part.tokens_RT, at=at_P2).float(), -1)
+    cross = -(logp_PV[part.from_S, part.token_S] * part.p_S).sum() / len(part.at_P)
+    return float(cross) - part.entropy

@@ -52,9 +52,9 @@ def _draw_match(world: World, rng: random.Random) -> Match:
 
 
 def _draw_drill(world: World, rng: random.Random) -> Match:
-    """Many values after one list, repeats included: the densest practice, and no letter follows by elimination."""
-    options = tuple(rng.sample(pick(rng, _SETS) if rng.random() < 0.7 else _VALUES, 2 + int(rng.random() * 4)))
-    return Match("list", options, tuple(pick(rng, options) for _ in range(4 + int(rng.random() * 7))), "")
+    """Nearly all values of a list, none twice: practice as dense as can be without an answer to copy from."""
+    options = tuple(rng.sample(pick(rng, _SETS) if rng.random() < 0.7 else _VALUES, 2 + int(rng.random() * 5)))
+    return Match("list", options, tuple(rng.sample(options, max(1, len(options) - 1 - int(rng.random() * 2)))), "")
 
 
 def _write_match(world: World, record: Match, writer: Writer) -> None:
@@ -136,6 +136,6 @@ COPY_BACK = Kind(
     instruments=("IH",),
     expect=("copy-back",),
 )
-# Letters were at chance after a block of `match` and `choice` alone, and began to bind within a million tokens of this.
-MATCH_DRILL = replace(MATCH, name="match-drill", draw=_draw_drill, share=0.0, items=(1, 1), expect=())
+# A value that is asked for twice is answered by copying, which teaches nothing about the options.
+MATCH_DRILL = replace(MATCH, name="match-drill", draw=_draw_drill, share=0.0, expect=())
 KINDS = (MATCH, COPY_BACK, MATCH_DRILL)
