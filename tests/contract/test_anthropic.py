@@ -81,7 +81,7 @@ def test_a_completion_tells_text_finish_and_tokens() -> None:
         assert (done.text, done.finish, done.num_tokens) == ("All is\nwell.", "stop", 5)
         assert (cut.text, cut.finish) == ("All is", "length")
         assert (split.text, split.finish) == ("All is", "stop"), "white space is cut here"
-        assert (model.usage.prompt_tokens, model.usage.calls) == (7 * 5, 5), "two of them the probe's"
+        assert (model.http.usage.prompt_tokens, model.http.usage.calls) == (7 * 5, 5), "two of them the probe's"
 
     talk(says("All is\nwell."), then)
 
@@ -94,7 +94,7 @@ def test_n_draws_are_n_calls_that_differ_and_are_kept() -> None:
         put = staticmethod(kept.__setitem__)
 
     async def then(model: Anthropic, server: Server) -> tuple[list[str], int]:
-        model.cache = Kept
+        model.http.cache = Kept
         return [c.text for c in await model.sample(ASK, Sampling(max_tokens=2, seed=3), 20)], len(server.calls)
 
     texts, calls = talk(letters(0.5, 0.5), then)
@@ -169,7 +169,7 @@ def test_errors_name_the_variable_and_not_the_key() -> None:
 def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     model = Anthropic.named("anthropic:claude-x?samples=50")
-    assert (model.model, model.samples, model.http.url) == ("claude-x", 50, "https://api.anthropic.com")
+    assert (model.http.model, model.samples, model.http.url) == ("claude-x", 50, "https://api.anthropic.com")
     with pytest.raises(UsageError, match="names no model; write anthropic:MODEL"):
         Anthropic.named("anthropic:")
     monkeypatch.delenv("ANTHROPIC_API_KEY")

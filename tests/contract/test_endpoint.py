@@ -281,7 +281,7 @@ def test_rewards_and_tools_are_refused() -> None:
 def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     model = Endpoint.named("http://host:8000/v1#org/name?samples=100&readout=sampled")
-    assert (model.http.url, model.model, model.samples) == ("http://host:8000/v1", "org/name", 100)
+    assert (model.http.url, model.http.model, model.samples) == ("http://host:8000/v1", "org/name", 100)
     assert (model.name, model.can) == ("http://host:8000/v1#org/name?samples=100&readout=sampled", {Ability.SAMPLE})
     assert Endpoint("http://host/v1/", "m").name == "http://host/v1#m"
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")

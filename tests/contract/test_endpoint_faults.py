@@ -72,8 +72,8 @@ def meet(
 def test_passing_troubles_are_outlasted(faults: Faults) -> None:
     async def then(model: Endpoint, server: Server) -> None:
         assert (await model.sample(ASK, HOW))[0].text == "All is well."
-        assert model.usage.retries == len(server.calls) - 1 >= 2
-        assert model.usage.calls == 1
+        assert model.http.usage.retries == len(server.calls) - 1 >= 2
+        assert model.http.usage.calls == 1
         assert len({c.headers["Idempotency-Key"] for c in server.calls}) == 1
 
     meet(faults, then)
@@ -154,7 +154,7 @@ def test_a_dead_endpoint_is_given_up_with_its_url() -> None:
         ) as caught:
             await model.sample("Q", HOW)
         assert caught.value.where == f"{url}/completions"
-        assert model.usage.retries == 2
+        assert model.http.usage.retries == 2
         await model.close()
 
     asyncio.run(go())
@@ -212,7 +212,7 @@ def test_a_stream_that_is_cut_is_repeated_only_if_nothing_was_shown() -> None:
 def test_the_key_travels_in_one_header_and_comes_back_nowhere() -> None:
     async def then(model: Endpoint, server: Server) -> None:
         cache = dict[str, Any]()
-        model.cache = Kept(cache)
+        model.http.cache = Kept(cache)
         probed = await probe(model)
         got = await model.sample(ASK, HOW)
         got += await model.sample(ASK, Sampling(max_tokens=9, on_token=lambda piece: None))
@@ -280,10 +280,10 @@ def test_a_known_call_is_not_made_again() -> None:
     kept: dict[str, Any] = {}
 
     async def then(model: Endpoint, server: Server) -> Any:
-        model.cache = Kept(kept)
+        model.http.cache = Kept(kept)
         texts = [c.text for c in await model.sample("Q", Sampling(max_tokens=3, seed=1), 5)]
         choice = await model.choose(ASK, (" (A)", " (B)"))
-        return texts, choice, len(server.calls), model.usage.cached
+        return texts, choice, len(server.calls), model.http.usage.cached
 
     def run() -> Any:
         async def go() -> Any:
@@ -305,12 +305,12 @@ def test_a_known_call_is_not_made_again() -> None:
 @pytest.mark.parametrize("change", ["model", "revision", "prompt", "seed", "temperature", "draw"])
 def test_another_call_is_no_known_call(change: str) -> None:
     async def then(model: Endpoint, server: Server) -> None:
-        model.cache = Kept({})
+        model.http.cache = Kept({})
         how = {"seed": 1, "temperature": 1.0}
         await model.sample("Q", Sampling(**how))
         if change in ("model", "revision"):
             setattr(model.http, change, "other")
-            server.model = model.model
+            server.model = model.http.model
         elif change != "prompt":
             how[change] = 2 + (1 << 40)
         await model.sample(
@@ -327,7 +327,7 @@ def test_a_stream_and_a_whole_reply_are_one_call() -> None:
     pieces: list[str] = []
 
     async def then(model: Endpoint, server: Server) -> None:
-        model.cache = Kept({})
+        model.http.cache = Kept({})
         await model.sample(ASK, HOW)
         await model.sample(ASK, Sampling(max_tokens=20, on_token=pieces.append))
         assert len(server.calls) == 1 and pieces == ["All is well."]
@@ -339,7 +339,7 @@ def test_failures_are_not_kept() -> None:
     kept: dict[str, Any] = {}
 
     async def then(model: Endpoint, server: Server) -> None:
-        model.cache = Kept(kept)
+        model.http.cache = Kept(kept)
         with pytest.raises(ModelError):
             await model.sample(ASK, HOW)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from gnomon.core.errors import AbilityError, ModelError, UsageError
 from gnomon.models.base import Ability, Choice, Completion, Prompt, Sampling, Score, require
-from gnomon.models.http import CallCache, Http, Retry, Usage
+from gnomon.models.http import CallCache, Http, Retry
 from gnomon.models.sampled import choose_by_samples, cut_at, parse_name, trimmed
 
 __all__ = ["Anthropic"]
@@ -39,7 +39,8 @@ class Anthropic:
         samples: draws behind a `choose`.
         retry: how failed calls are repeated.
 
-    `unproved` says that no probe has been made yet.
+    `http` holds what transport knows: the calls' cache, their usage, the model's name on the server. `unproved` says
+    that no probe has been made yet; until then `revision` is "".
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Anthropic:
         )
         self.name = name or f"anthropic:{model}"
         self.samples = samples
+        self.revision = ""
         self.can: frozenset[Ability] = frozenset({Ability.SAMPLE})
         self.unproved = True
 
@@ -87,37 +89,10 @@ class Anthropic:
     def __repr__(self) -> str:
         return f"Anthropic({self.name!r})"
 
-    @property
-    def model(self) -> str:
-        """The provider's name of the model."""
-        return self.http.model
-
-    @property
-    def revision(self) -> str:
-        """What the server says it runs; "" before the probe."""
-        return self.http.revision
-
-    @revision.setter
-    def revision(self, revision: str) -> None:
-        self.http.revision = revision
-
-    @property
-    def usage(self) -> Usage:
-        """Calls and tokens so far."""
-        return self.http.usage
-
-    @property
-    def cache(self) -> CallCache | None:
-        """Answers kept from earlier; may be set at any time."""
-        return self.http.cache
-
-    @cache.setter
-    def cache(self, cache: CallCache | None) -> None:
-        self.http.cache = cache
-
     def learn(self, can: frozenset[Ability], revision: str) -> None:
         """Takes what a probe proved."""
-        self.can, self.http.revision, self.unproved = can, revision, False
+        self.can, self.unproved = can, False
+        self.revision = self.http.revision = revision
 
     async def sample(self, prompt: Prompt, how: Sampling, n: int = 1) -> list[Completion]:
         """`n` continuations by `n` calls; the seed only names the draw, since the API takes none.
@@ -168,7 +143,7 @@ class Anthropic:
         if messages[-1].role == "assistant":
             require(self, Ability.PREFILL, why="continuing a prefilled answer")
         body: dict[str, Any] = {
-            "model": self.model,
+            "model": self.http.model,
             "messages": [m._asdict() for m in messages if m.role != "system"],
             "max_tokens": how.max_tokens,
             "temperature": how.temperature,

@@ -20,7 +20,7 @@ from gnomon.core.errors import AbilityError, ModelError, UsageError, closest
 from gnomon.core.seeds import Seed
 from gnomon.models import openai_wire as wire
 from gnomon.models.base import Ability, Choice, Completion, Message, Prompt, Sampling, Score, require
-from gnomon.models.http import CallCache, Http, Retry, Usage
+from gnomon.models.http import CallCache, Http, Retry
 from gnomon.models.readout import Options, exact, from_top, split
 from gnomon.models.sampled import choose_by_samples, extended, parse_name, trimmed
 
@@ -72,7 +72,8 @@ class Endpoint:
         retry: how failed calls are repeated.
 
     SCORE and TOPK may hold for plain text only or for chat only; a call that does not fit raises `AbilityError`.
-    `unproved` says that no probe has been made yet.
+    `http` holds what transport knows: the calls' cache, their usage, the model's name on the server. `unproved` says
+    that no probe has been made yet; until then `revision` is "".
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Endpoint:
         self.name = name or f"{self.http.url}#{model}"
         self.samples, self.readout = samples, readout
         self.offers = Offers()
+        self.revision = ""
         self.can: frozenset[Ability] = frozenset({Ability.SAMPLE})
         self.unproved = True
 
@@ -133,42 +135,14 @@ class Endpoint:
         return f"Endpoint({self.name!r})"
 
     @property
-    def model(self) -> str:
-        """The model's name on the server."""
-        return self.http.model
-
-    @property
     def limit(self) -> str:
         """What chat calls the bound on new tokens; api.openai.com has renamed it."""
         return "max_completion_tokens" if self._official else "max_tokens"
 
-    @property
-    def revision(self) -> str:
-        """What the server says it runs; "" before the probe."""
-        return self.http.revision
-
-    @revision.setter
-    def revision(self, revision: str) -> None:
-        self.http.revision = revision
-
-    @property
-    def usage(self) -> Usage:
-        """Calls and tokens so far."""
-        return self.http.usage
-
-    @property
-    def cache(self) -> CallCache | None:
-        """Answers kept from earlier; may be set at any time."""
-        return self.http.cache
-
-    @cache.setter
-    def cache(self, cache: CallCache | None) -> None:
-        self.http.cache = cache
-
     def learn(self, offers: Offers, revision: str) -> None:
         """Takes what a probe proved."""
-        self.offers, self.can, self.http.revision = offers, offers.can, revision
-        self.unproved = False
+        self.offers, self.can, self.unproved = offers, offers.can, False
+        self.revision = self.http.revision = revision
 
     async def sample(self, prompt: Prompt, how: Sampling, n: int = 1) -> list[Completion]:
         """`n` independent continuations; as many calls as it takes where the server ignores `n`.
@@ -292,9 +266,9 @@ class Endpoint:
 
     def _prompt(self, prompt: Prompt) -> tuple[dict[str, Any], str]:
         if isinstance(prompt, str):
-            return {"model": self.model, "prompt": prompt}, ""
+            return {"model": self.http.model, "prompt": prompt}, ""
         messages, cut = trimmed(prompt)
-        body: dict[str, Any] = {"model": self.model, "messages": [m._asdict() for m in messages]}
+        body: dict[str, Any] = {"model": self.http.model, "messages": [m._asdict() for m in messages]}
         if messages[-1].role == "assistant":
             require(self, Ability.PREFILL, why="continuing a prefilled answer")
             body |= self.offers.continues or {}
@@ -314,8 +288,8 @@ class Endpoint:
 
     async def _echo(self, text: str) -> list[wire.Echoed]:
         # One new token, which nobody reads: some servers fail when asked for none.
-        body = {"model": self.model, "prompt": text, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0.0}
-        reply = await self.http.call("/completions", body)
+        asked = {"prompt": text, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0.0}
+        reply = await self.http.call("/completions", {"model": self.http.model, **asked})
         found = wire.echoed(reply, text, self.name)
         if found is None:
             raise self._lacks("the prompt's log-probabilities (echo)")
@@ -349,7 +323,7 @@ class Endpoint:
     async def _choose_top(self, prompt: Prompt, parts: Options) -> Choice | None:
         if isinstance(prompt, str):
             forced = prompt + parts.forced
-            body = {"model": self.model, "prompt": forced, "logprobs": self.offers.num_top_text}
+            body = {"model": self.http.model, "prompt": forced, "logprobs": self.offers.num_top_text}
             found = await self._steps("/completions", body | {"max_tokens": 1})
             return from_top(found[0].top, parts.rests)
         listed = {"logprobs": True, "top_logprobs": self.offers.num_top_chat}

@@ -121,7 +121,7 @@ class _Server:
     def __init__(self, model: Endpoint) -> None:
         self.where = model.name
         self.asker = _Asker(model.http)
-        self.base = {"model": model.model, "temperature": 0.0}
+        self.base = {"model": model.http.model, "temperature": 0.0}
         self.limit = model.limit
 
     async def chat(self, asks: str, more: Mapping[str, Any], prefill: str = "", num: int = 1) -> dict[str, Any] | None:
@@ -232,14 +232,14 @@ async def _probe_endpoint(model: Endpoint) -> list[Step]:
 async def _probe_anthropic(model: Anthropic) -> list[Step]:
     asker = _Asker(model.http)
     question = {"role": "user", "content": QUESTION}
-    body = {"model": model.model, "max_tokens": 4, "temperature": 0.0}
+    body = {"model": model.http.model, "max_tokens": 4, "temperature": 0.0}
     # Not being able to answer a plain question is no missing ability but a wrong model or key.
     plain = await model.http.call("/v1/messages", {**body, "messages": [question]}, fresh=True)
     prefilled = [question, {"role": "assistant", "content": PREFILL}]
     reply = await asker.ask("prefill", "/v1/messages", {**body, "messages": prefilled})
     held = asker.prove(reply is not None and _continues(_said(reply), _said(plain)))
     can = {Ability.SAMPLE, Ability.PREFILL} if held else {Ability.SAMPLE}
-    model.learn(frozenset(can), asker.revision or model.model)
+    model.learn(frozenset(can), asker.revision or model.http.model)
     return asker.transcript
 
 

@@ -127,13 +127,13 @@ def items_digest(items: Sequence[Item]) -> str:
 
 def _share_cache(cast: Cast, run: Run) -> None:
     for model in cast.values():
-        if hasattr(model, "cache"):
-            model.cache = run.cache
+        if hasattr(model, "http"):
+            model.http.cache = run.cache
 
 
 def _usage(cast: Cast) -> dict[str, object]:
     """Calls and tokens of the endpoints, by role."""
-    return {role: plain(model.usage) for role, model in cast.items() if hasattr(model, "usage")}
+    return {role: plain(model.http.usage) for role, model in cast.items() if hasattr(model, "http")}
 
 
 def checked(items: Iterable[Item], name: str) -> list[Item]:
