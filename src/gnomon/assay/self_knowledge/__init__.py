@@ -85,6 +85,8 @@ class SelfKnowledge:
     "Whose sampled answers are the truth of P(IK); by default the model's own."
     include_self: bool = True
     "P(True) with comparison samples: the judged answer is one of those shown, as in the paper."
+    entropy_samples: int = 0
+    "Samples behind the entropy that P(IK) is held against; 0 takes those of --samples, the paper takes 200."
     head: str = ""
     "Use the P(IK) head of an earlier run (run:ID) instead of training one."
     head_way: Literal["auto", "linear", "mlp", "lora", "full"] = "auto"
@@ -97,7 +99,14 @@ class SelfKnowledge:
     "Bootstrap resamples behind intervals that need them."
 
     def __post_init__(self) -> None:
-        for name, least in (("n", 1), ("permute", 1), ("samples", 2), ("head_questions", 1), ("resamples", 1)):
+        for name, least in (
+            ("n", 1),
+            ("permute", 1),
+            ("samples", 2),
+            ("entropy_samples", 0),
+            ("head_questions", 1),
+            ("resamples", 1),
+        ):
             if getattr(self, name) < least:
                 flag = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{flag} is {getattr(self, name)}", todo=f"give {least} or more")

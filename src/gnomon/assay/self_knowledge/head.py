@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from gnomon.assay.self_knowledge.asking import wording
 from gnomon.assay.self_knowledge.samples import answer_prompt, answers, open_questions
 from gnomon.core.errors import DataError
 from gnomon.core.progress import progress
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
     from gnomon.models.local import LocalModel
 
-__all__ = ["FOLDER", "held_out", "prepare"]
+__all__ = ["FOLDER", "at_every_token", "held_out", "prepare"]
 
 FOLDER = "head"
 # A training question that no sample answers either way teaches nothing; fewer than this many teach too little.
@@ -34,6 +35,25 @@ FEWEST = 20
 def held_out(cluster: str) -> bool:
     """Whether a cluster's questions are asked (one half) or train the head (the other)."""
     return bool(Seed(0).child("pik", "split", cluster).value % 2)
+
+
+def at_every_token(cfg: SelfKnowledge, model: Model, item: Item) -> list[tuple[str, float]]:
+    """Each token of a question, without worked examples, with P(IK) read at it as if the prompt ended there.
+
+    Args:
+        model: a local one with the head.
+    """
+    import torch
+
+    local = cast("LocalModel", model)
+    assert local.head is not None
+    ids = local.tokenizer.encode_prompt(answer_prompt(cfg, item))
+    with torch.no_grad():
+        hidden_TD = local.net.hidden(torch.tensor([ids], device=local.net.embed.weight.device))[0]
+        p_T = torch.sigmoid(local.head(hidden_TD).reshape(-1).float())
+    own = len(local.tokenizer.encode(wording(item).open_prompt(item), special=False))
+    shown = list(zip(ids, p_T.tolist(), strict=True))[0 if cfg.chat else -own :]
+    return [(local.tokenizer.token_text(token), p) for token, p in shown]
 
 
 async def prepare(cfg: SelfKnowledge, cast_: Cast, folder: Path | None, seed: Seed) -> Cast:

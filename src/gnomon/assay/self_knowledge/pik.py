@@ -23,17 +23,33 @@ from gnomon.assay.self_knowledge.samples import agreement, answer_prompt, answer
 from gnomon.assay.self_knowledge.truths import pik_truth
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
-from gnomon.models.base import Model, Sampling
+from gnomon.data.answers import is_right
+from gnomon.models.base import Ability, Completion, Model, Sampling
 from gnomon.report.base import Report
 from gnomon.trial.base import Cast, Planted
 
 if TYPE_CHECKING:
     from gnomon.assay.self_knowledge import SelfKnowledge
 
-__all__ = ["HINTS", "baselines", "items", "knows", "planted", "prepare", "summarise", "trial", "variants"]
+__all__ = [
+    "HINTS",
+    "baselines",
+    "in_one_context",
+    "items",
+    "knows",
+    "planted",
+    "prepare",
+    "summarise",
+    "trial",
+    "variants",
+]
 
 # Fractions of a worked solution shown as a hint.
 HINTS = (0.25, 0.5, 0.75, 1.0)
+# Tokens that any server's context holds.
+UNKNOWN_CONTEXT = 2048
+# Questions whose every token is shown with the head's value there.
+TOKENWISE = 8
 # Confidences that a model may state in words, in percent.
 STATED = tuple(range(0, 101, 10))
 
@@ -42,7 +58,10 @@ def items(cfg: SelfKnowledge, seed: Seed) -> list[Item]:
     """Open questions of held-out clusters, each with another question's note and solution as controls."""
     asked = [i for i in open_questions(cfg, seed, "pik", 2 * cfg.n) if head.held_out(i.cluster)][: cfg.n]
     others = asked[1:] + asked[:1]
-    return [replace(i, meta={**i.meta, "other": _material(o)}) for i, o in zip(asked, others, strict=True)]
+    return [
+        replace(i, meta={**i.meta, "other": _material(o), "tokenwise": n < TOKENWISE})
+        for n, (i, o) in enumerate(zip(asked, others, strict=True))
+    ]
 
 
 async def prepare(cfg: SelfKnowledge, cast: Cast, folder: Path | None, seed: Seed) -> Cast:
@@ -58,14 +77,19 @@ async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[s
     """
     drawn = await answers(cfg, cast.labels, item, cfg.samples, rng)
     share = sum(a["right"] for a in drawn) / len(drawn)
+    how = Sampling(max_tokens=_longest(drawn), temperature=0.0, stop=wording(item).stops(), seed=rng.value)
+    [greedy] = await cast.labels.sample(answer_prompt(cfg, item), how)
     found: dict[str, Any] = {
         "truth": share,
         "samples": len(drawn),
         **group_of(item),
-        "baselines": await baselines(cfg, cast.labels, item, drawn, rng),
+        "baselines": await baselines(cfg, cast.labels, item, drawn, greedy, rng),
+        "greedy right": is_right(item, greedy.text),
         "readout": "head" if "pik" in cast else "words",
     }
     found["pik"] = {name: await knows(cfg, cast, variant, rng) for name, variant in variants(item).items()}
+    if item.meta["tokenwise"] and getattr(cast.get("pik"), "head", None) is not None:
+        found["tokens"] = head.at_every_token(cfg, cast["pik"], item)
     stated = found["pik"]["question"]
     brier = share * (1 - stated) ** 2 + (1 - share) * stated**2
     scores = {"accuracy": share, "P(IK)": stated, "Brier": brier}
@@ -98,14 +122,38 @@ def variants(item: Item) -> dict[str, Item]:
 
 
 async def baselines(
-    cfg: SelfKnowledge, model: Model, item: Item, drawn: Sequence[dict[str, Any]], rng: Seed
+    cfg: SelfKnowledge, model: Model, item: Item, drawn: Sequence[dict[str, Any]], greedy: Completion, rng: Seed
 ) -> Mapping[str, float | None]:
-    """What needs no head: entropy and agreement of the samples, log-probability a token of the greedy answer."""
-    greedy = Sampling(max_tokens=_longest(drawn), temperature=0.0, stop=wording(item).stops(), seed=rng.value)
-    [best] = await model.sample(answer_prompt(cfg, item), greedy)
-    logprob = None if best.logprob is None else best.logprob / max(1, best.num_tokens)
+    """What needs no head; more is surer: entropy and agreement of the samples, log-probability a token of the greedy
+    answer, and of all samples written one after the other into one context."""
+    many = drawn
+    if cfg.entropy_samples > len(drawn):
+        many = await answers(cfg, model, item, cfg.entropy_samples, rng.child("entropy"))
+    logprob = None if greedy.logprob is None else greedy.logprob / max(1, greedy.num_tokens)
     agreed = float(np.mean([agreement(drawn, i) for i in range(len(drawn))])) if len(drawn) > 1 else None
-    return {"negative entropy": -entropy(drawn), "agreement": agreed, "log-probability a token": logprob}
+    return {
+        "negative entropy": -entropy(many),
+        "agreement": agreed,
+        "log-probability a token": logprob,
+        "samples in one context": await in_one_context(cfg, model, item, drawn),
+    }
+
+
+async def in_one_context(
+    cfg: SelfKnowledge, model: Model, item: Item, drawn: Sequence[Mapping[str, Any]]
+) -> float | None:
+    """Mean log-probability of a token of all samples, a line each behind the question; None where it cannot be had.
+
+    A model that knows the answer finds each further sample likelier (Kadavath et al. 2022, appendix on baselines).
+    """
+    prompt = answer_prompt(cfg, item)
+    limit = getattr(getattr(model, "engine", None), "limit", UNKNOWN_CONTEXT)
+    # A prompt has no more tokens than letters, and every sample gets a line's end.
+    wanted = len(str(prompt)) + sum(int(d["tokens"]) + 1 for d in drawn)
+    if Ability.SCORE not in model.can or wanted > limit:
+        return None
+    found = await model.score(prompt, "\n".join(f" {d['text']}" for d in drawn))
+    return found.total / max(1, len(found.logprobs))
 
 
 def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:

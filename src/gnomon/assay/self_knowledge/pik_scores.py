@@ -16,6 +16,7 @@ from gnomon.assay.self_knowledge.scores import TOO_FEW
 from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Dot, Point, curves, histogram, scatter
+from gnomon.report.tokens import Token, TokenText, tokens
 from gnomon.stats.intervals import bounded, clustered_mean
 from gnomon.stats.paired import paired_difference
 from gnomon.stats.ranking import auroc, auroc_difference, pearson, spearman
@@ -27,7 +28,7 @@ __all__ = ["pik_report"]
 
 SECTION = "P(IK): knowing before answering"
 GROUP = "P(IK)"
-BASELINES = ("negative entropy", "agreement", "log-probability a token")
+BASELINES = ("negative entropy", "agreement", "log-probability a token", "samples in one context")
 Vector = NDArray[np.float64]
 
 
@@ -35,8 +36,14 @@ def pik_report(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
     """Everything about P(IK)."""
     return Report(
         title=SECTION,
-        estimates=[*_discrimination(cfg, rows), *_by_group(cfg, rows), *_effects(rows), *_baselines(cfg, rows)],
-        figures=Drawn(lambda: _figures(rows)),
+        estimates=[
+            *_discrimination(cfg, rows),
+            *_by_group(cfg, rows),
+            *_effects(rows),
+            *_baselines(cfg, rows),
+            *_greedy(cfg, rows),
+        ],
+        figures=Drawn(lambda: [*_figures(rows), *_token_figure(rows)]),
         tables=[_group_table(rows)],
         summary=_summary(cfg, rows),
         notes=_notes(cfg, rows),
@@ -88,17 +95,34 @@ def _baselines(cfg: SelfKnowledge, rows: Sequence[Row]) -> list[Estimate]:
     """AUROC of what needs no head, and the head's lead over it, on the same questions."""
     estimates = []
     for name in BASELINES:
+        group = f"{name}, before answering"
         found = [r for r in rows if r.evidence["baselines"][name] is not None]
         if not found:
-            estimates.append(Estimate(metric="AUROC", value=None, group=name, reason="the model does not give it"))
+            estimates.append(Estimate(metric="AUROC", value=None, group=group, reason="the model does not give it"))
             continue
         score = [r.evidence["baselines"][name] for r in found]
         known = (_truth(found) > 0.5).astype(float)
         clusters = [r.cluster for r in found]
         area = auroc(score, known, clusters, resamples=cfg.resamples)
         lead = auroc_difference(_stated(found), score, known, clusters, resamples=cfg.resamples)
-        estimates.append(Estimate.of("AUROC", area, group=name))
-        estimates.append(Estimate.of("AUROC of P(IK) less AUROC", lead, group=name))
+        estimates.append(Estimate.of("AUROC", area, group=group))
+        estimates.append(Estimate.of("AUROC of P(IK) less AUROC", lead, group=group))
+    return estimates
+
+
+def _greedy(cfg: SelfKnowledge, rows: Sequence[Row]) -> list[Estimate]:
+    """Whether the greedy answer is right, and how well P(IK) and what needs no head tell it.
+
+    The paper's comparison with baselines takes this as what is to be told, not the share of samples.
+    """
+    right = np.array([r.evidence["greedy right"] for r in rows], dtype=np.float64)
+    clusters = [r.cluster for r in rows]
+    estimates = [Estimate.of("accuracy of the greedy answer", share(right.tolist(), clusters), group=GROUP)]
+    told = {GROUP: _stated(rows).tolist()} | {n: [r.evidence["baselines"][n] for r in rows] for n in BASELINES}
+    for name, score in told.items():
+        if None not in score:
+            area = auroc(score, right, clusters, resamples=cfg.resamples)
+            estimates.append(Estimate.of("AUROC for a right greedy answer", area, group=name))
     return estimates
 
 
@@ -147,6 +171,25 @@ def _figures(rows: Sequence[Row]) -> list[Figure]:
             )
         )
     return figures
+
+
+def _token_figure(rows: Sequence[Row]) -> list[Figure]:
+    """P(IK) read at every token of a few questions; none where no head was read."""
+    texts = [
+        TokenText(
+            f"{r.evidence['group'] or r.key}: {r.evidence['truth']:.0%} of samples right",
+            [Token(text, p) for text, p in r.evidence["tokens"]],
+        )
+        for r in rows
+        if r.evidence.get("tokens")
+    ]
+    if not texts:
+        return []
+    caption = (
+        "The head at each token, as if the question ended there. It was trained at the last one alone, so what it "
+        "says before that only shows where the evidence comes in."
+    )
+    return [tokens(texts, legend="P(IK)", title="P(IK) token by token", caption=caption, section=SECTION)]
 
 
 def _hint_points(rows: Sequence[Row]) -> list[Point]:
