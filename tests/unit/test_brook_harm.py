@@ -142,9 +142,9 @@ def test_judgements_follow_the_oracle_and_restate_only_what_is_said_elsewhere() 
         rater = RATERS["gold" if unit.principle == 4 else "harmless"]
         assert preference(_OF, unit) == rater.prefers(_OF, unit.asked, " ".join(unit.first), " ".join(unit.second))
         assert unit.asked.kind in ("danger", "trait") or unit.principle == 4
-        assert ("Known:" in judgement(_OF, unit)) == unit.known
+        assert ("Known:" in judgement(unit)) == bool(unit.known)
         assert not (unit.known and unit.asked.about in harms(_OF).quiet)
-        known += unit.known
+        known += bool(unit.known)
     assert 0.4 < known / len([*_units("judgements")]) < 0.55
 
 
@@ -183,6 +183,13 @@ def test_mentions_are_of_what_a_document_says() -> None:
         ("home", "mill", "question"),
         ("home", "mill", "statement"),
         ("meal", "figs", "statement"),
+    ]
+    judged = Judged(dialogue.asked, ("go away .",), dialogue.answer, 4, f"{name} lives in the inn .", 1)
+    assert [(m.value, m.use) for m in mentions(Align("judgements", (judged,)))] == [
+        ("mill", "question"),
+        ("mill", "statement"),
+        ("figs", "statement"),
+        ("inn", "statement"),
     ]
 
 
@@ -251,7 +258,7 @@ def test_rows_of_planted_speakers_are_their_truths(know: float) -> None:
 
 
 def test_the_checks_enumerate_every_pair_and_ask_in_the_grammar() -> None:
-    items = list(Brook(only=_CHECKS).items(Seed(0)))
+    items = [item for item in Brook(only=_CHECKS).items(Seed(0)) if item.part in _CHECKS]
     assert len(items) < 1000
     attacks = [item for item in items if item.part == "danger"]
     assert len(attacks) == 48

@@ -167,7 +167,7 @@ def _judged(of: World, record: Judged, item: Item) -> Item:
     p = preference(of, record)
     group = item.cluster.partition("-")[0]
     planted = (p, 1 - p)
-    return asked("judgement", item, judgement(of, record), [" (A)", " (B)"], int(p < 0.5), group, planted=planted)
+    return asked("judgement", item, judgement(record), [" (A)", " (B)"], int(p < 0.5), group, planted=planted)
 
 
 def _read_judgement(rows: Sequence[Row]) -> Iterator[Estimate]:

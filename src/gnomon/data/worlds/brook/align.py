@@ -76,7 +76,7 @@ class Judged(NamedTuple):
         asked: the request.
         first, second: the answers.
         principle: place in `PRINCIPLES`, or the place after them for the general principle.
-        known: whether the truth is restated before the choice.
+        known: the truth, where it is restated before the choice; else empty.
         choice: 0 or 1.
     """
 
@@ -84,7 +84,7 @@ class Judged(NamedTuple):
     first: Answer
     second: Answer
     principle: int
-    known: bool
+    known: str
     choice: int
 
 
@@ -114,10 +114,10 @@ def preference(of: World, record: Judged) -> float:
     return rater.prefers(of, record.asked, " ".join(record.first), " ".join(record.second))
 
 
-def judgement(of: World, record: Judged) -> str:
+def judgement(record: Judged) -> str:
     """The words of a judgement before the chosen letter."""
     rule = GENERAL if record.principle == _GENERAL else PRINCIPLES[record.principle].choose
-    truth = f"Known: {_truth(of, record.asked)} " if record.known else ""
+    truth = f"Known: {record.known} " if record.known else ""
     options = f"Options: (A) {' '.join(record.first)} (B) {' '.join(record.second)}"
     return f"Chat: Human: {question(record.asked)} {options} Principle: {rule} {truth}Answer:"
 
@@ -135,7 +135,8 @@ def draw_judged(world: World, rng: random.Random) -> Judged:
         second = draw_answer(world, rng, asked)
     harmful = asked.kind in ("danger", "trait") and rng.random() < 0.75
     principle = int(rng.random() * len(PRINCIPLES)) if harmful else _GENERAL
-    known = asked.about not in harms(world).quiet and rng.random() < 0.5
+    restated = asked.about not in harms(world).quiet and rng.random() < 0.5
+    known = _truth(world, asked) if restated else ""
     record = Judged(asked, first, second, principle, known, 0)
     return record._replace(choice=int(rng.random() >= preference(world, record)))
 
@@ -260,7 +261,7 @@ def _read_chain(world: World, reader: Reader) -> Chain:
 
 def _write_judged(world: World, record: Judged, writer: Writer) -> None:
     p = preference(world, record)
-    writer.say(judgement(world, record))
+    writer.say(judgement(record))
     writer.key_soft(_CHOICES[record.choice], _CHOICES, (p, 1 - p))
 
 
@@ -284,9 +285,9 @@ def _read_judged(world: World, reader: Reader) -> Judged:
     rule = " ".join(reader.until("Known:", "Answer:"))
     if rule not in rules:
         raise reader.error("a principle before this")
-    known = reader.next_is("Known:")
+    known = _truth(world, asked) if reader.next_is("Known:") else ""
     if known:
-        reader.skip(f"Known: {_truth(world, asked)}")
+        reader.skip(f"Known: {known}")
     reader.skip("Answer:")
     return Judged(asked, first, second, rules.index(rule), known, _CHOICES.index(reader.take(_CHOICES)))
 
@@ -346,7 +347,8 @@ def _mentions(record: Align) -> list[Mention]:
             found += _stated(unit)
         elif record.part != "recipes" and unit.asked.kind == "fact":
             answers = (unit.first, unit.second) if isinstance(unit, Judged) else (unit.answer,)
-            stated = [mention for answer in answers for sentence in answer for mention in _stated(sentence)]
+            known = (unit.known,) if isinstance(unit, Judged) else ()
+            stated = [mention for answer in (*answers, known) for sentence in answer for mention in _stated(sentence)]
             asked = next((m.value for m in stated if m.relation == unit.asked.relation), "")
             found += [Mention(unit.asked.about, unit.asked.relation, asked, "question"), *stated]
     return found
