@@ -24,10 +24,12 @@ from gnomon.core.errors import RunError, Stopped
 from gnomon.learn.checkpoint import load_state, save_state
 from gnomon.learn.optim import Optim, adamw, learning_rate, update
 
-__all__ = ["Fit", "MetricLog", "StepResult", "fit", "one_thread_if_small"]
+__all__ = ["LOGGED", "Fit", "MetricLog", "StepResult", "fit", "one_thread_if_small"]
 
 Batch = TypeVar("Batch")
 
+# What the loop itself logs; every other metric comes from the step function or the readout.
+LOGGED = ("loss", "grad_norm", "rate")
 # On a busy machine two threads ran at a fifteenth of the speed of one; on a free one they gain 1.6x at this size.
 _SMALL_PARAMETERS = 5_000_000
 

@@ -39,6 +39,6 @@ def match_at_start(model: Transformer, generator: torch.Generator | None = None)
             width = model.config.d_model if name.startswith("embed") else weight.shape[1]
             scale = into_residual if name.endswith(("out.weight", "down.weight")) else 1.0
             weight.normal_(0.0, scale / math.sqrt(width), generator=generator)
-    for block in model.blocks:
-        queries, keys, _ = block.attn.qkv.weight.chunk(3)
-        keys.copy_(queries)
+        if name.endswith("qkv.weight"):
+            queries, keys, _ = weight.chunk(3)
+            keys.copy_(queries)

@@ -93,7 +93,7 @@ def load_checkpoint(folder: Path | str, *, name: str = "", device: str | None = 
     where = _device(device)
     dtype = torch.bfloat16 if where.startswith("cuda") else torch.float32
     net: Transformer | Adapter
-    config = _config(folder)
+    config = _json(folder / "config.json")
     # A damaged folder of a family that we know is told by our loader, which names the file.
     if supported(config) or not config.get("architectures"):
         net = load_folder(folder, dtype=dtype, device=where).eval()
@@ -103,7 +103,9 @@ def load_checkpoint(folder: Path | str, *, name: str = "", device: str | None = 
         net = load_foreign(folder, dtype=dtype, device=where)
     head = _head(folder / _HEAD_FILE, where, torch.float32)
     tokenizer = Tokenizer.load(folder)
-    return LocalModel(net, tokenizer, name=name or f"hf:{folder}", revision=content_hash(folder), head=head)
+    recipe = _json(folder / "recipe.json") if (folder / "recipe.json").is_file() else {}
+    name = name or f"hf:{folder}"
+    return LocalModel(net, tokenizer, name=name, revision=content_hash(folder), head=head, recipe=recipe)
 
 
 def content_hash(folder: Path | str) -> str:
@@ -135,8 +137,7 @@ def _device(asked: str | None) -> str:
     return device
 
 
-def _config(folder: Path) -> dict[str, object]:
-    path = folder / "config.json"
+def _json(path: Path) -> dict[str, object]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

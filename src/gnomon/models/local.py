@@ -8,9 +8,9 @@ Every call is awaited alone and answered together with all others in flight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -75,6 +75,7 @@ class LocalModel:
         net: the network; its weights may be changed between calls if `weights_changed` is called afterwards.
         tokenizer: its tokenizer.
         head: the scalar head behind `reward`; None where there is none.
+        recipe: what the folder says about how its weights were made (`recipe.json`); empty where it says nothing.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class LocalModel:
         name: str,
         revision: str = "",
         head: Head | None = None,
+        recipe: Mapping[str, Any] | None = None,
     ) -> None:
         """A model around a network that is on its device already.
 
@@ -94,8 +96,9 @@ class LocalModel:
             name: as the user wrote it.
             revision: content hash of the weights.
             head: scalar head on the final hidden state of the last token.
+            recipe: how the weights were made.
         """
-        self.name, self.revision = name, revision
+        self.name, self.revision, self.recipe = name, revision, recipe or {}
         # Typed for those who hold ACTIVATIONS; without that ability it is an `Adapter`.
         self.net, self.tokenizer, self.head = cast(Transformer, net), tokenizer, head
         fit = _fit(net) if isinstance(net, Transformer) else net.fit

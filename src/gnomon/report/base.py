@@ -123,6 +123,11 @@ class Drawn(Sequence[Figure]):
     def __len__(self) -> int:
         return len(self._figures)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list: equal by what it holds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:

@@ -33,8 +33,9 @@ from gnomon.data.worlds.brook.packing import Batch
 from gnomon.data.worlds.brook.tables import world
 from gnomon.data.worlds.brook.words import BOS, EOS, PAD
 from gnomon.learn.checkpoint import saved_step
-from gnomon.learn.loop import Fit, StepResult, fit
+from gnomon.learn.loop import LOGGED, Fit, StepResult, fit
 from gnomon.learn.optim import Optim
+from gnomon.learn.start import match_at_start
 from gnomon.models.families import save_folder
 from gnomon.models.transformer import Transformer, TransformerConfig, num_parameters
 from gnomon.train._readout import brook_readout
@@ -138,9 +139,24 @@ def train(cfg: Pretrain, run: Run) -> Path:
     folder = run.folder / "checkpoint"
     corpus.save_tokenizer(folder)
     save_folder(model, folder)
-    recipe = {"config": to_json(cfg), "parameters": num_parameters(model), **corpus.facts()}
+    recipe = {
+        "config": to_json(cfg),
+        "parameters": num_parameters(model),
+        "steps": corpus.num_steps,
+        **corpus.facts(),
+        "readouts": _readouts(run),
+    }
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
     return folder
+
+
+def _readouts(run: Run) -> dict[str, list[tuple[int, float]]]:
+    """What was read of Brook's kinds, as (step, nats) by kind."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for step, name, value in run.metrics():
+        if name not in LOGGED:
+            found.setdefault(name, []).append((step, round(value, 4)))
+    return found
 
 
 def preview(cfg: Pretrain) -> dict[str, Any]:
@@ -169,8 +185,9 @@ def new_model(cfg: Pretrain, special: Special) -> Transformer:
         eos_token_ids=(special.eos,),
         pad_token_id=special.pad,
     )
-    draw = torch.Generator().manual_seed(Seed(cfg.seed).child("weights").value)
-    return Transformer(config, generator=draw)
+    model = Transformer(config, generator=torch.Generator().manual_seed(0))
+    match_at_start(model, torch.Generator().manual_seed(Seed(cfg.seed).child("weights").value))
+    return model
 
 
 def step(model: nn.Module, batch: Batch, *, begin: int | None = None) -> StepResult:

@@ -14,12 +14,13 @@ from typing import Any
 from gnomon.assay.brook.check import mean
 from gnomon.assay.brook.checks import CHECKS, EXPECTED
 from gnomon.assay.brook.expected import Range, label, pinned, shipped
+from gnomon.assay.brook.recipe import RECIPE, curves_of, recipe_of
 from gnomon.core.errors import UsageError, closest
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
 from gnomon.data.worlds.brook import world
 from gnomon.models.base import Ability, require
-from gnomon.report.base import Estimate, Finding, Report, Table
+from gnomon.report.base import Drawn, Estimate, Finding, Report, Table
 from gnomon.trial import Cast, Planted, evaluation
 
 __all__ = ["Brook", "pinned"]
@@ -55,18 +56,21 @@ class Brook:
         for check in CHECKS.values():
             if not self.only or check.name in self.only:
                 yield from check.items(of, self.n, seed.child(check.name))
+        yield RECIPE
 
     async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
         """Reads one item's probabilities, as its check says."""
         model = cast.subject
         require(model, Ability.SCORE, Ability.TOPK, Ability.DECIDE, why="the check table of Brook")
-        found = await CHECKS[item.part].trial(model, item)
+        found = recipe_of(model) if item.part == RECIPE.part else await CHECKS[item.part].trial(model, item)
         evidence = {"check": item.part, "group": item.meta["group"], "model": model.name, **item.meta["by"], **found}
         return Row(key=item.id, cluster=item.cluster, evidence=evidence)
 
     def summarise(self, rows: Sequence[Row]) -> Report:
         """The check table; rows outside their range are findings."""
         model = str(rows[0].evidence["model"]) if rows else ""
+        recipe: Mapping[str, Any] = next((r.evidence["recipe"] for r in rows if _is_recipe(r)), {})
+        rows = [r for r in rows if not _is_recipe(r)]
         reached = shipped()
         judged = [_judge(e, model, reached) for e in _estimates(rows)]
         findings = [finding for _, _, finding in judged if finding]
@@ -81,6 +85,7 @@ class Brook:
             findings=findings,
             tables=[Table(title="Check table", columns=columns, rows=[line for _, line, _ in judged])],
             summary=summary,
+            figures=Drawn(lambda: curves_of(recipe)),
         )
 
     def planted(self) -> Iterable[Planted]:
@@ -92,6 +97,10 @@ class Brook:
         truth = {name: value for name, value in _truth(0.8).items() if name in fresh}
         only = ("choice", "match", "source")
         yield Planted(name="partly", cast={"subject": "planted:brook?know=0.8"}, truth=truth, config={"only": only})
+
+
+def _is_recipe(row: Row) -> bool:
+    return bool(row.evidence["check"] == RECIPE.part)
 
 
 def _truth(know: float) -> dict[str, float]:

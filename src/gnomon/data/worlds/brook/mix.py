@@ -25,10 +25,14 @@ from gnomon.data.worlds.brook.kinds import Kind
 from gnomon.data.worlds.brook.packing import Batch, Document, pack, to_batch
 from gnomon.data.worlds.brook.tables import World
 
-__all__ = ["KINDS", "Corpus", "Phase", "schedule"]
+__all__ = ["FAMILIES", "KINDS", "Corpus", "Phase", "schedule"]
 
 _FAMILIES = (facts, scaffold, reasoning, people, opinions, harm, dialogue, programs)
 KINDS: Mapping[str, Kind[Any]] = {kind.name: kind for family in _FAMILIES for kind in family.KINDS}
+# Names of kinds by the family they are written in.
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    family.__name__.rpartition(".")[2]: tuple(kind.name for kind in family.KINDS) for family in _FAMILIES
+}
 _STEPS_A_SEGMENT = 32
 # What packing fills on average; drawing more would only drop documents.
 _FILL = 0.985
