@@ -111,6 +111,6 @@ def test_only_wanted_positions_reach_the_vocabulary() -> None:
     net = sharp(LLAMA)
     seen: list[Tensor] = []
     engine = scorer(net)
-    engine.net = lambda **kw: seen.append(kw["at"]) or net(**kw)  # type: ignore[assignment,func-returns-value]
+    engine.net = lambda tokens, **how: seen.append(how["at"]) or net(tokens, **how)  # type: ignore[assignment,func-returns-value]
     dict(engine.run([Query(np.arange(30), [np.array([i]) for i in range(5)])]))
     assert [len(at) for at in seen] == [1]

@@ -9,13 +9,14 @@ Shapes: B rows, K key-value heads, S tokens held, d coordinates of a head.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypedDict
 
 import torch
 from torch import Tensor
 
 from gnomon.core.errors import UsageError
 
-__all__ = ["KVCache"]
+__all__ = ["KVCache", "Reading"]
 
 _ROOM = 64
 
@@ -164,3 +165,22 @@ class KVCache:
         new = old.new_empty((*old.shape[:2], room, old.shape[3]))
         new[:, :, : self.length] = old[:, :, : self.length]
         return new
+
+
+class Reading(TypedDict, total=False):
+    """How a forward reads its tokens: the keyword arguments that every network of the engine takes.
+
+    B rows, T new tokens, S tokens to look at (held in the cache, then new), N places. None is the same as absent.
+
+    Attributes:
+        positions_BT: the tokens' positions; by default they continue after the cache.
+        mask: True where a query may look; boolean, broadcastable to [B, 1, T, S]; by default causal. It is the whole
+            truth, causality included; windows are taken off it. A query that may look nowhere sees zeros.
+        cache: looked at, and extended by this call's keys and values.
+        at: [N, 2] (row, position within this call); only these are returned.
+    """
+
+    positions_BT: Tensor | None
+    mask: Tensor | None
+    cache: KVCache | None
+    at: Tensor | None

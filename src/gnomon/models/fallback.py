@@ -9,13 +9,13 @@ from __future__ import annotations
 import inspect
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 import torch
 from torch import Tensor
 
 from gnomon.core.errors import AbilityError, ModelError
-from gnomon.models.cache import KVCache
+from gnomon.models.cache import KVCache, Reading
 from gnomon.models.local import Fit
 
 __all__ = ["Foreign", "load_foreign"]
@@ -47,17 +47,10 @@ class Foreign:
         )
         self._keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
 
-    def __call__(
-        self,
-        tokens_BT: Tensor,
-        *,
-        positions_BT: Tensor | None = None,
-        mask: Tensor | None = None,
-        cache: KVCache | None = None,
-        at: Tensor | None = None,
-    ) -> Tensor:
+    def __call__(self, tokens_BT: Tensor, **how: Unpack[Reading]) -> Tensor:
         """Logits as `Transformer.forward` gives them; positions and mask are never given to it."""
-        assert positions_BT is None and mask is None
+        assert how.get("positions_BT") is None and how.get("mask") is None
+        cache, at = how.get("cache"), how.get("at")
         if cache is not None:
             logits: Tensor = cast(_Held, cache).extend(self.model, tokens_BT)
             return logits if at is None else logits[at[:, 0], at[:, 1]]
@@ -69,7 +62,7 @@ class Foreign:
         kept: Tensor = self.model(tokens_BT, use_cache=False, logits_to_keep=columns).logits
         return kept[at[:, 0], which]
 
-    def hidden(self, tokens_BT: Tensor, **how: Any) -> Tensor:
+    def hidden(self, tokens_BT: Tensor, **how: Unpack[Reading]) -> Tensor:
         """Refused: where the final hidden state lies differs between architectures."""
         raise AbilityError(
             f"architecture {type(self.model).__name__} gives no hidden states", todo="use a supported architecture"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, Unpack
 
 import torch
 
-from gnomon.models.cache import KVCache
+from gnomon.models.cache import KVCache, Reading
 from gnomon.models.prefix import Tokens, shared_length
 
 __all__ = ["Headers", "Net"]
@@ -20,27 +20,11 @@ __all__ = ["Headers", "Net"]
 class Net(Protocol):
     """What the engine needs of a model: `Transformer`, or the adapter around a model that `transformers` loads."""
 
-    def __call__(
-        self,
-        tokens_BT: torch.Tensor,
-        *,
-        positions_BT: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None,
-        cache: KVCache | None = None,
-        at: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    def __call__(self, tokens_BT: torch.Tensor, **how: Unpack[Reading]) -> torch.Tensor:
         """Logits, [B, T, V], or [N, V] with `at`."""
         ...
 
-    def hidden(
-        self,
-        tokens_BT: torch.Tensor,
-        *,
-        positions_BT: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None,
-        cache: KVCache | None = None,
-        at: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    def hidden(self, tokens_BT: torch.Tensor, **how: Unpack[Reading]) -> torch.Tensor:
         """Final hidden states, [B, T, D], or [N, D] with `at`."""
         ...
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Required, TypeAlias, TypedDict
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gnomon.models.cache import KVCache
+from gnomon.models.cache import Reading
 from gnomon.models.headers import Headers, Net
 from gnomon.models.prefix import Group, Path, Row, Tokens, plan
 
@@ -134,7 +134,8 @@ class Scorer:
     def _logprobs(self, batch: _Batch, wants: Sequence[_Want]) -> NDArray[np.float64]:
         """Log-probabilities of every read's targets, one read after another."""
         places, which = np.unique(batch.places(), return_inverse=True)
-        logits_NV = self.net(**self._inputs(batch, places)).float()
+        tokens_BT, how = self._inputs(batch, places)
+        logits_NV = self.net(tokens_BT, **how).float()
         targets = np.concatenate([wants[r.path].targets for row in batch.rows for r in row.reads])
         which_t = torch.from_numpy(which).to(logits_NV.device)
         picked = logits_NV[which_t, torch.from_numpy(targets).to(logits_NV.device)]
@@ -145,35 +146,26 @@ class Scorer:
         """The scalar head's value at every read."""
         assert self.head is not None
         places, which = np.unique(batch.places(), return_inverse=True)
-        value_N = self.head(self.net.hidden(**self._inputs(batch, places))).reshape(-1)
+        tokens_BT, how = self._inputs(batch, places)
+        value_N = self.head(self.net.hidden(tokens_BT, **how)).reshape(-1)
         values: NDArray[np.float64] = value_N.double().cpu().numpy()[which]
         return values
 
-    def _inputs(self, batch: _Batch, places: Tokens) -> _Inputs:
-        """Arguments of the forward of `batch` that reads `places` (row × T + slot)."""
+    def _inputs(self, batch: _Batch, places: Tokens) -> tuple[Tensor, Reading]:
+        """Tokens of `batch`, and how a forward reads `places` (row × T + slot) of them."""
         device, header = self.headers.device, len(batch.header)
         size = len(batch.rows[0].tokens)
         at_N2 = np.stack(np.divmod(places, size), axis=1)
         tokens_BT = _padded([row.tokens for row in batch.rows], size, 0).to(device)
-        inputs: _Inputs = {"tokens_BT": tokens_BT, "at": torch.from_numpy(at_N2).to(device)}
+        how: Reading = {"at": torch.from_numpy(at_N2).to(device)}
         if not all(row.is_chain for row in batch.rows):
-            inputs["mask"] = _mask([row.end for row in batch.rows], size, header).to(device)
-            inputs["positions_BT"] = _padded([row.depth for row in batch.rows], size, 0).to(device)
+            how["mask"] = _mask([row.end for row in batch.rows], size, header).to(device)
+            how["positions_BT"] = _padded([row.depth for row in batch.rows], size, 0).to(device)
         if header:
-            inputs["cache"] = self.headers.get(batch.header).expand(len(batch.rows))
+            how["cache"] = self.headers.get(batch.header).expand(len(batch.rows))
         self.forwards += 1
         self.pushed_tokens += tokens_BT.numel()
-        return inputs
-
-
-class _Inputs(TypedDict, total=False):
-    """Arguments of a forward."""
-
-    tokens_BT: Required[Tensor]
-    at: Required[Tensor]
-    positions_BT: Tensor
-    mask: Tensor
-    cache: KVCache
+        return tokens_BT, how
 
 
 class _Batch(NamedTuple):

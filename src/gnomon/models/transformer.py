@@ -10,6 +10,7 @@ Shapes: B rows, T new tokens, S tokens to look at (held in the cache, then new),
 from __future__ import annotations
 
 import math
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 
 from gnomon.core.errors import UsageError
 from gnomon.models.attention import Attention, Context, Sight, norm
-from gnomon.models.cache import KVCache
+from gnomon.models.cache import KVCache, Reading
 from gnomon.models.hooks import Plan, run
 from gnomon.models.rotary import Rotary
 from gnomon.models.transformer_config import TransformerConfig
@@ -95,46 +96,27 @@ class Transformer(nn.Module):
         self.rotary = Rotary(config) if config.positions == "rotary" else None
         self._draw(generator)
 
-    def forward(
-        self,
-        tokens_BT: Tensor,
-        *,
-        positions_BT: Tensor | None = None,
-        mask: Tensor | None = None,
-        cache: KVCache | None = None,
-        at: Tensor | None = None,
-        plan: Plan | None = None,
-    ) -> Tensor:
+    def forward(self, tokens_BT: Tensor, *, plan: Plan | None = None, **how: Unpack[Reading]) -> Tensor:
         """Logits, [B, T, V], or [N, V] with `at`.
 
         Args:
             tokens_BT: token ids.
-            positions_BT: their positions; by default they continue after the cache.
-            mask: True where a query may look; boolean, broadcastable to [B, 1, T, S]; by default causal. It is the
-                whole truth, causality included; windows are taken off it. A query that may look nowhere sees zeros.
-            cache: looked at, and extended by this call's keys and values.
-            at: [N, 2] (row, position within this call); only these are projected to the vocabulary.
+            how: see `Reading`; only places named by `at` are projected to the vocabulary.
             plan: activations to read and write; where it stops early, the activation it stopped at is returned.
 
         Raises:
             UsageError: more positions than a learned table has; a cache or mask that does not fit.
         """
         if plan is not None:
-            return run(self, tokens_BT, self._context(tokens_BT, positions_BT, mask, cache), positions_BT, at, plan)
-        return F.linear(self.hidden(tokens_BT, positions_BT=positions_BT, mask=mask, cache=cache, at=at), self.w_u)
+            context = self._context(tokens_BT, how)
+            return run(self, tokens_BT, context, how.get("positions_BT"), how.get("at"), plan)
+        return F.linear(self.hidden(tokens_BT, **how), self.w_u)
 
-    def hidden(
-        self,
-        tokens_BT: Tensor,
-        *,
-        positions_BT: Tensor | None = None,
-        mask: Tensor | None = None,
-        cache: KVCache | None = None,
-        at: Tensor | None = None,
-    ) -> Tensor:
+    def hidden(self, tokens_BT: Tensor, **how: Unpack[Reading]) -> Tensor:
         """The normed residual stream before the unembedding, [B, T, D] or [N, D] with `at`; arguments as `forward`."""
-        context = self._context(tokens_BT, positions_BT, mask, cache)
-        x_BTD = self.embedded(tokens_BT, positions_BT, 0 if cache is None else cache.length)
+        context = self._context(tokens_BT, how)
+        cache, at = how.get("cache"), how.get("at")
+        x_BTD = self.embedded(tokens_BT, how.get("positions_BT"), 0 if cache is None else cache.length)
         for block in self.blocks:
             x_BTD = block(x_BTD, context)
         if cache is not None:
@@ -167,11 +149,10 @@ class Transformer(nn.Module):
             return self.pos_embed.weight[start:end]
         return F.embedding(positions_BT, self.pos_embed.weight)
 
-    def _context(
-        self, tokens_BT: Tensor, positions_BT: Tensor | None, mask: Tensor | None, cache: KVCache | None
-    ) -> Context:
+    def _context(self, tokens_BT: Tensor, how: Reading) -> Context:
         """What the layers share; costs nothing that a plain forward does not need."""
-        config, count = self.config, tokens_BT.shape[1]
+        config, count, cache = self.config, tokens_BT.shape[1], how.get("cache")
+        positions_BT, mask = how.get("positions_BT"), how.get("mask")
         start = 0 if cache is None else cache.length
         turn = added_TD = first_BT = None
         if self.rotary is not None:
