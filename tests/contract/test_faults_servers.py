@@ -155,6 +155,24 @@ def test_a_server_that_is_dead_from_the_start(waits: Waits, capsys: pytest.Captu
     assert len(waits) == 3 and list_runs() == []
 
 
+def test_a_finished_run_needs_no_server_and_an_unfinished_one_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving_in_thread(letters(*LETTERS)) as server:
+        port, command = server.port, [*ASSAY, "--model", f"{server.url}#planted", "--json", "x.json"]
+        assert run(capsys, *command).code == 0
+        asked, before, kept = len(server.calls), estimates("x.json"), the_run().manifest.notes
+        assert run(capsys, *command).code == 0
+        assert len(server.calls) == asked, "not even a probe"
+    Path("x.json").unlink()
+    assert run(capsys, *command).code == 0
+    assert estimates("x.json") == before and the_run().status == "done"
+    assert the_run().manifest.notes == kept and kept["usage"]["subject"]["calls"] > 24
+    for other in (["--samples", "31"], ["--seed", "1"], ["--fresh"]):
+        fails(capsys, 3, [*command, *other], "cannot connect (Connection refused)")
+    assert run(capsys, *command).code == 0, "a refused --fresh has emptied nothing"
+    with serving_in_thread(letters(*LETTERS), port=port) as server:
+        assert run(capsys, *command, "--fresh").code == 0 and server.calls
+
+
 # Exits in the middle of its n-th answer, as a server that the system kills.
 DYING = """
 import asyncio, os, sys

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gnomon.models.base import Model
     from gnomon.trial.base import Evaluation
 
-__all__ = ["close_cast", "open_cast", "role_names", "roles_of"]
+__all__ = ["close_cast", "load_cast", "make_ready", "open_cast", "role_names", "roles_of", "unproved"]
 
 
 def roles_of(config: Evaluation) -> dict[str, str]:
@@ -23,8 +23,8 @@ def roles_of(config: Evaluation) -> dict[str, str]:
     return {role: model for role, model in named.items() if model}
 
 
-async def open_cast(config: Evaluation, models: Mapping[str, str], items: Sequence[Item]) -> Cast:
-    """Loads every model once, proves the abilities of endpoints, and shows planted models the item table.
+async def load_cast(config: Evaluation, models: Mapping[str, str]) -> Cast:
+    """Loads every model once and asks none of them anything; `make_ready` does that.
 
     A role whose config field is empty is played by the subject.
     """
@@ -36,7 +36,6 @@ async def open_cast(config: Evaluation, models: Mapping[str, str], items: Sequen
         for model_name in wanted.values():
             if model_name not in opened:
                 opened[model_name] = load(model_name)
-        proofs = {name: await _ready(model, items) for name, model in opened.items()}
     except BaseException:
         await close_cast(Cast(opened))
         raise
@@ -44,7 +43,30 @@ async def open_cast(config: Evaluation, models: Mapping[str, str], items: Sequen
     for f in fields(config):  # type: ignore[arg-type]
         if "ModelName" in str(f.type):
             cast.setdefault(f.name, cast["subject"])
-    return Cast(cast, proofs)
+    return Cast(cast)
+
+
+async def make_ready(cast: Cast, items: Sequence[Item]) -> None:
+    """Proves the abilities of endpoints, keeps how in `cast.proofs`, and shows planted models the item table."""
+    for model in cast.values():
+        if model.name not in cast.proofs:
+            cast.proofs[model.name] = await _ready(model, items)
+
+
+async def open_cast(config: Evaluation, models: Mapping[str, str], items: Sequence[Item]) -> Cast:
+    """A cast that is loaded and ready to be asked."""
+    cast = await load_cast(config, models)
+    try:
+        await make_ready(cast, items)
+    except BaseException:
+        await close_cast(cast)
+        raise
+    return cast
+
+
+def unproved(cast: Cast) -> set[str]:
+    """Roles of endpoints that have not been probed, so that neither abilities nor revision are known."""
+    return {role for role, model in cast.items() if getattr(model, "unproved", False)}
 
 
 async def close_cast(cast: Cast) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gnomon.core.engine import spread
-from gnomon.core.errors import AbilityError, DataError, ModelError, RunError
+from gnomon.core.errors import AbilityError, DataError, GnomonError, ModelError, RunError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
 from gnomon.store.run import Run
@@ -112,6 +112,21 @@ class Job:
         self.waiting: list[Row] = []
         self.flushed = time.monotonic()
 
+    async def answer(self, models: Mapping[str, str], workers: int) -> None:
+        """Asks what is left, many items at a time.
+
+        Args:
+            models: model name by role, for worker processes.
+            workers: processes; 1 is this one.
+
+        Raises:
+            RunError: too many are in error.
+        """
+        if workers > 1:
+            self.in_processes(self.todo, models, workers)
+        else:
+            await self.here(self.todo)
+
     async def here(self, todo: Sequence[Item]) -> None:
         """Asks `todo` in this process, many at a time."""
         line = iter(todo)
@@ -152,12 +167,16 @@ class Job:
                 self.on_progress(self.tally.progress)
         if row.error is not None and self.tally.errors > self.allowed:
             self.flush()
-            raise RunError(
-                f"{self.tally.errors} of {self.tally.total} items are in error, more than --max-errors allows; "
-                f"item {row.key}: {row.error}",
-                where=str(self.run.folder),
-                todo="the rows that succeeded are kept; the same command asks the others again",
-            )
+            raise self._failure(row)
+
+    def _failure(self, row: Row) -> GnomonError:
+        """What ends the run after `row`."""
+        errors, total = self.tally.errors, self.tally.total
+        return RunError(
+            f"{errors} of {total} items are in error, more than --max-errors allows; item {row.key}: {row.error}",
+            where=str(self.run.folder),
+            todo="the rows that succeeded are kept; the same command asks the others again",
+        )
 
     def flush(self) -> None:
         """Commits the rows that wait; where that fails they go on waiting, and the last flush tries once more."""
