@@ -15,6 +15,8 @@ COMMENT = re.compile(r"\s+#\s.*$|^#.*$", re.M)
 # Sizes at which every command ends in seconds; a document's own values are for its readers.
 SMALL = {
     "assay self-knowledge": {"--n": "20", "--samples": "4", "--resamples": "200", "--head-questions": "40"},
+    "study sizes": {"--n": "20", "--samples": "4", "--resamples": "200", "--head-questions": "40"},
+    "study judges": {"--n": "20", "--samples": "4", "--resamples": "200"},
     "assay brook": {"--n": "20"},
     "train pretrain": {"--model-size": "xs", "--tokens": "150000", "--watch-every": "0"},
 }
