@@ -104,12 +104,12 @@ def test_letters_that_the_tokenizer_lacks_are_named(
     words: list[str], unknown: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny(tmp_path / "model", wordy(words, unknown))
-    line = fails(
-        capsys, 4, [*SMALL, "--data", questions(tmp_path), "--model", "hf:./model"], said, "items are in error"
-    )
-    assert "'(B)'" in line
+    command = [*SMALL, "--data", questions(tmp_path), "--model", "hf:./model"]
+    for errors in ("0.01", "1"):
+        line = fails(capsys, 3, [*command, "--max-errors", errors], "item calibration/lettered-0/items-1: ", said)
+        assert "'(B)'" in line and "in error" not in line
     tiny(tmp_path / "model", wordy([*WORDS, *LETTERS], "[UNK]"))
-    assert run(capsys, *SMALL, "--data", questions(tmp_path), "--model", "hf:./model").code == 0
+    assert run(capsys, *command).code == 0
 
 
 def test_a_prompt_beyond_the_context_is_an_error_row_and_too_many_fail_the_run(

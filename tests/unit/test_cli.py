@@ -159,10 +159,17 @@ def test_every_refused_input_is_one_line_with_exit_code_2_or_3(work: Path, capsy
 def test_a_model_that_fails_ends_with_3_or_4(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    good, asked = FakeModel.choose, []
+
     async def broken(self: FakeModel, prompt: object, options: object) -> Choice:
-        raise ModelError("no answer", where="http://x", todo="try again")
+        asked.append(prompt)
+        if len(asked) != 2:
+            raise ModelError("no answer", where="http://x", todo="try again")
+        return await good(self, prompt, options)
 
     monkeypatch.setattr(FakeModel, "choose", broken)
+    assert main(["assay", "coin"]) == 3
+    assert capsys.readouterr().err == "gnomon: item coin-0: http://x: no answer; try again\n"
     assert main(["assay", "coin"]) == 4
     assert "more than --max-errors allows" in capsys.readouterr().err
 

@@ -80,7 +80,8 @@ def test_a_killed_run_resumes_with_the_same_rows(tmp_path: Path, undisturbed: Fi
 
     resumed = run(tmp_path)
 
-    assert kept == (at - 1) // 100 * 100
+    # The first row is committed alone, the others by the hundred.
+    assert kept == (at > 1) + (at - 2) // 100 * 100 * (at > 1)
     assert resumed.asked == TOTAL - kept
     assert kept_of(resumed).rows() == kept_of(undisturbed).rows()
     assert resumed.report.estimates == undisturbed.report.estimates
@@ -153,6 +154,13 @@ class Probe:
         yield Planted(name="null", cast=MODEL, truth={"mean": 0.5}, null=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unfit(Probe):
+    """Fails at every item."""
+
+    failing: ClassVar[set[int]] = set(range(300))
+
+
 @pytest.fixture
 def probe(monkeypatch: pytest.MonkeyPatch) -> type[Probe]:
     monkeypatch.setattr(Probe, "failing", set())
@@ -190,6 +198,15 @@ def test_many_errors_fail_the_run_and_keep_what_succeeded(tmp_path: Path, probe:
     assert "the same command asks the others again" in str(error.value)
     assert {row.key for row in rows_in(tmp_path) if row.error is None} >= {str(i) for i in range(30) if i % 10}
     assert kept_of(run_probe(tmp_path, max_errors=0.2)).counts().errors == 30
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_fault_of_every_item_ends_the_run_at_its_start(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(ModelError, match=r"^item \d: item \d: the server hung up$"):
+        asyncio.run(run_evaluation(Unfit(), "probe", MODEL, root=tmp_path, workers=workers))
+    assert {row.error is None for row in rows_in(tmp_path)} == {False}
+    with pytest.raises(ModelError, match=r"^item 0: item 0: the server hung up$"):
+        asyncio.run(run_evaluation(Unfit(), "probe", MODEL, root=tmp_path, workers=workers, max_errors=1.0))
 
 
 def test_errors_of_another_day_do_not_count_twice(tmp_path: Path, probe: type[Probe]) -> None:

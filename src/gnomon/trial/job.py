@@ -113,19 +113,22 @@ class Job:
         self.flushed = time.monotonic()
 
     async def answer(self, models: Mapping[str, str], workers: int) -> None:
-        """Asks what is left, many items at a time.
+        """Asks what is left, many items at a time; a new run's first item alone, lest all meet one fault at once.
 
         Args:
             models: model name by role, for worker processes.
             workers: processes; 1 is this one.
 
         Raises:
+            ModelError: too many items are in error, and none has been answered: the model or the data is unfit.
             RunError: too many are in error.
         """
-        if workers > 1:
-            self.in_processes(self.todo, models, workers)
+        alone = 1 if len(self.todo) == len(self.items) else 0
+        await self.here(self.todo[:alone])
+        if workers > 1 and self.todo[alone:]:
+            self.in_processes(self.todo[alone:], models, workers)
         else:
-            await self.here(self.todo)
+            await self.here(self.todo[alone:])
 
     async def here(self, todo: Sequence[Item]) -> None:
         """Asks `todo` in this process, many at a time."""
@@ -170,8 +173,10 @@ class Job:
             raise self._failure(row)
 
     def _failure(self, row: Row) -> GnomonError:
-        """What ends the run after `row`."""
+        """What ends the run after `row`: the fault of all items where none is answered, else the share of errors."""
         errors, total = self.tally.errors, self.tally.total
+        if errors == self.tally.done:
+            return ModelError(f"{row.error}", where=f"item {row.key}")
         return RunError(
             f"{errors} of {total} items are in error, more than --max-errors allows; item {row.key}: {row.error}",
             where=str(self.run.folder),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from gnomon.core.config import plain, to_json
-from gnomon.core.errors import DataError, UsageError
+from gnomon.core.errors import DataError, ModelError, UsageError
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
 from gnomon.report.base import Report
@@ -75,7 +75,7 @@ async def run_evaluation(
         UsageError: `max_errors` is no share.
         DataError: there are no items, or two share an id.
         RunError: too many rows in error; the rows stay, and the same call asks the failed ones again.
-        ModelError: a model cannot be loaded or lacks what the evaluation needs.
+        ModelError: a model cannot be loaded or lacks what the evaluation needs, or not one item can be asked.
     """
     if not 0 <= max_errors <= 1:
         raise UsageError(f"--max-errors is {max_errors}", todo="give a share from 0 to 1")
@@ -170,6 +170,8 @@ def summarised(config: Evaluation, run: Run, items: Sequence[Item]) -> Report:
     rows = [r for r in run.rows() if r.key in asked]
     good = [r for r in rows if r.error is None]
     bad = [r for r in rows if r.error is not None]
+    if bad and not good:
+        raise ModelError(f"{bad[0].error}", where=f"item {bad[0].key}")
     report = config.summarise(good)
     if not bad:
         return report
