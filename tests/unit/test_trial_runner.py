@@ -202,7 +202,7 @@ def test_many_errors_fail_the_run_and_keep_what_succeeded(tmp_path: Path, probe:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_fault_of_every_item_ends_the_run_at_its_start(tmp_path: Path, workers: int) -> None:
-    with pytest.raises(ModelError, match=r"^item \d: item \d: the server hung up$"):
+    with pytest.raises(ModelError, match=r"^item (\d+): item \1: the server hung up$"):
         asyncio.run(run_evaluation(Unfit(), "probe", MODEL, root=tmp_path, workers=workers))
     assert {row.error is None for row in rows_in(tmp_path)} == {False}
     with pytest.raises(ModelError, match=r"^item 0: item 0: the server hung up$"):
