@@ -1,4 +1,4 @@
-"""Writes docs/commands.md: every command's own help, so that the page cannot say what the program does not.
+"""Writes the pages that the program itself knows best: every command's help, and the kinds of Brook's documents.
 
 python docs/make.py [--print]
 """
@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).with_name("commands.md")
+FOLDER = Path(__file__).parent
 WIDTH = "100"
 HEAD = """# Commands
 
@@ -19,15 +19,39 @@ Every command's `--help`. This page is written by `make docs`; a test holds it t
 """
 
 
+KINDS_HEAD = """# Kinds of Brook's documents
+
+Share is in percent of the tokens of a pretraining corpus; kinds with share 0 come in exact numbers or in the first phase only. This page
+is written by `make docs`; a test holds it to the program.
+
+| kind | share | by example | answers | read by `gnomon assay brook` as |
+|---|---|---|---|---|
+"""
+
+
 def main() -> None:
-    """Writes the page, or prints it."""
+    """Writes the pages, or prints them."""
+    for name, text in pages().items():
+        if "--print" in sys.argv:
+            sys.stdout.write(text)
+        else:
+            (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[str, str]:
+    """The text of every page by file name."""
     os.environ.update(COLUMNS=WIDTH, NO_COLOR="1", TERM="dumb")
-    sections = [HEAD, *(_section(command) for command in _commands())]
-    text = "\n".join(sections)
-    if "--print" in sys.argv:
-        sys.stdout.write(text)
-    else:
-        PAGE.write_text(text, encoding="utf-8")
+    commands = "\n".join([HEAD, *(_section(command) for command in _commands())])
+    return {"commands.md": commands, "brook-kinds.md": _kinds()}
+
+
+def _kinds() -> str:
+    from gnomon.data.worlds.brook import KINDS
+
+    return KINDS_HEAD + "".join(
+        f"| {kind.name} | {kind.share:g} | `{kind.grammar}` | {kind.key_tokens} | {', '.join(kind.expect)} |\n"
+        for kind in KINDS.values()
+    )
 
 
 def _commands() -> list[list[str]]:
