@@ -3,6 +3,7 @@
     import gnomon
 
     report = gnomon.assay("self-knowledge", model="brook")   # a Report; notebooks draw it
+    report = gnomon.study("sizes", "self-knowledge", ["run:7f3a", "brook"])
     model = gnomon.train("pretrain", model_size="xs")         # "run:7f3a91c2"
     gnomon.load_model(model)                                  # a Model
 
@@ -15,14 +16,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gnomon.api import assay, load_model, train
+    from gnomon.api import assay, load_model, study, train
 
     __version__: str
 else:
     import gnomon.assay
+    import gnomon.study
     import gnomon.train
 
-__all__ = ["__version__", "assay", "load_model", "train"]
+__all__ = ["__version__", "assay", "load_model", "study", "train"]
 
 
 class _Verb(ModuleType):
@@ -39,7 +41,7 @@ class _Verb(ModuleType):
 
 
 if not TYPE_CHECKING:
-    gnomon.assay.__class__ = gnomon.train.__class__ = _Verb
+    gnomon.assay.__class__ = gnomon.study.__class__ = gnomon.train.__class__ = _Verb
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Gnomon from Python: what `gnomon assay`, `train` and `--model` do, as functions.
+"""Gnomon from Python: what `gnomon assay`, `train`, `study` and `--model` do, as functions.
 
 report = gnomon.assay("self-knowledge", model="brook", n=100)
 model = gnomon.train("pretrain", model_size="xs", tokens=100_000)
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from gnomon.models.base import Model
     from gnomon.report.base import Report
+    from gnomon.trial.runner import Finished
 
-__all__ = ["assay", "load_model", "train"]
+__all__ = ["assay", "load_model", "study", "train"]
 
 T = TypeVar("T")
 
@@ -67,6 +68,44 @@ def train(name: str, *, fresh: bool = False, root: Path | None = None, **config:
     from gnomon.core.registry import method
 
     return run_training(build(method("train", name), config, name), name, fresh=fresh, root=root).model
+
+
+def study(
+    name: str,
+    evaluation: str,
+    models: Sequence[str],
+    *,
+    parameters: Sequence[float] = (),
+    seed: int = 0,
+    workers: int = 1,
+    fresh: bool = False,
+    root: Path | None = None,
+    **config: Any,
+) -> Report:
+    """The report of study `name` of `evaluation` on several models, such as study("sizes", "self-knowledge", [A, B]).
+
+    Args:
+        models: as `gnomon models` shows them; runs that they have are used again.
+        parameters: their numbers of parameters; empty counts the weights.
+        seed, workers, fresh, root: as in `assay`.
+        config: the evaluation's own settings.
+
+    Raises:
+        GnomonError: as on the command line.
+    """
+    from gnomon.core.config import build
+    from gnomon.core.registry import method
+    from gnomon.study._family import run_study
+    from gnomon.trial.runner import run_evaluation
+
+    made: Any = build(method("study", name), {"model": list(models), "parameters": list(parameters)}, name)
+    asked: Any = build(method("assay", evaluation), config, evaluation)
+
+    def ask(config: Any, model: str) -> Finished:
+        cast = {"subject": model}
+        return _finished(run_evaluation(config, evaluation, cast, seed=seed, workers=workers, fresh=fresh, root=root))
+
+    return run_study(made, name, asked, evaluation, ask, seed=seed, root=root)[0].report
 
 
 def load_model(name: str) -> Model:

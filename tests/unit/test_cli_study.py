@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import gnomon
 from gnomon.cli import main
 from gnomon.store.run import Run, list_runs
 
@@ -70,3 +71,16 @@ def test_what_makes_no_study_is_one_line(words: list[str], said: str, capsys: py
 
     lines = [line for line in err.splitlines() if line.startswith("gnomon: ")]
     assert not out and len(lines) == 1 and said in lines[0], err
+
+
+def test_a_study_from_python_reads_the_runs_of_the_command() -> None:
+    main([*COMMAND, *SMALL, "--json", "a.json"])
+    before = {m.id for m in list_runs()}
+
+    settings = {"only": ["truefalse"], "shots": [0], "n": 30, "resamples": 50, "data": ["synthetic"]}
+    report = gnomon.study("sizes", "self-knowledge", MODELS.split(","), parameters=[1e6, 1e9], **settings)
+
+    assert {m.id for m in list_runs()} == before
+    assert [e.value for e in report.estimates] == [
+        e["value"] for e in json.loads(Path("a.json").read_text())["estimates"]
+    ]

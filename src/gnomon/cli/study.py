@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +11,10 @@ from cyclopts import Parameter
 from gnomon.cli.assay import assay_once, changed, keep
 from gnomon.cli.flags import Settings, configs, with_fields
 from gnomon.cli.output import command_line, emit, origin_of
-from gnomon.core.config import to_json
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import method
 
 if TYPE_CHECKING:
-    from gnomon.study._family import Studied
     from gnomon.trial.runner import Finished
 
 __all__ = ["EXAMPLES", "study_command"]
@@ -78,7 +75,7 @@ def _studied(
     page: str | None,
     out: Path | None,
 ) -> int:
-    from gnomon.study._family import keep_study
+    from gnomon.study._family import run_study
 
     name, evaluation = chosen
     made = configs(kinds, settings, _OWN)
@@ -87,9 +84,7 @@ def _studied(
     def ask(config: Any, model: str) -> Finished:
         return assay_once(config, evaluation, Settings.of({"model": model, **own}, None), fresh=fresh, root=out)[0]
 
-    studied: Studied = import_module(kinds[name].__module__).study(made[name], made[evaluation], evaluation, ask)
-    identity = {"study": to_json(made[name]), "evaluation": evaluation, "config": to_json(made[evaluation])}
-    run = keep_study(name, {**identity, "seed": own["seed"]}, studied, root=out)
+    studied, run = run_study(made[name], name, made[evaluation], evaluation, ask, seed=own["seed"], root=out)
     words = {**changed(made[name]), **changed(made[evaluation]), "seed": own["seed"]}
     again = command_line("study", f"{name} {evaluation}", words).replace(
         f"'{name} {evaluation}'", f"{name} {evaluation}"

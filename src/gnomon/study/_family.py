@@ -8,9 +8,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from gnomon.core.config import to_json
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
 from gnomon.report.base import Estimate, Report
@@ -18,7 +22,7 @@ from gnomon.stats.intervals import clustered_mean
 from gnomon.store.run import Run
 from gnomon.trial.runner import Finished
 
-__all__ = ["Ask", "Asked", "Studied", "asked", "keep_study", "per_tenfold", "sized", "spoken"]
+__all__ = ["Ask", "Asked", "Studied", "asked", "keep_study", "per_tenfold", "run_study", "sized", "spoken"]
 
 
 class Ask(Protocol):
@@ -89,7 +93,9 @@ def _counted(name: str) -> float:
     # What `transformers` runs for us is one level further in.
     module: Any = getattr(net, "model", net)
     count = sum(p.numel() for p in module.parameters()) if hasattr(module, "parameters") else 0
-    asyncio.run(model.close())
+    # A notebook's thread runs an event loop already.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, model.close()).result()
     if not count:
         raise UsageError(f"the size of {name!r} is not known", todo="give --parameters, one a model, such as 8e9,70e9")
     return float(count)
@@ -152,7 +158,20 @@ def spoken(parameters: float) -> str:
     return f"{parameters:.3g}"
 
 
-def keep_study(name: str, identity: Mapping[str, Any], studied: Studied, root: Any = None) -> Run:
+def run_study(
+    cfg: Any, name: str, config: Any, evaluation: str, ask: Ask, *, seed: int = 0, root: Path | None = None
+) -> tuple[Studied, Run]:
+    """The study `cfg`, registered as `name`, of the evaluation `config`, and its own closed run.
+
+    Args:
+        ask: asks with the same seed, and keeps runs in the same folder.
+    """
+    studied: Studied = import_module(type(cfg).__module__).study(cfg, config, evaluation, ask)
+    identity = {"study": to_json(cfg), "evaluation": evaluation, "config": to_json(config), "seed": seed}
+    return studied, keep_study(name, identity, studied, root)
+
+
+def keep_study(name: str, identity: Mapping[str, Any], studied: Studied, root: Path | None = None) -> Run:
     """The study's own run: a row for each run it was read from."""
     whole = {**identity, "runs": [r.run for r in studied.runs]}
     with Run.open("study", name, whole, root=root, fresh=True) as run:
