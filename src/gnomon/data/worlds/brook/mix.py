@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import random
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -53,29 +54,46 @@ class Phase:
     shares: Mapping[str, float]
 
 
+# What the phase "first" has more of than its share, for skills that others stand on.
+_MORE = {"match-drill": 3.0, "copy-back": 4.0, "source": 4.0}
+# Skills that need several attention steps in a row, and their part of the phase "hard".
+_HARD = {
+    "choice": 22.0,
+    "verdict": 12.0,
+    "survey": 10.0,
+    "scene": 8.0,
+    "match": 5.0,
+    "source": 4.0,
+    "user-doubt": 4.0,
+}
+
+
 def schedule(preset: str) -> tuple[Phase, ...]:
-    """The curriculum of `preset`: scaffold, a block for each hard skill with a fifth of rehearsal, then the rest."""
+    """The curriculum of `preset`.
+
+    Letters alone first, since most kinds stand on them; then all kinds; then seven parts in ten for the hard ones, the
+    rest rehearsing everything; then all kinds by their shares, while the rate falls to its end.
+    """
     if preset == "knowledge":
         return (Phase(name="all", part=1.0, shares={"prose": 20, "open": 30, "source": 25, "steps": 25}),)
     shares = {kind.name: kind.share for kind in KINDS.values() if kind.share}
-    first = {"match": 9.0, "match-drill": 9.0, "copy-back": 6.0, "steps-short": 14.0, "source": 5.0, "choice": 12.0}
-    others = {name: share for name, share in shares.items() if name not in first}
-    scale = (100 - sum(first.values())) / sum(shares.values())
-    start = {**first, **{name: share * scale for name, share in others.items()}}
-    letters = {"match-drill": 0.25, **_block(shares, ("match", "choice"))}
+    first = {name: shares.get(name, 0.0) + _MORE.get(name, 0.0) for name in (*shares, *_MORE)}
+    letters = {"match": 30.0, "match-drill": 40.0, "copy-back": 15.0, "source": 15.0}
     return (
-        Phase(name="scaffold", part=0.3, shares=start),
-        Phase(name="letters", part=0.3, shares=letters),
-        Phase(name="verdicts", part=0.1, shares=_block(shares, ("verdict",))),
-        Phase(name="rest", part=0.3, shares=shares),
+        Phase(name="letters", part=0.04, shares=letters),
+        Phase(name="first", part=0.36, shares=first),
+        Phase(name="hard", part=0.4, shares=_mixed((0.7, _HARD), (0.3, shares))),
+        Phase(name="rest", part=0.2, shares=shares),
     )
 
 
-def _block(shares: Mapping[str, float], hard: Sequence[str]) -> dict[str, float]:
-    """Four fifths of tokens for `hard`, one fifth for everything else, so that nothing is forgotten."""
-    inside = sum(shares[name] for name in hard)
-    outside = sum(shares.values()) - inside
-    return {name: 0.8 * s / inside if name in hard else 0.2 * s / outside for name, s in shares.items()}
+def _mixed(*parts: tuple[float, Mapping[str, float]]) -> dict[str, float]:
+    """Shares of which each part, by its weight, is divided as its own mapping says."""
+    mixed: Counter[str] = Counter()
+    for weight, shares in parts:
+        total = sum(shares.values())
+        mixed.update({name: weight * share / total for name, share in shares.items()})
+    return dict(mixed)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
