@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gnomon.assay.self_knowledge import SelfKnowledge
 from gnomon.core.errors import DataError
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
@@ -299,3 +300,21 @@ def test_many_bad_rows_are_a_wrong_file(published: bool, refused: int, fails: bo
         return
     with pytest.raises(DataError, match=r"x\.csv: 2 of 100 rows cannot be used; the first: row 0"):
         made()
+
+
+def test_a_file_is_parsed_once_until_it_changes(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = [{"question": f"What is {i}?", "choices": ["one", "two", f"word{i}"], "answer": 0} for i in range(9)]
+    path = write("own.jsonl", questions)
+    read: list[Path] = []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda p: read.append(p) or read_bytes(p))  # type: ignore[func-returns-value]
+    parts = ("calibration", "nota", "truefalse", "temperature")
+
+    items = list(SelfKnowledge(data=(str(path),), only=parts, shots=(0, 2)).items(Seed(0)))
+
+    assert len({item.id for item in items}) == len(items) and read.count(path) == 1
+    write("own.jsonl", questions[:5])
+    assert len(read_items(path)) == 5 and read.count(path) == 2
+    assert read_items(path)[0] == Item(
+        id="own-1", question="What is 0?", choices=("one", "two", "word0"), gold=0, meta={"task": ""}
+    )

@@ -13,6 +13,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +37,22 @@ def read_items(path: Path) -> list[Item]:
     if not path.is_file():
         raise DataError("no such file", where=str(path))
     kind = path.name.removesuffix(".gz").rsplit(".", 1)[-1].lower()
-    rows: Callable[[Path], Iterator[tuple[int, Record]]] | None = _ROWS.get(kind)
-    if rows is None:
+    if kind not in _ROWS:
         raise DataError(
             f"a file ending in .{kind} is not read", where=str(path), todo="use jsonl, json, csv, txt or parquet"
         )
+    stat = path.stat()
+    return list(_items_of(path, kind, (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)))
+
+
+@lru_cache(maxsize=16)
+def _items_of(path: Path, kind: str, state: tuple[int, ...]) -> tuple[Item, ...]:
+    """The items of a file, kept while its `state` lasts: every form and experiment of an evaluation asks for them."""
     _refuse_pointer(path)
     items: list[Item] = []
     seen: dict[str, int] = {}
     word = "line" if kind in _BY_LINE else "row"
-    for number, record in rows(path):
+    for number, record in _ROWS[kind](path):
         where = f"{path}, {word} {number}"
         for item in _read(record, f"{path.name.split('.')[0]}-{number}", where):
             if item.id in seen:
@@ -58,7 +65,7 @@ def read_items(path: Path) -> list[Item]:
             items.append(item)
     if not items:
         raise DataError("holds no items", where=str(path))
-    return items
+    return tuple(items)
 
 
 def _read(record: object, name: str, where: str) -> list[Item]:
