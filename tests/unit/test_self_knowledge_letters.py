@@ -7,6 +7,7 @@ import json
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,17 @@ def test_a_server_without_log_probabilities_is_sampled_or_refused(tmp_path: Path
         sampled = assay(tmp_path / "sampled", questions, f"{server.url}#relay", samples=5)
 
     assert {e.readout for e in sampled.report.estimates} == {"sampled"}
+
+
+@pytest.mark.parametrize("part", ["calibration", "truefalse"])
+def test_a_row_says_its_series_once(part: str, questions: Path, tmp_path: Path) -> None:
+    config = SelfKnowledge(only=(part,), data=(str(questions),), shots=(0,), forms=("lettered",), resamples=20)
+    cast = {"subject": "planted:calibrated"}
+    done = asyncio.run(run_evaluation(config, "self-knowledge", cast, root=tmp_path))
+    with Run.find(str(done.run.folder)) as run:
+        rows = run.rows()
+
+    renamed = [replace(row, evidence={**row.evidence, "series": f"{part} lettered like no other"}) for row in rows]
+
+    groups = {e.group for e in config.summarise(renamed).estimates}
+    assert any("like no other" in group for group in groups) and not any("0-shot" in group for group in groups)

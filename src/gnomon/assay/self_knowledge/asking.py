@@ -143,8 +143,8 @@ def _averaged(orders: Sequence[Asked]) -> Asked:
 
 
 def series(evidence_: Mapping[str, Any]) -> str:
-    """What curve a row belongs to, such as "lettered 5-shot"."""
-    return f"{evidence_['form']} {evidence_['shots']}-shot"
+    """What curve of its experiment a row belongs to, such as "lettered 5-shot"."""
+    return str(evidence_["series"]).removeprefix(f"{evidence_['part']} ")
 
 
 def with_answer_key(item: Item, found: dict[str, Any]) -> dict[str, Any]:
@@ -153,8 +153,7 @@ def with_answer_key(item: Item, found: dict[str, Any]) -> dict[str, Any]:
     assert gold is not None
     best = [i for i, value in enumerate(p) if value == max(p)]
     scores = {"accuracy": (gold in best) / len(best), "probability of the right option": p[gold]}
-    labels = {"form": item.meta["form"], "shots": item.meta["shots"], **group_of(item)}
-    return {**found, "gold": gold, **labels, "scores": scores}
+    return {**found, "gold": gold, **group_of(item), "scores": scores}
 
 
 def group_of(item: Item) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def choice_items(cfg: SelfKnowledge, seed: Seed, part: str, form: str) -> Iterat
     for shots in cfg.shots or ((0,) if source.dialect == "brook" else (5,)):
         header = header_of(source.spare[:shots], form)
         for item in source.items:
-            meta = {**item.meta, "form": form, "shots": shots, "header": header, "series": f"{form} {shots}-shot"}
+            meta = {**item.meta, "form": form, "header": header, "series": f"{form} {shots}-shot"}
             yield replace(item, id=f"{part}/{form}-{shots}/{item.id}", part=part, meta=meta)
 
 

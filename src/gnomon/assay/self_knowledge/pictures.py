@@ -88,7 +88,7 @@ def _choice(row: Row) -> tuple[str, Row] | None:
 
 
 def _true_false(row: Row) -> tuple[str, Row] | None:
-    return (f"{row.evidence['shots']}-shot", row) if row.evidence["part"] == "truefalse" else None
+    return (series(row.evidence), row) if row.evidence["part"] == "truefalse" else None
 
 
 def _p_true(row: Row) -> tuple[str, Row] | None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gnomon.assay.self_knowledge import worked
-from gnomon.assay.self_knowledge.asking import ask_verdict, group_of
+from gnomon.assay.self_knowledge.asking import ask_verdict, group_of, series
 from gnomon.assay.self_knowledge.truths import verdict_truth
 from gnomon.assay.self_knowledge.verdicts import verdict_estimates, verdict_figures
 from gnomon.core.record import Item, Row
@@ -36,7 +36,7 @@ def items(cfg: SelfKnowledge, seed: Seed) -> list[Item]:
         shown = source.spare[:shots]
         header = verdict_header(shown, [proposals(i, seed)[k % 2] for k, i in enumerate(shown)])
         for item in source.items:
-            meta = {**item.meta, "shots": shots, "header": header, "series": f"{shots}-shot"}
+            meta = {**item.meta, "header": header, "series": f"{shots}-shot"}
             for proposed, right in proposals(item, seed):
                 name = f"truefalse/{shots}/{item.id}/{'right' if right else 'wrong'}"
                 found.append(replace(item, id=name, meta={**meta, "proposed": proposed, "right": right}))
@@ -62,14 +62,14 @@ async def trial(cfg: SelfKnowledge, item: Item, cast: Cast, rng: Seed) -> dict[s
     found = await ask_verdict(cfg, cast.subject, item, item.meta["proposed"], rng)
     right, p_true = bool(item.meta["right"]), found["p"][0]
     scores = {"accuracy": 0.5 if p_true == 0.5 else float((p_true > 0.5) == right), "Brier": (p_true - right) ** 2}
-    labels = {"shots": item.meta["shots"], **group_of(item)}
-    return {**found, "right": right, **labels, "scores": scores}
+    return {**found, "right": right, **group_of(item), "scores": scores}
 
 
 def summarise(cfg: SelfKnowledge, rows: Sequence[Row]) -> Report:
     """Accuracy, calibration and AUROC of P(True), a series for each number of worked examples."""
-    counts = sorted({r.evidence["shots"] for r in rows})
-    by_shots = {f"{n}-shot": [r for r in rows if r.evidence["shots"] == n] for n in counts}
+    by_shots: dict[str, list[Row]] = {}
+    for row in rows:
+        by_shots.setdefault(series(row.evidence), []).append(row)
     estimates = []
     for name, found in by_shots.items():
         estimates += verdict_estimates(cfg, found, f"true/false {name}", headline=True)
