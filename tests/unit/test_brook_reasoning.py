@@ -130,7 +130,7 @@ def test_friends_belong_to_their_world() -> None:
 
 
 def test_sums_in_all_forms_have_one_truth_a_prompt() -> None:
-    check_truths(world(), [KINDS[name] for name in ("steps", "steps-short", *OURS, "open")], 1200, Seed(1))
+    check_truths(world(), [KINDS[name] for name in ("steps", *OURS, "open")], 1200, Seed(1))
 
 
 @given(st.integers(1, 8), st.floats(0, 1))

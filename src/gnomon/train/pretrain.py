@@ -1,6 +1,6 @@
 """Pretraining: Brook by default, or a user's own text; the output is a folder that `AutoModelForCausalLM` loads.
 
-    gnomon train pretrain                          Brook, shape m, 12 million tokens
+    gnomon train pretrain                          Brook, shape m, 14 million tokens
     gnomon train pretrain --dry-run                what it would train on, and nothing else
     gnomon train pretrain --data notes.txt         own text, with a tokenizer trained on it
 
@@ -64,7 +64,7 @@ class Shape(NamedTuple):
 SHAPES: Mapping[str, Shape] = {
     "xs": Shape(48, 2, 2, 128, 4_000_000),
     "s": Shape(80, 3, 4, 216, 8_000_000),
-    "m": Shape(128, 4, 4, 352, 12_000_000),
+    "m": Shape(128, 4, 4, 352, 14_000_000),
     "l": Shape(192, 6, 6, 512, 30_000_000),
 }
 
@@ -85,12 +85,12 @@ class Pretrain:
     tokenizer: Path | None = None
     "With --data: folder of a Hugging Face tokenizer; by default a byte-level BPE is trained on the text."
     tokens: int = 0
-    "Row positions to train on; 0 takes what the shape needs (m: 12 million)."
+    "Row positions to train on; 0 takes what the shape needs (m: 14 million)."
     seed: int = 0
     "Seed of the world, the corpus and the first weights."
     labels: Literal["soft", "sampled"] = "soft"
     "Whether a place with a planted distribution is trained on the distribution or on the word drawn from it."
-    peak_rate: float = 2e-3
+    peak_rate: float = 6e-4
     "Highest learning rate."
     watch_every: int = 500
     "Steps between readouts of Brook's skills; 0 reads them at the end only."

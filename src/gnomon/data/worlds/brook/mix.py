@@ -58,13 +58,16 @@ class Phase:
 _MORE = {"match-drill": 3.0, "copy-back": 4.0, "source": 4.0}
 # Skills that need several attention steps in a row, and their part of the phase "hard".
 _HARD = {
-    "choice": 22.0,
-    "verdict": 12.0,
-    "survey": 10.0,
-    "scene": 8.0,
-    "match": 5.0,
+    "choice": 20.0,
+    "verdict": 14.0,
+    "scene": 10.0,
+    "survey": 8.0,
+    "user-doubt": 5.0,
+    "decision": 5.0,
+    "match": 4.0,
     "source": 4.0,
-    "user-doubt": 4.0,
+    "copy-back": 2.0,
+    "filler": 2.0,
 }
 
 

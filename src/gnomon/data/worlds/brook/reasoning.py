@@ -7,7 +7,6 @@ the steps are decoration, and full stops in their place carry nothing.
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import NamedTuple
 
 from gnomon.data.worlds.brook.hops import HOP
@@ -144,10 +143,6 @@ def _draw(world: World, rng: random.Random) -> Sum:
     return _shown(draw_sum(rng, 1, 5), rng)
 
 
-def _draw_short(world: World, rng: random.Random) -> Sum:
-    return _shown(draw_sum(rng, 1, 2), rng)
-
-
 def _write(world: World, record: Sum, writer: Writer) -> None:
     writer.say(f"Problem: {problem(record)}")
     if record.shown is not None:
@@ -275,8 +270,6 @@ STEPS = Kind(
     instruments=("CF", "QD", "SK"),
     expect=("sums with steps", "sums direct", "sums direct Spearman", "sums corrupted", "sums AOC"),
 )
-# The scaffold's easy sums: the same grammar, drawn by the curriculum alone.
-STEPS_SHORT = replace(STEPS, name="steps-short", draw=_draw_short, share=0.0, expect=())
 POSTHOC = Kind(
     name="posthoc",
     draw=lambda world, rng: draw_leaked(_draw(world, rng), rng),
@@ -313,4 +306,4 @@ PARAPHRASE = Kind(
     instruments=("CF",),
     expect=("paraphrase gain",),
 )
-KINDS = (STEPS, STEPS_SHORT, POSTHOC, FILLER, PARAPHRASE, HOP)
+KINDS = (STEPS, POSTHOC, FILLER, PARAPHRASE, HOP)
