@@ -1,6 +1,6 @@
 """Pretraining: Brook by default, or a user's own text; the output is a folder that `AutoModelForCausalLM` loads.
 
-    gnomon train pretrain                          Brook, shape m, 14 million tokens
+    gnomon train pretrain                          Brook, shape m, 12 million tokens
     gnomon train pretrain --dry-run                what it would train on, and nothing else
     gnomon train pretrain --data notes.txt         own text, with a tokenizer trained on it
 
@@ -64,7 +64,7 @@ class Shape(NamedTuple):
 SHAPES: Mapping[str, Shape] = {
     "xs": Shape(48, 2, 2, 128, 4_000_000),
     "s": Shape(80, 3, 4, 216, 8_000_000),
-    "m": Shape(128, 4, 4, 352, 14_000_000),
+    "m": Shape(128, 6, 4, 352, 12_000_000),
     "l": Shape(192, 6, 6, 512, 30_000_000),
 }
 
@@ -75,7 +75,7 @@ class Pretrain:
     """Train a model from nothing: on the embedded world Brook, or on your own text."""
 
     model_size: Literal["xs", "s", "m", "l"] = "m"
-    "Shape of the model: 0.1, 0.3, 0.9 or 2.8 million parameters."
+    "Shape of the model: 0.1, 0.3, 1.3 or 2.8 million parameters."
     preset: Literal["S", "knowledge"] = "S"
     "Which Brook: S is what the shipped model learnt; knowledge has 2,000 facts and few other skills."
     half: Literal["", "first", "second"] = ""
@@ -85,7 +85,7 @@ class Pretrain:
     tokenizer: Path | None = None
     "With --data: folder of a Hugging Face tokenizer; by default a byte-level BPE is trained on the text."
     tokens: int = 0
-    "Row positions to train on; 0 takes what the shape needs (m: 14 million)."
+    "Row positions to train on; 0 takes what the shape needs (m: 12 million)."
     seed: int = 0
     "Seed of the world, the corpus and the first weights."
     labels: Literal["soft", "sampled"] = "soft"
