@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -160,14 +161,15 @@ def _readouts(run: Run) -> dict[str, list[tuple[int, float]]]:
 
 
 def preview(cfg: Pretrain) -> dict[str, Any]:
-    """What `train` would train on: corpus hash, shares achieved in percent of tokens, vocabulary; `--dry-run`."""
+    """What `train` would train on: corpus hash, shares of tokens drawn and planned, vocabulary; `--dry-run`."""
     if cfg.data is not None:
         raise UsageError("--dry-run describes Brook's corpus", todo="leave --data out")
     corpus = _Brook(cfg)
+    shares = corpus.shares()
     return {
         "parameters": num_parameters(new_model(cfg, corpus.special)),
         **corpus.facts(),
-        "shares": corpus.shares(),
+        **{f"share of {kind}": f"{got:.2f} % (planned {planned:.2f} %)" for kind, (got, planned) in shares.items()},
     }
 
 
@@ -268,12 +270,16 @@ class _Brook:
             "vocabulary": self.special.vocab_size,
         }
 
-    def shares(self) -> dict[str, float]:
-        """Percent of all tokens by kind."""
+    def shares(self) -> dict[str, tuple[float, float]]:
+        """Percent of all tokens by kind: as drawn, and as planned."""
         counts: Counter[str] = Counter()
-        for document in self._corpus.documents():
-            counts[document.kind] += document.num_tokens
-        return {kind: round(100 * n / counts.total(), 2) for kind, n in counts.most_common()}
+        corpus, planned = self._corpus, self._corpus.planned_shares()
+        with progress(corpus.num_segments, "corpus, stretch") as bar:
+            for segment in range(corpus.num_segments):
+                for document in chain.from_iterable(corpus.rows(segment)):
+                    counts[document.kind] += document.num_tokens
+                bar.advance()
+        return {kind: (100 * n / counts.total(), planned[kind]) for kind, n in counts.most_common()}
 
 
 def _corpus(cfg: Pretrain, folder: Path) -> _Corpus:

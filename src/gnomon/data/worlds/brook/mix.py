@@ -138,9 +138,10 @@ class Corpus:
             raise UsageError("the parts of the phases do not sum to 1", todo="give each phase its part of the run")
         if self.num_steps < 1:
             raise UsageError(f"{self.tokens} tokens make no step of {self.tokens_per_step}", todo="ask for more tokens")
-        if self._planned_tokens > 0.9 * self.num_steps * self.tokens_per_step:
+        exact = sum(self._planned_tokens.values())
+        if exact > 0.9 * self.num_steps * self.tokens_per_step:
             raise DataError(
-                f"{self._planned_tokens} tokens of exact documents do not fit a corpus of {self.tokens}",
+                f"{exact} tokens of exact documents do not fit a corpus of {self.tokens}",
                 todo="ask for more tokens or a smaller preset",
             )
 
@@ -192,6 +193,14 @@ class Corpus:
         ends = list(accumulate(phase.part for phase in self.phases))
         return self.phases[min(bisect_left(ends, (segment + 0.5) / self.num_segments), len(ends) - 1)]
 
+    def planned_shares(self) -> dict[str, float]:
+        """Percent of the run's tokens by kind, as the phases and the exact documents say."""
+        room = _FILL * self.num_steps * self.tokens_per_step
+        exact = {name: tokens / room for name, tokens in self._planned_tokens.items()}
+        left = 1 - sum(exact.values())
+        drawn = _mixed(*((phase.part, phase.shares) for phase in self.phases))
+        return {name: 100 * share for name, share in {**exact, **{k: left * s for k, s in drawn.items()}}.items()}
+
     def digest(self, steps: int) -> str:
         """A hash of the first `steps` batches' tokens and weights: 16 hex digits that name the corpus."""
         found = hashlib.blake2b(digest_size=8)
@@ -235,8 +244,12 @@ class Corpus:
         return plan
 
     @cached_property
-    def _planned_tokens(self) -> int:
-        return sum(len(kind.render(self.world, records).words) + 2 for kind, records in self._plan)
+    def _planned_tokens(self) -> Mapping[str, int]:
+        """Tokens by kind of the documents whose number is exact."""
+        tokens: Counter[str] = Counter()
+        for kind, records in self._plan:
+            tokens[kind.name] += len(kind.render(self.world, records).words) + 2
+        return tokens
 
     @cached_property
     def _lengths(self) -> dict[str, float]:
