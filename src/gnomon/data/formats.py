@@ -20,7 +20,7 @@ from typing import Any
 from gnomon.core.errors import DataError
 from gnomon.core.record import Item
 
-__all__ = ["read_items"]
+__all__ = ["read_bytes", "read_items", "read_parquet"]
 
 Record = Mapping[str, Any]
 _BY_LINE = ("jsonl", "csv", "txt")
@@ -92,6 +92,34 @@ def _check_text(item: Item) -> None:
             raise TypeError(f"{text!r} is no text")
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, unzipped where its name ends in `.gz`.
+
+    Raises:
+        DataError: no such file, a damaged one, or a Git LFS pointer in its place.
+    """
+    if not path.is_file():
+        raise DataError("no such file", where=str(path))
+    _refuse_pointer(path)
+    try:
+        raw = path.read_bytes()
+        return gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (OSError, EOFError, zlib.error) as e:
+        raise DataError(f"cannot be read: {e}", where=str(path)) from None
+
+
+def read_parquet(path: Path) -> Iterator[tuple[int, Record]]:
+    """The rows of a Parquet file, numbered from 1; `DataError` where it is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        records = pq.read_table(path).to_pylist()
+    except (pa.ArrowException, OSError) as e:
+        raise DataError(f"is no whole Parquet file ({str(e).splitlines()[0]})", where=str(path)) from None
+    yield from enumerate(records, 1)
+
+
 def _refuse_pointer(path: Path) -> None:
     with open(path, "rb") as file:
         if file.read(len(_POINTER)) == _POINTER:
@@ -100,9 +128,8 @@ def _refuse_pointer(path: Path) -> None:
 
 def _text(path: Path) -> str:
     try:
-        raw = path.read_bytes()
-        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as e:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as e:
         raise DataError(f"cannot be read: {e}", where=str(path)) from None
 
 
@@ -166,23 +193,12 @@ def _logiqa(path: Path) -> Iterator[tuple[int, Record]]:
         yield at + 1, {"question": f"{context} {question}", "choices": choices, "answer": "abcd".index(gold.strip())}
 
 
-def _parquet(path: Path) -> Iterator[tuple[int, Record]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        records = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError) as e:
-        raise DataError(f"is no whole Parquet file ({str(e).splitlines()[0]})", where=str(path)) from None
-    yield from enumerate(records, 1)
-
-
 _ROWS: dict[str, Callable[[Path], Iterator[tuple[int, Record]]]] = {
     "jsonl": _jsonl,
     "json": _json,
     "csv": _csv,
     "txt": _logiqa,
-    "parquet": _parquet,
+    "parquet": read_parquet,
 }
 
 
