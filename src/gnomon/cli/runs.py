@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from gnomon.cli.output import console, emit, say
-from gnomon.core.errors import RunError
+from gnomon.core.errors import GnomonError, RunError, UsageError
 from gnomon.report.base import Table
 
 if TYPE_CHECKING:
-    from gnomon.store.run import Manifest
+    from gnomon.core.record import Item
+    from gnomon.store.run import Manifest, Run
 
 __all__ = ["EXAMPLES", "compare_command", "export_command", "runs_command"]
 
@@ -34,6 +36,7 @@ What comes out:
     "export": """Examples:
   gnomon export 7f3a --to parquet
   gnomon export 7f3a --to jsonl --file rows.jsonl
+  gnomon export 7f3a --format inspect               a log for `inspect view`
 
 What comes out:
   stdout  the path of the file, which holds every row, errors included
@@ -95,7 +98,9 @@ def export_command(
     run: _RunName,
     /,
     *,
-    to: Annotated[Literal["parquet", "jsonl"], Parameter(help="Format.")] = "parquet",
+    to: Annotated[Literal["parquet", "jsonl", "inspect"], Parameter(name=("--to", "--format"), help="Format.")] = (
+        "parquet"
+    ),
     file: Annotated[Path | None, Parameter(help="Where to. [default: rows.FORMAT in the run's folder]")] = None,
     out: _Out = None,
 ) -> int:
@@ -104,14 +109,46 @@ def export_command(
     from gnomon.store.run import Run
 
     with closing(Run.find(run, root=out)) as found:
-        rows = found.rows()
-        path = file or found.folder / f"rows.{to}"
-    try:
-        (to_parquet if to == "parquet" else to_jsonl)(rows, path)
-    except OSError as error:
-        raise RunError(f"cannot write it: {error.strerror}", where=str(path), todo="give --file another path") from None
+        path = file or found.folder / ("log.eval" if to == "inspect" else f"rows.{to}")
+        try:
+            if to == "inspect":
+                _to_inspect(found, path)
+            else:
+                (to_parquet if to == "parquet" else to_jsonl)(found.rows(), path)
+        except OSError as error:
+            todo = "give --file another path"
+            raise RunError(f"cannot write it: {error.strerror}", where=str(path), todo=todo) from None
     print(path)
     return 0
+
+
+def _to_inspect(run: Run, path: Path) -> None:
+    """Writes an Inspect log; what it cannot hold, because it is not here any more, is said on stderr."""
+    from gnomon.store.inspect_log import to_inspect
+    from gnomon.trial.again import items_of
+
+    if path.suffix != ".eval":
+        raise UsageError(f"an Inspect log is called *.eval, not {path.name!r}", todo="give --file such a name")
+    items: dict[str, Item] = {}
+    if run.manifest.verb == "assay":
+        try:
+            items = {item.id: item for item in items_of(run.manifest)}
+        except GnomonError as error:
+            say(f"samples go without question, options and target: {error}")
+    to_inspect(run.manifest, run.each_row(), path, items=items, estimates=_estimates(run))
+
+
+def _estimates(run: Run) -> list[dict[str, Any]]:
+    """The estimates that the run's command left beside it."""
+    try:
+        found: list[dict[str, Any]] = json.loads((run.folder / "report.json").read_text("utf-8"))["estimates"]
+    except FileNotFoundError:
+        say("the run has no report.json, so the log holds no metrics; its command makes one without asking again")
+        return []
+    except (ValueError, LookupError, TypeError) as error:
+        where, todo = str(run.folder / "report.json"), "give the run's command again: it writes it anew"
+        raise RunError(f"damaged ({error})", where=where, todo=todo) from None
+    return found
 
 
 def _model(manifest: Manifest) -> str:

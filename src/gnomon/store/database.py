@@ -46,6 +46,16 @@ class Database:
             except sqlite3.DatabaseError as error:
                 raise self._told(error) from None
 
+    def stream(self, sql: str, batch: int = 500) -> Iterator[tuple[Any, ...]]:
+        """The result rows of one query, `batch` of them in memory at a time."""
+        try:
+            with self.lock:
+                cursor = self._db.execute(sql)
+            while found := self._fetched(cursor, batch):
+                yield from found
+        except sqlite3.DatabaseError as error:
+            raise self._told(error) from None
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Cursor]:
         """A cursor whose statements commit together at the end of the block, or not at all."""
@@ -68,6 +78,10 @@ class Database:
         """Ends the connection; the last one to close folds the write-ahead log into the file."""
         with self.lock:
             self._db.close()
+
+    def _fetched(self, cursor: sqlite3.Cursor, count: int) -> list[tuple[Any, ...]]:
+        with self.lock:
+            return cursor.fetchmany(count)
 
     def _connect(self) -> sqlite3.Connection:
         # A folder one may only read (a mounted archive) has no room for the shared-memory file that WAL needs.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from gnomon.core.errors import RunError
 
-__all__ = ["full_disk", "is_full", "replace_file"]
+__all__ = ["full_disk", "is_full", "replace_file", "replacing"]
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
@@ -17,18 +20,28 @@ def replace_file(path: Path, content: str | bytes) -> None:
     Raises:
         RunError: the disk is full; the old file stands.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    Raises:
+        RunError: the disk is full; the old file stands.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(beside, "wb") as file:
-            file.write(data)
+        with open(beside, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
         _sync_folder(path.parent)
-    except OSError as error:
+    except BaseException as error:
         beside.unlink(missing_ok=True)
-        if is_full(error):
+        if isinstance(error, OSError) and is_full(error):
             raise full_disk(str(path), "the file before it stands", str(error.strerror)) from None
         raise
 

@@ -15,7 +15,7 @@ import math
 import platform
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -163,8 +163,12 @@ class Run:
 
     def rows(self) -> list[Row]:
         """All rows, errors included, by ordinal and then key, whatever the order they came in."""
-        found = self._db.read("SELECT key, cluster, evidence, error FROM rows ORDER BY ordinal, key")
-        return [Row(key=k, cluster=c, evidence=json.loads(e), error=x) for k, c, e, x in found]
+        return list(self.each_row())
+
+    def each_row(self) -> Iterator[Row]:
+        """What `rows` gives, a few at a time in memory."""
+        found = self._db.stream("SELECT key, cluster, evidence, error FROM rows ORDER BY ordinal, key")
+        return (Row(key=k, cluster=c, evidence=json.loads(e), error=x) for k, c, e, x in found)
 
     def counts(self) -> Counts:
         """Rows, and rows in error."""
