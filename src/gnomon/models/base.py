@@ -78,6 +78,7 @@ class Completion:
         num_tokens: new tokens, the end-of-text token included.
         logprob: their summed log-probability in nats at temperature 1; None where the model does not say.
         raw: the endpoint's own record, secrets removed; empty for local models.
+        tokens: their ids, a stop string's included; empty where the model does not say.
     """
 
     text: str
@@ -85,6 +86,7 @@ class Completion:
     num_tokens: int
     logprob: float | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
+    tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

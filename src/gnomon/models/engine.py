@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,7 +24,15 @@ from gnomon.models.spans import Fork, chosen, continuation, fork
 from gnomon.models.streams import Job
 from gnomon.models.tokenizer import Tokenizer
 
-__all__ = ["Asked", "Choosing", "Engine", "Rewarding", "Sampled", "Scored"]
+__all__ = ["Asked", "Choosing", "Engine", "Listed", "Place", "Rewarding", "Sampled", "Scored"]
+
+
+class Place(NamedTuple):
+    """One token of a text, its log-probability in nats, and the most probable (id, log-probability) at its place."""
+
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,15 +63,24 @@ class Rewarding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampled:
-    """Asks for `n` completions of `prompt`."""
+    """Asks for `n` completions of `prompt`, a text or token ids."""
 
-    prompt: str
+    prompt: str | tuple[int, ...]
     special: bool
     how: Sampling
     n: int
 
 
-Asked: TypeAlias = Scored | Choosing | Rewarding | Sampled
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """Asks for the places of `prompt`, token ids, from `start`, 1 or more, with `top` tokens listed at each."""
+
+    prompt: tuple[int, ...]
+    start: int
+    top: int
+
+
+Asked: TypeAlias = Scored | Choosing | Rewarding | Sampled | Listed
 _Finish: TypeAlias = Callable[[Answer], object]
 _Encoded: TypeAlias = dict[tuple[str, bool], Tokens | DataError]
 
@@ -135,8 +152,12 @@ class Engine:
                 return [e]
         return [found for text in texts for found in self._encode_batch([text], special)]
 
-    def _query(self, asked: Scored | Choosing | Rewarding, encoded: _Encoded) -> tuple[Query, _Finish]:
+    def _query(self, asked: Scored | Choosing | Rewarding | Listed, encoded: _Encoded) -> tuple[Query, _Finish]:
         """What to ask the scorer, and what to make of its answer."""
+        if isinstance(asked, Listed):
+            self._check_room(len(asked.prompt) - 1, "the text")
+            ids = np.array(asked.prompt, dtype=np.int64)
+            return Query(ids[: asked.start], [ids[asked.start :]], asked.top), partial(_places, asked)
         prompt, special = asked.prompt, asked.special
         if isinstance(asked, Rewarding):
             context = self._begun(_found(encoded, prompt, special))
@@ -170,7 +191,10 @@ class Engine:
         )
 
     def _job(self, call: Call[Asked], asked: Sampled, encoded: _Encoded) -> Job:
-        prompt = self._begun(_found(encoded, asked.prompt, asked.special))
+        given = asked.prompt
+        prompt = self._begun(
+            _found(encoded, given, asked.special) if isinstance(given, str) else np.array(given, dtype=np.int64)
+        )
         self._check_room(len(prompt), "the prompt", new=1)
         say = asked.how.on_token
         return Job(
@@ -208,6 +232,8 @@ class Engine:
 
 def _texts(asked: Asked) -> list[tuple[str, bool]]:
     """The texts to tokenise, each with whether special tokens are added."""
+    if isinstance(asked, Listed) or not isinstance(asked.prompt, str):
+        return []
     prompt, special = asked.prompt, asked.special
     if isinstance(asked, Choosing):
         return [(prompt + option, special) for option in asked.options]
@@ -223,6 +249,19 @@ def _found(encoded: _Encoded, text: str, special: bool) -> Tokens:
 
 def _value(answer: Answer) -> float:
     return float(answer[0][0])
+
+
+def _places(asked: Listed, answer: Answer) -> list[Place]:
+    rows = answer[0].reshape(len(asked.prompt) - asked.start, -1)
+    given = rows.shape[1] // 2
+    return [
+        Place(
+            token,
+            float(row[0]),
+            tuple(zip(map(int, row[1 + given :]), map(float, row[1 : 1 + given]), strict=True))[: asked.top],
+        )
+        for token, row in zip(asked.prompt[asked.start :], rows, strict=True)
+    ]
 
 
 def _score(answer: Answer) -> Score:

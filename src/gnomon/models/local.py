@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from gnomon.models.base import Ability, Choice, Completion, Prompt, Sampling, Sc
 from gnomon.models.batcher import Batcher
 from gnomon.models.cache import KVCache
 from gnomon.models.decode import Decoder
-from gnomon.models.engine import Asked, Choosing, Engine, Rewarding, Sampled, Scored
+from gnomon.models.engine import Asked, Choosing, Engine, Listed, Place, Rewarding, Sampled, Scored
 from gnomon.models.headers import Headers, Net
 from gnomon.models.hooks import Plan
 from gnomon.models.scoring import Scorer
@@ -75,6 +75,7 @@ class LocalModel:
         net: the network; its weights may be changed between calls if `weights_changed` is called afterwards.
         tokenizer: its tokenizer.
         head: the scalar head behind `reward`; None where there is none.
+        read_at: the token at which the head reads a text, put behind it; "" where it reads the text's own last one.
         recipe: what the folder says about how its weights were made (`recipe.json`); empty where it says nothing.
     """
 
@@ -86,6 +87,7 @@ class LocalModel:
         name: str,
         revision: str = "",
         head: Head | None = None,
+        read_at: str = "",
         recipe: Mapping[str, Any] | None = None,
     ) -> None:
         """A model around a network that is on its device already.
@@ -96,19 +98,20 @@ class LocalModel:
             name: as the user wrote it.
             revision: content hash of the weights.
             head: scalar head on the final hidden state of the last token.
+            read_at: token that is put behind a text before its value is read; "" reads the text's own last token.
             recipe: how the weights were made.
         """
         self.name, self.revision, self.recipe = name, revision, recipe or {}
         # Typed for those who hold ACTIVATIONS; without that ability it is an `Adapter`.
-        self.net, self.tokenizer, self.head = cast(Transformer, net), tokenizer, head
+        self.net, self.tokenizer, self.head, self.read_at = cast(Transformer, net), tokenizer, head, read_at
         fit = _fit(net) if isinstance(net, Transformer) else net.fit
         white = (Ability.ACTIVATIONS, Ability.GRADIENTS) if isinstance(net, Transformer) else ()
         self.can = frozenset((*_TEXT, *white, *([Ability.REWARD] if head is not None else [])))
         self.engine = _engine(cast(Net, net), tokenizer, fit, name, head)
         self._batcher = Batcher(self.engine.turn, _size)
 
-    async def sample(self, prompt: Prompt, how: Sampling, n: int = 1) -> list[Completion]:
-        """`n` independent continuations.
+    async def sample(self, prompt: Prompt | Sequence[int], how: Sampling, n: int = 1) -> list[Completion]:
+        """`n` independent continuations; a prompt may also be given as token ids.
 
         A completion is a function of prompt, `how` and its number, whatever else is decoded beside it. Prompt and
         completion laid end to end are the whole text: a leading space is kept.
@@ -121,8 +124,29 @@ class LocalModel:
         _check_sampling(how, n)
         if how.tools:
             require(self, Ability.TOOLS, why="sampling with tools")
-        text, special = self._rendered(prompt)
-        found: list[Completion] = await self._batcher.ask(Sampled(prompt=text, special=special, how=how, n=n))
+        given: str | tuple[int, ...]
+        if _is_ids(prompt):
+            given, special = tuple(prompt), False
+        else:
+            given, special = self._rendered(cast(Prompt, prompt))
+        found: list[Completion] = await self._batcher.ask(Sampled(prompt=given, special=special, how=how, n=n))
+        return found
+
+    async def listed(self, tokens: Sequence[int], start: int, top: int = 0) -> list[Place]:
+        """What the model makes of a text from its token `start` on: its log-probabilities, and what it would have said.
+
+        Args:
+            tokens: ids of the whole text.
+            start: the first one wanted, 1 or more.
+            top: how many of the most probable tokens to list at each place.
+
+        Raises:
+            UsageError: `start` is not in the text.
+            ModelError: the text is longer than the context.
+        """
+        if not 1 <= start < len(tokens):
+            raise UsageError(f"start is {start}, and the text has {len(tokens)} tokens", where="listed")
+        found: list[Place] = await self._batcher.ask(Listed(prompt=tuple(tokens), start=start, top=top))
         return found
 
     async def score(self, prompt: Prompt, continuation: str) -> Score:
@@ -151,14 +175,14 @@ class LocalModel:
         return found
 
     async def reward(self, prompt: Prompt) -> float:
-        """The scalar head's value at the last token.
+        """The scalar head's value of a whole text, at its last token or at the one that the head was trained to end it with.
 
         Raises:
             AbilityError: the model has no head.
         """
         require(self, Ability.REWARD, why="a reward")
         text, special = self._rendered(prompt)
-        found: float = await self._batcher.ask(Rewarding(prompt=text, special=special))
+        found: float = await self._batcher.ask(Rewarding(prompt=text + self.read_at, special=special))
         return found
 
     def run(self, tokens_BT: Tensor, plan: Plan | None = None) -> Tensor:
@@ -234,6 +258,10 @@ def _check_sampling(how: Sampling, n: int) -> None:
     for is_wrong, what, wanted in wrong:
         if is_wrong:
             raise UsageError(what, where="sampling", todo=f"give {wanted}")
+
+
+def _is_ids(prompt: Prompt | Sequence[int]) -> TypeGuard[Sequence[int]]:
+    return not isinstance(prompt, str) and bool(prompt) and isinstance(prompt[0], int)
 
 
 def _size(asked: Asked) -> int:

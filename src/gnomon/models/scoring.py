@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -24,7 +25,8 @@ from gnomon.models.prefix import Group, Path, Row, Tokens, plan
 
 __all__ = ["Answer", "Query", "Scorer"]
 
-# One array a branch: log-probabilities in nats, shape [t]; or one array with the head's value.
+# One array a branch: log-probabilities in nats, shape [t], or with the most probable tokens, [t, 1 + 2 top]; or one
+# array with the head's value.
 Answer: TypeAlias = list[NDArray[np.float64]]
 
 
@@ -34,10 +36,13 @@ class Query(NamedTuple):
     Attributes:
         context: shape [c], c >= 1.
         branches: each of shape [t], t >= 1. A query without branches asks for the scalar head's value after `context`.
+        top: how many of the most probable tokens to list at each place: a row of the answer is then the token's own
+            log-probability, theirs in falling order, and their ids. The longest list asked for at once is given to all.
     """
 
     context: Tokens
     branches: Sequence[Tokens]
+    top: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +89,11 @@ class Scorer:
             alive: asked before each forward; a forward that no living query needs is left out.
         """
         valued = [i for i, q in enumerate(queries) if not q.branches]
-        scored = [i for i, q in enumerate(queries) if q.branches]
+        scored = [i for i, q in enumerate(queries) if q.branches and not q.top]
+        listed = [i for i, q in enumerate(queries) if q.branches and q.top]
+        listing = partial(self._listed, max((queries[i].top for i in listed), default=0))
         with torch.inference_mode():
-            for indices, read in ((scored, self._logprobs), (valued, self._values)):
+            for indices, read in ((scored, self._logprobs), (listed, listing), (valued, self._values)):
                 if indices:
                     yield from self._answers(queries, indices, read, alive)
 
@@ -133,14 +140,32 @@ class Scorer:
 
     def _logprobs(self, batch: _Batch, wants: Sequence[_Want]) -> NDArray[np.float64]:
         """Log-probabilities of every read's targets, one read after another."""
+        logits_NV, which, targets = self._looked(batch, wants)
+        values: NDArray[np.float64] = (
+            (logits_NV[which, targets] - logits_NV.logsumexp(-1)[which]).double().cpu().numpy()
+        )
+        return values
+
+    def _listed(self, top: int, batch: _Batch, wants: Sequence[_Want]) -> NDArray[np.float64]:
+        """As `_logprobs`, each with the `top` most probable tokens at its place."""
+        logits_NV, which, targets = self._looked(batch, wants)
+        logp_NV = logits_NV - logits_NV.logsumexp(-1, keepdim=True)
+        best, ids = logp_NV.topk(min(top, logp_NV.shape[-1]), dim=-1)
+        own = logp_NV[which, targets][:, None]
+        # Doubles hold every id exactly.
+        values: NDArray[np.float64] = (
+            torch.cat((own.double(), best[which].double(), ids[which].double()), 1).cpu().numpy()
+        )
+        return values
+
+    def _looked(self, batch: _Batch, wants: Sequence[_Want]) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits [N, V] of the places read; for every read's targets, one read after another, their place and id."""
         places, which = np.unique(batch.places(), return_inverse=True)
         tokens_BT, how = self._inputs(batch, places)
         logits_NV = self.net(tokens_BT, **how).float()
         targets = np.concatenate([wants[r.path].targets for row in batch.rows for r in row.reads])
-        which_t = torch.from_numpy(which).to(logits_NV.device)
-        picked = logits_NV[which_t, torch.from_numpy(targets).to(logits_NV.device)]
-        values: NDArray[np.float64] = (picked - logits_NV.logsumexp(-1)[which_t]).double().cpu().numpy()
-        return values
+        device = logits_NV.device
+        return logits_NV, torch.from_numpy(which).to(device), torch.from_numpy(targets).to(device)
 
     def _values(self, batch: _Batch, wants: Sequence[_Want]) -> NDArray[np.float64]:
         """The scalar head's value at every read."""
@@ -183,7 +208,7 @@ class _Batch(NamedTuple):
 def _paths(queries: Sequence[Query], indices: Sequence[int]) -> tuple[list[Path], list[_Want]]:
     paths, wants = [], []
     for i in indices:
-        context, branches = queries[i]
+        context, branches, _ = queries[i]
         for number, branch in enumerate(branches or [context[:1]]):
             tokens = context if len(branch) == 1 else np.concatenate((context, branch[:-1]))
             paths.append(Path(tokens, len(context) - 1))

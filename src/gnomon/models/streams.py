@@ -99,6 +99,7 @@ class Stream:
             finish="stop" if self._text.stopped else finish,
             num_tokens=len(self.tokens),
             logprob=self.logprob,
+            tokens=tuple(self.tokens),
         )
         self.job.finish(self.number, completion)
         return True

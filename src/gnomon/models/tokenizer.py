@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -125,16 +125,19 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str], *, special: bool = True) -> list[list[int]]:
         """Token ids of each text; as `encode`."""
-        try:
-            return [found.ids for found in self.backend.encode_batch_fast(list(texts), add_special_tokens=special)]
-        except Exception as error:  # the library raises plain Exception for a word outside the vocabulary
-            words = list(dict.fromkeys(word for text in texts for word in self._lacking(text)))
-            named = f", which lacks {', '.join(map(repr, words[:5]))}" if words else ""
-            raise DataError(
-                f"the text cannot be tokenized ({error}{named})",
-                where=self.name,
-                todo="use a model whose vocabulary holds the text",
-            ) from None
+        return [found.ids for found in self._encodings(self.backend.encode_batch_fast, texts, special)]
+
+    def encode_from(self, texts: Sequence[tuple[str, int]], *, special: bool = True) -> list[tuple[list[int], int]]:
+        """Token ids of each text, and the place of the first one that reaches beyond the character beside it.
+
+        The place is the number of ids where no text stands beyond that character. Errors as in `encode`.
+        """
+        found = self._encodings(self.backend.encode_batch, [text for text, _ in texts], special)
+        cuts: list[tuple[list[int], int]] = []
+        for encoding, (_, start) in zip(found, texts, strict=True):
+            beyond = (place for place, (_, last) in enumerate(encoding.offsets) if last > start)
+            cuts.append((encoding.ids, next(beyond, len(encoding.ids))))
+        return cuts
 
     def unknown(self, text: str) -> list[str]:
         """Words of `text` that become the unknown token; none where the vocabulary spells everything out."""
@@ -152,6 +155,21 @@ class Tokenizer:
         if isinstance(prompt, str):
             return self.encode(prompt)
         return self.encode(self.chat(prompt), special=self.chat_template is None)
+
+    def spelled(self, text: str, *, special: bool = True) -> list[tuple[int, str]]:
+        """Token ids of `text`, each with its stretch of it; the stretches laid end to end are the text.
+
+        White space that the tokenizer passes over belongs to the token behind it, and a letter that is several tokens
+        to the first of them. Special tokens that are added have their own text. Arguments and errors as in `encode`.
+        """
+        ids = self.encode(text, special=special)
+        found = self.backend.encode(text, add_special_tokens=special)
+        own = [i for i, added in enumerate(found.special_tokens_mask) if not added]
+        reached, pieces = 0, [str(token) for token in found.tokens]
+        for i in own:
+            end = len(text) if i == own[-1] else max(reached, found.offsets[i][1])
+            pieces[i], reached = text[reached:end], end
+        return list(zip(ids, pieces, strict=True))
 
     def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
         """The text of `ids`; special tokens are written out only if asked."""
@@ -183,6 +201,20 @@ class Tokenizer:
             if self.decode([index]).strip().isalpha():
                 return index
         return 0
+
+    def _encodings(
+        self, encode: Callable[..., list[tokenizers.Encoding]], texts: Sequence[str], special: bool
+    ) -> list[tokenizers.Encoding]:
+        try:
+            return encode(list(texts), add_special_tokens=special)
+        except Exception as error:  # the library raises plain Exception for a word outside the vocabulary
+            words = list(dict.fromkeys(word for text in texts for word in self._lacking(text)))
+            named = f", which lacks {', '.join(map(repr, words[:5]))}" if words else ""
+            raise DataError(
+                f"the text cannot be tokenized ({error}{named})",
+                where=self.name,
+                todo="use a model whose vocabulary holds the text",
+            ) from None
 
     def _lacking(self, text: str) -> list[str]:
         """Words that a vocabulary of whole words does not hold."""
