@@ -26,7 +26,7 @@ AGAIN = "then give the same command again to resume"
 def waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Waits:
     monkeypatch.chdir(tmp_path)
     found = Waits()
-    monkeypatch.setattr(endpoint, "Retry", functools.partial(Retry, attempts=4, timeout_s=0.5, pause=found))
+    monkeypatch.setattr(endpoint, "Retry", functools.partial(Retry, attempts=4, timeout_s=30.0, pause=found))
     return found
 
 
@@ -117,12 +117,18 @@ LASTING: dict[str, tuple[Faults, list[str]]] = {
 
 @pytest.mark.parametrize("case", LASTING)
 def test_lasting_faults_end_in_one_line_and_the_same_command_finishes_later(
-    case: str, undisturbed: tuple[dict[str, Any], Any], capsys: pytest.CaptureFixture[str]
+    case: str,
+    undisturbed: tuple[dict[str, Any], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     faults, said = LASTING[case]
     with serving_in_thread(letters(*LETTERS), faults=faults) as server:
         command = [*ASSAY, "--model", f"{server.url}#planted", "--json", "x.json"]
-        assert server.url in fails(capsys, 3, command, *said)
+        with monkeypatch.context() as impatient:
+            if case == "hangs":
+                impatient.setattr(endpoint, "Retry", functools.partial(endpoint.Retry, timeout_s=0.5))
+            assert server.url in fails(capsys, 3, command, *said)
         server.faults = Faults()
         assert run(capsys, *command).code == 0
     assert (answers(Run.find(_done())), estimates("x.json")) == undisturbed
@@ -210,6 +216,7 @@ def test_a_server_that_dies_in_the_middle_costs_no_row_that_was_answered(
     assert 4 <= len(good) < 24 and {k: undisturbed[0][k] for k in good}.items() <= answers(the_run()).items()
     with serving_in_thread(letters(*LETTERS), port=port) as server:
         assert run(capsys, *command).code == 0
-        asked = [c for c in server.calls if "Paris" not in str(c.body) and c.body.get("echo")]
+        # Prompts, not calls: a busy machine answers some too late.
+        asked = {c.body["prompt"] for c in server.calls if "Paris" not in str(c.body) and c.body.get("echo")}
         assert 0 < len(asked) <= 4 * (24 - len(good))
     assert (answers(the_run()), estimates("x.json")) == undisturbed

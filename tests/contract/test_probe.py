@@ -115,13 +115,20 @@ def test_a_restated_answer_is_no_prefill() -> None:
             Faults(no_chat=True, no_text=True),
             r"answers neither /chat/completions \(.*404.*\) nor /completions; check URL",
         ),
-        (Faults(statuses=[500]), "HTTP 500: planned 500, after 1 attempts; see"),
+        (Faults(statuses=[500] * 9), "HTTP 500: planned 500, after 1 attempts; see"),
         (Faults(html=True), "answered with an HTML page"),
     ],
 )
 def test_a_server_that_answers_nothing_is_an_error(faults: Faults, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         probed(faults)
+
+
+@pytest.mark.parametrize(("key", "left"), [("messages", "/completions"), ("prompt", "/chat/completions")])
+def test_a_route_that_fails_whatever_it_is_asked_is_not_there(key: str, left: str) -> None:
+    model, found = probed(Faults(fails_on=(key,)))
+    assert {s.route for s in found.transcript if s.held} == {left}
+    assert bool(model.offers.chat) == (key == "prompt") and bool(model.offers.text) == (key == "messages")
 
 
 def test_an_overloaded_server_is_no_missing_ability() -> None:

@@ -84,21 +84,30 @@ async def probe(model: Model) -> Probed:
 class _Asker:
     """Sends questions and keeps the transcript; a refusal is an answer, an unreachable server is not.
 
-    Servers fail with status 500 on fields that they do not expect, so that is a refusal too.
+    Servers fail with status 500 on fields that they do not expect, and some on a whole route that suits no model of
+    theirs, so that is a refusal too.
+
+    Attributes:
+        transcript: the questions so far.
+        revision: what the server says it runs.
+        failure: the first failure of a plain question; the server's state where no other question is answered.
     """
 
     def __init__(self, http: Http) -> None:
         self._http = http
         self.transcript: list[Step] = []
         self.revision = ""
+        self.failure: Refused | None = None
 
     async def ask(self, asks: str, route: str, body: Mapping[str, Any], plain: bool = False) -> dict[str, Any] | None:
-        """The reply, or None for a refusal; a failure counts as one unless the question is `plain`."""
+        """The reply, or None for a refusal; only a `plain` question is repeated as often as a call may be."""
         try:
             reply = await self._http.call(route, body, fresh=True, attempts=None if plain else 2)
         except Refused as e:
-            if e.status in (401, 403) or (plain and e.status >= 500):
+            if e.status in (401, 403):
                 raise
+            if plain and e.status >= 500:
+                self.failure = self.failure or e
             self._note(asks, route, body, str(e), False)
             return None
         self.revision = self.revision or str(reply.get("model") or "")
@@ -199,7 +208,7 @@ async def _probe_endpoint(model: Endpoint) -> list[Step]:
     if asker.prove(server.reply_text(await server.text("completions", {})) is not None):
         text |= {Ability.SAMPLE, Ability.PREFILL}
     if not chat and not text:
-        raise ModelError(
+        raise asker.failure or ModelError(
             f"answers neither /chat/completions ({asker.transcript[0].reply}) nor /completions",
             where=model.name,
             todo="check URL and model name; the URL often ends in /v1",
