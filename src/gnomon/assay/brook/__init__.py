@@ -51,12 +51,13 @@ class Brook:
                 raise UsageError(f"no check is called {check!r}", where="--only", todo=closest(check, CHECKS))
 
     def items(self, seed: Seed) -> Iterator[Item]:
-        """The questions of every check."""
+        """The questions of every check, and one item that asks how the model was trained."""
         of = world(self.preset, self.world_seed)
         for check in CHECKS.values():
             if not self.only or check.name in self.only:
                 yield from check.items(of, self.n, seed.child(check.name))
-        yield RECIPE
+        if not self.only:
+            yield RECIPE
 
     async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
         """Reads one item's probabilities, as its check says."""
