@@ -1,0 +1,109 @@
+"""inspect-ai itself opens the logs that `gnomon export --format inspect` writes, and sees in them what the run holds.
+
+It is looked for in the environment that `make bench` fills, or in the one that GNOMON_PEERS names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gnomon.cli import main
+from gnomon.core.record import Row
+from gnomon.store.inspect_log import to_inspect
+from gnomon.store.run import Run
+
+pytestmark = pytest.mark.timeout(300)
+
+PEER = Path(__file__).with_name("inspect_peer.py")
+PEERS = Path(os.environ.get("GNOMON_PEERS") or Path(__file__).parents[2] / ".bench-peers") / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def interpreter() -> str:
+    """A Python that has inspect-ai."""
+    for python in (sys.executable, str(PEERS)):
+        found = Path(python).exists() and subprocess.run(
+            [python, "-c", "import importlib.util as u; raise SystemExit(u.find_spec('inspect_ai') is None)"]
+        )
+        if found and found.returncode == 0:
+            return python
+    pytest.skip(f"neither {sys.executable} nor {PEERS} has inspect-ai; GNOMON_PEERS names an environment that has")
+
+
+def opened(interpreter: str, log: Path) -> dict[str, Any]:
+    done = subprocess.run([interpreter, str(PEER), str(log)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of self-knowledge on a planted model, exported."""
+    out = tmp_path_factory.mktemp("inspect")
+    asked = ["assay", "self-knowledge", "--only", "calibration", "--n", "20", "--resamples", "20"]
+    assert main([*asked, "--model", "planted:calibrated?a=0&b=1", "--out", str(out)]) == 0
+    (folder,) = out.iterdir()
+    assert main(["export", str(folder), "--format", "inspect"]) == 0
+    return folder
+
+
+def test_inspect_sees_every_row(interpreter: str, folder: Path) -> None:
+    seen = opened(interpreter, folder / "log.eval")
+    run = Run.find(str(folder))
+    rows = {row.key: row for row in run.rows()}
+    run.close()
+    assert seen["ids"] == [s["id"] for s in seen["summaries"]] == list(rows)
+    assert sorted(rows) == sorted(s["id"] for s in seen["samples"])
+    for sample in seen["samples"]:
+        row = rows[sample["id"]]
+        scores = {name: score["value"] for name, score in (sample["scores"] or {}).items()}
+        assert scores == {k: v for k, v in row.evidence.get("scores", {}).items() if v is not None and not row.error}
+        assert {**row.evidence}.items() <= sample["metadata"].items() and sample["metadata"]["cluster"] == row.cluster
+        assert (sample["error"] or {}).get("message") == row.error
+        assert sample["input"] and sample["target"]
+
+
+def test_inspect_sees_the_estimates_and_what_was_asked(interpreter: str, folder: Path) -> None:
+    header = opened(interpreter, folder / "log.eval")["header"]
+    kept = json.loads((folder / "report.json").read_text())
+    assert (header["version"], header["status"], header["eval"]["task"]) == (2, "success", "self-knowledge")
+    assert header["eval"]["model"] == kept["cast"]["subject"]
+    assert header["eval"]["task_args"]["n"] == 20
+    values = [m["value"] for s in header["results"]["scores"] for m in s["metrics"].values()]
+    for estimate in kept["estimates"]:
+        assert estimate["value"] is None or estimate["value"] in values
+    by_name = {s["name"]: s["metrics"] for s in header["results"]["scores"]}
+    first = next(e for e in kept["estimates"] if e["metric"] == "accuracy")
+    stated = [by_name["accuracy"][name]["value"] for name in (first["group"], f"{first['group']}, low")]
+    assert stated == [first["value"], first["low"]]
+
+
+def test_our_summaries_are_those_that_inspect_makes(interpreter: str, folder: Path) -> None:
+    seen = opened(interpreter, folder / "log.eval")
+    made = {s["id"]: s for s in seen["summaries_made"]}
+    assert [made[s["id"]] for s in seen["summaries"]] == seen["summaries"]
+
+
+def test_inspect_reads_what_is_odd(interpreter: str, tmp_path: Path) -> None:
+    """Long values, turns, half characters, large numbers, a run that failed, ids that look like paths."""
+    turns = [{"role": "system", "content": "s" * 6000}, {"role": "user", "content": "hé \udc80"}]
+    rows = [
+        Row(key="a/b c#é.json", cluster="1", evidence={"prompt": turns, "big": 2**70, "none": None}),
+        Row(key="42", cluster="2", evidence={"prompt": "x" * 9000, "deep": {"a": [[1, {"b": 2}]] * 300}}),
+        Row(key="broken", cluster="3", evidence={}, error="no \udc80 answer"),
+    ]
+    with Run.open("assay", "odd", {"cast": {"subject": "m@1"}, "config": {}}, root=tmp_path) as run:
+        run.finish("failed", "disk full")
+        to_inspect(run.manifest, rows, tmp_path / "odd.eval")
+    seen = opened(interpreter, tmp_path / "odd.eval")
+    assert sorted(seen["ids"]) == sorted(row.key for row in rows)
+    assert (seen["header"]["status"], seen["header"]["error"]["message"]) == ("error", "disk full")
+    assert {s["id"]: s["metadata"] for s in seen["samples"]}["a/b c#é.json"]["big"] == 2**70
