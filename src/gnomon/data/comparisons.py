@@ -1,6 +1,6 @@
 """Comparisons: two answers to one prompt, one of them chosen. From raters of Brook, hh-rlhf, votes, or any file.
 
-    brook, brook:helpful        answers of mixed quality, compared by a planted rater (gold, helpful, harmless, flattered)
+    brook, brook:helpful        answers compared by a planted rater: gold, helpful, harmless or flattered
     FILE with chosen, rejected  whole transcripts, as Anthropic's hh-rlhf keeps them
     FILE with prompt too        prompt and two answers, as text or as messages
     FILE with question, answers a forum's answers with votes, as StackExchange dumps keep them
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gnomon.core.errors import UsageError, closest
 from gnomon.core.seeds import Seed
-from gnomon.data.records import BadRow, Found, Record, joined, read, text_of, turns
+from gnomon.data.records import BadRow, Found, Record, divided, joined, read, text_of, turns
 from gnomon.models.base import Message, Prompt
 
 if TYPE_CHECKING:
@@ -101,23 +101,14 @@ class Comparisons:
         """At least `held_out` comparisons to measure on, drawn from `seed`, and at most `train` others (0: all).
 
         Raises:
-            UsageError: nothing would be left to train on.
+            UsageError: a side would be empty.
         """
-        units: dict[object, list[int]] = {}
-        for place, each in enumerate(self.comparisons):
-            pair = (each.cluster, *sorted((each.chosen, each.rejected)))
-            units.setdefault(pair if self.apart == "pair" else each.cluster, []).append(place)
-        drawn = list(units.values())
-        seed.child("split").random().shuffle(drawn)
-        kept: list[int] = []
-        while drawn and len(kept) < held_out:
-            kept += drawn.pop()
-        left = [place for unit in drawn for place in unit]
-        left = sorted(left[:train] if train else left)
-        if not left or not kept:
-            what = f"{len(self.comparisons)} comparisons leave {len(left)} to train on and {len(kept)} to measure on"
-            raise UsageError(what, where=self.name, todo="give more comparisons, or hold out fewer")
-        return Split(*(tuple(self.comparisons[place] for place in side) for side in (left, sorted(kept))))
+        units = [
+            (each.cluster, *sorted((each.chosen, each.rejected))) if self.apart == "pair" else each.cluster
+            for each in self.comparisons
+        ]
+        sides = divided(units, held_out, seed, train=train, where=self.name)
+        return Split(*(tuple(self.comparisons[place] for place in side) for side in sides))
 
 
 class LengthBaseline(NamedTuple):
@@ -192,7 +183,9 @@ def _of_brook(spec: str, rater: str, n: int, seed: Seed) -> Comparisons:
     if rater not in RATERS:
         raise UsageError(f"Brook has no rater {rater!r}", where=spec, todo=closest(rater, RATERS))
     drawn = tuple(
-        Comparison(id=f"brook-{place}", prompt=r.prompt, chosen=f" {r.chosen}", rejected=f" {r.rejected}", p=r.p, group=r.kind)
+        Comparison(
+            id=f"brook-{place}", prompt=r.prompt, chosen=f" {r.chosen}", rejected=f" {r.rejected}", p=r.p, group=r.kind
+        )
         for place, r in enumerate(draw_rated(world(), RATERS[rater], n, seed))
     )
     return Comparisons(name=spec, comparisons=drawn, num_rows=n, apart="pair")

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DataError, UsageError
+from gnomon.core.seeds import Seed
 from gnomon.data.formats import read_bytes, read_parquet
 from gnomon.models.base import Message, Prompt
 
-__all__ = ["MAX_BAD", "BadRow", "Found", "Record", "joined", "read", "text_of", "turns"]
+__all__ = ["MAX_BAD", "BadRow", "Found", "Record", "divided", "joined", "read", "text_of", "turns"]
 
 T = TypeVar("T")
 
@@ -124,6 +125,36 @@ def joined(prompt: Prompt, answer: str) -> str:
         return answer.strip()
     begins = not prompt or prompt[-1].isspace() or answer[:1].isspace()
     return answer if begins else f" {answer}"
+
+
+def divided(
+    units: Sequence[Hashable], held_out: int, seed: Seed, *, train: int = 0, where: str = ""
+) -> tuple[list[int], list[int]]:
+    """Places of rows to train on and of others to measure on, in order; rows of one unit stay on one side.
+
+    Args:
+        units: what each row must not be parted from, such as its prompt.
+        held_out: at least so many rows are measured on, drawn from `seed`.
+        train: at most so many are trained on; 0 is all.
+        where: the source, for the error.
+
+    Raises:
+        UsageError: a side is empty.
+    """
+    places: dict[Hashable, list[int]] = {}
+    for place, unit in enumerate(units):
+        places.setdefault(unit, []).append(place)
+    drawn = list(places.values())
+    seed.child("divided").random().shuffle(drawn)
+    kept: list[int] = []
+    while drawn and len(kept) < held_out:
+        kept += drawn.pop()
+    left = [place for unit in drawn for place in unit]
+    left = sorted(left[:train] if train else left)
+    if not left or not kept:
+        what = f"{len(units)} rows leave {len(left)} to train on and {len(kept)} to measure on"
+        raise UsageError(what, where=where, todo="give more rows, or hold out fewer")
+    return left, sorted(kept)
 
 
 def _made(row: object, name: str, make: Callable[[Record, str], Iterable[T]]) -> list[T]:

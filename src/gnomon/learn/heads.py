@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from gnomon.core.errors import DataError, ModelError
 from gnomon.core.seeds import Seed
+from gnomon.learn.batches import Epochs, padded
 from gnomon.learn.loop import Fit, MetricLog, StepResult, fit, one_thread_if_small
 from gnomon.learn.optim import Optim
 from gnomon.models.transformer import Transformer, num_parameters
@@ -95,7 +96,7 @@ class Scorer(nn.Module):
         """The chance, sigmoid of the value, for each token sequence; [N] in order, in (0, 1)."""
         self.eval()
         with one_thread_if_small(self):
-            parts = [torch.sigmoid(self(*_padded(sequences[i : i + batch]))) for i in range(0, len(sequences), batch)]
+            parts = [torch.sigmoid(self(*padded(sequences[i : i + batch]))) for i in range(0, len(sequences), batch)]
         return torch.cat(parts)
 
 
@@ -147,11 +148,16 @@ def train_head(
     return scorer.eval()
 
 
-def save_head(head: ScalarHead, folder: Path) -> Path:
-    """Writes `head.safetensors` into `folder`, which holds the body; returns its path."""
+def save_head(head: ScalarHead, folder: Path, *, read_at: str = "") -> Path:
+    """Writes `head.safetensors` into `folder`, which holds the body; returns its path.
+
+    Args:
+        read_at: the token that a text is ended with before its value is read; "" reads the text's own last token.
+    """
     from safetensors.torch import save_file
 
-    save_file({name: value.detach().clone() for name, value in head.state_dict().items()}, folder / HEAD_FILE)
+    values = {name: value.detach().clone() for name, value in head.state_dict().items()}
+    save_file(values, folder / HEAD_FILE, metadata={"read_at": read_at} if read_at else None)
     return folder / HEAD_FILE
 
 
@@ -199,10 +205,11 @@ def _train_body(
     state: Path | None,
 ) -> None:
     """Trains head and whatever of the body may move."""
+    epochs = Epochs(len(sequences), training.batch, order)
 
     def batches(index: int) -> _Rows:
-        picked = _picked(index, len(sequences), training.batch, order)
-        return _Rows(*_padded([sequences[i] for i in picked]), targets_N[picked])
+        picked = epochs(index)
+        return _Rows(*padded([sequences[i] for i in picked]), targets_N[picked])
 
     def step(model: nn.Module, rows: _Rows) -> StepResult:
         return _loss(model(rows.tokens_BT, rows.lengths_B), rows.targets_B)
@@ -225,9 +232,10 @@ def _train_frozen(
     if scorer.head.hidden is None:
         _solve(scorer.head, h_ND, targets_N)
         return
+    epochs = Epochs(len(sequences), training.batch, order)
 
     def batches(index: int) -> tuple[Tensor, Tensor]:
-        picked = _picked(index, len(sequences), training.batch, order)
+        picked = epochs(index)
         return h_ND[picked], targets_N[picked]
 
     def step(head: nn.Module, batch: tuple[Tensor, Tensor]) -> StepResult:
@@ -262,14 +270,6 @@ def _plan(count: int, epochs: int, batch: int, peak: float) -> Fit:
     return Fit(num_steps=steps, optim=Optim(peak=peak, warmup_steps=min(20, steps // 5)))
 
 
-def _picked(index: int, count: int, batch: int, order: Seed) -> list[int]:
-    """Questions of step `index`: every epoch is a fresh shuffle, its last batch may be short."""
-    per_epoch = -(-count // batch)
-    epoch, place = divmod(index, per_epoch)
-    shuffled = order.child(epoch).random().sample(range(count), count)
-    return shuffled[place * batch : (place + 1) * batch]
-
-
 @torch.no_grad()
 def _last_hidden(body: Transformer, sequences: Sequence[Sequence[int]]) -> Tensor:
     """Hidden states [N, D] at the last token of each sequence."""
@@ -277,19 +277,10 @@ def _last_hidden(body: Transformer, sequences: Sequence[Sequence[int]]) -> Tenso
     parts = []
     with one_thread_if_small(body):
         for start in range(0, len(sequences), 256):
-            tokens_BT, lengths_B = _padded(sequences[start : start + 256])
+            tokens_BT, lengths_B = padded(sequences[start : start + 256])
             at = torch.stack((torch.arange(len(lengths_B)), lengths_B - 1), dim=1)
             parts.append(body.hidden(tokens_BT, at=at))
     return torch.cat(parts)
-
-
-def _padded(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Tokens [B, T], padded on the right with token 0, which causal attention never shows to what counts."""
-    lengths_B = torch.tensor([len(s) for s in sequences])
-    tokens_BT = torch.zeros(len(sequences), int(lengths_B.max()), dtype=torch.long)
-    for row, tokens in zip(tokens_BT, sequences, strict=True):
-        row[: len(tokens)] = torch.as_tensor(tokens)
-    return tokens_BT, lengths_B
 
 
 class _LowRank(nn.Module):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from gnomon.models.local import LocalModel
 
-__all__ = ["content_hash", "load", "load_checkpoint"]
+__all__ = ["checkpoint_folder", "content_hash", "load", "load_checkpoint"]
 
 _HEAD_FILE = "head.safetensors"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+|[\w-][\w.-]*")
@@ -101,11 +101,27 @@ def load_checkpoint(folder: Path | str, *, name: str = "", device: str | None = 
         from gnomon.models.fallback import load_foreign
 
         net = load_foreign(folder, dtype=dtype, device=where)
-    head = _head(folder / _HEAD_FILE, where, torch.float32)
+    head, read_at = _head(folder / _HEAD_FILE, where, torch.float32)
     tokenizer = Tokenizer.load(folder)
     recipe = _json(folder / "recipe.json") if (folder / "recipe.json").is_file() else {}
     name = name or f"hf:{folder}"
-    return LocalModel(net, tokenizer, name=name, revision=content_hash(folder), head=head, recipe=recipe)
+    revision = content_hash(folder)
+    return LocalModel(net, tokenizer, name=name, revision=revision, head=head, read_at=read_at, recipe=recipe)
+
+
+def checkpoint_folder(name: str) -> Path:
+    """The folder of a model whose weights are on this machine: `brook`, `hf:` or `run:`; for what changes weights.
+
+    Raises:
+        UsageError: the name is of another kind.
+        ModelError: the model cannot be found or downloaded.
+    """
+    if name == "brook":
+        return _brook()
+    scheme, _, rest = name.partition(":")
+    if scheme not in _FOLDERS or not rest:
+        raise UsageError(f"{name!r} is no model whose weights are here", todo="give brook, hf:FOLDER or run:ID")
+    return _FOLDERS[scheme](rest)
 
 
 def content_hash(folder: Path | str) -> str:
@@ -147,16 +163,17 @@ def _json(path: Path) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _head(path: Path, device: str, dtype: torch.dtype) -> Callable[[Tensor], Tensor] | None:
-    """The scalar head stored beside the weights: a linear map, behind a hidden layer where it has one."""
+def _head(path: Path, device: str, dtype: torch.dtype) -> tuple[Callable[[Tensor], Tensor] | None, str]:
+    """The scalar head stored beside the weights, a linear map or one behind a hidden layer, and where it reads."""
     if not path.is_file():
-        return None
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+        return None, ""
+    from safetensors import SafetensorError, safe_open
     from torch.nn.functional import gelu, linear
 
     try:
-        part = {name: tensor.to(device, dtype) for name, tensor in load_file(path).items()}
+        with safe_open(str(path), framework="pt") as file:
+            part = {name: file.get_tensor(name).to(device, dtype) for name in file.keys()}  # noqa: SIM118
+            read_at = (file.metadata() or {}).get("read_at", "")
         out = part["out.weight"], part["out.bias"]
     except (SafetensorError, KeyError) as error:
         raise ModelError(f"not a scalar head: {str(error).splitlines()[0]}", where=str(path)) from None
@@ -166,7 +183,7 @@ def _head(path: Path, device: str, dtype: torch.dtype) -> Callable[[Tensor], Ten
         h_ND = h_ND.to(dtype)
         return linear(h_ND if hidden is None else gelu(linear(h_ND, *hidden)), *out)
 
-    return value
+    return value, read_at
 
 
 def _brook() -> Path:

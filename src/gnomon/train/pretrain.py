@@ -33,12 +33,12 @@ from gnomon.data.worlds.brook.mix import Corpus
 from gnomon.data.worlds.brook.packing import Batch
 from gnomon.data.worlds.brook.tables import world
 from gnomon.data.worlds.brook.words import BOS, EOS, PAD
-from gnomon.learn.checkpoint import saved_step
-from gnomon.learn.loop import LOGGED, Fit, StepResult, fit
+from gnomon.learn.loop import LOGGED, Fit, StepResult
 from gnomon.learn.optim import Optim
 from gnomon.learn.start import match_at_start
 from gnomon.models.families import save_folder
 from gnomon.models.transformer import Transformer, TransformerConfig, num_parameters
+from gnomon.train._fitting import shown_fit
 from gnomon.train._readout import brook_readout
 from gnomon.train._text import Special, open_text
 
@@ -126,17 +126,8 @@ def train(cfg: Pretrain, run: Run) -> Path:
         watch_every=cfg.watch_every,
         bf16=cfg.bf16,
     )
-    state = run.folder / "state.safetensors"
-    shown = saved_step(state)
-    with progress(corpus.num_steps, f"pretrain {cfg.model_size}, step", done=shown) as bar:
-
-        def on_log(done: int, row: Mapping[str, float]) -> None:
-            nonlocal shown
-            bar.advance(done - shown, estimate=f"loss {row['loss']:.3f}" if "loss" in row else "")
-            shown = done
-
-        learn = partial(step, begin=corpus.begin)
-        fit(learn, corpus.batch, model, fit=plan, log=run, state=state, watch=corpus.watch, on_log=on_log)
+    learn = partial(step, begin=corpus.begin)
+    shown_fit(learn, corpus.batch, model, plan=plan, run=run, label=f"pretrain {cfg.model_size}", watch=corpus.watch)
     folder = run.folder / "checkpoint"
     corpus.save_tokenizer(folder)
     save_folder(model, folder)

@@ -1,0 +1,167 @@
+"""Which texts make up the batch of a step, and how texts become the rows of a forward.
+
+Texts of like length share a batch, so that little of it is padding; padding is on the right, where causal attention
+never shows it to what counts. The two sides of a comparison share a row: what both begin with stands in it once.
+
+Shapes: B rows, T columns, N places, P pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnomon.core.seeds import Seed
+from gnomon.learn.texts import Encoded, Pair
+from gnomon.models.prefix import shared_length
+
+__all__ = ["AnswerBatch", "Epochs", "PairBatch", "answer_batch", "padded", "pair_batch"]
+
+# Batches that are sorted together: more of them waste less on padding, fewer of them mix lengths better.
+_WINDOW = 16
+_PREFIX, _CHOSEN, _REJECTED, _PAD = 0, 1, 2, 3
+
+
+class Epochs:
+    """The texts of every step: each epoch is a fresh shuffle of all, a function of the step alone.
+
+    Attributes:
+        per_epoch: steps in an epoch; the last batch may be short.
+    """
+
+    def __init__(self, count: int, batch: int, order: Seed, *, lengths: Sequence[int] | None = None) -> None:
+        """An order of `count` texts.
+
+        Args:
+            count: texts.
+            batch: texts a step.
+            order: what the shuffles are drawn from.
+            lengths: tokens of each text; texts of like length then share a batch, and batches stay in random order.
+        """
+        self.per_epoch = -(-count // batch)
+        self._count, self._batch, self._order, self._lengths = count, batch, order, lengths
+        self._kept: tuple[int, list[list[int]]] = (-1, [])
+
+    def __call__(self, index: int) -> list[int]:
+        """Places of the texts of step `index`."""
+        epoch, place = divmod(index, self.per_epoch)
+        if self._kept[0] != epoch:
+            self._kept = (epoch, self._batches(epoch))
+        return self._kept[1][place]
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        shuffled = self._order.child(epoch).random().sample(range(self._count), self._count)
+        lengths = self._lengths
+        if lengths is None:
+            return _cut(shuffled, self._batch)
+        windows = _cut(shuffled, self._batch * _WINDOW)
+        batches = [b for w in windows for b in _cut(sorted(w, key=lambda i: lengths[i]), self._batch)]
+        self._order.child(epoch, "batches").random().shuffle(batches)
+        return batches
+
+
+class AnswerBatch(NamedTuple):
+    """Texts whose answers are to be predicted.
+
+    Attributes:
+        tokens_BT: a text a row.
+        at_N2: row and column from which each token of an answer, its end included, is predicted.
+        targets_N: those tokens.
+        row_N: the row each belongs to.
+    """
+
+    tokens_BT: Tensor
+    at_N2: Tensor
+    targets_N: Tensor
+    row_N: Tensor
+
+
+class PairBatch(NamedTuple):
+    """Comparisons, one a row: what both texts begin with, the rest of the chosen one, the rest of the other.
+
+    Attributes:
+        tokens_BT: token ids.
+        positions_BT: each token's position in its own text.
+        mask_B1TT: who sees whom: what stands before it in its own text, and itself.
+        ends_P2: row and column of the last token of each text; all chosen ones, then all rejected ones.
+        at_N2, targets_N: as in `AnswerBatch`, for the answers of the chosen texts without the token that ends them.
+    """
+
+    tokens_BT: Tensor
+    positions_BT: Tensor
+    mask_B1TT: Tensor
+    ends_P2: Tensor
+    at_N2: Tensor
+    targets_N: Tensor
+
+
+def padded(sequences: Sequence[Sequence[int] | np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Tokens [B, T], filled on the right with token 0, and lengths [B]."""
+    lengths = [len(s) for s in sequences]
+    tokens_BT = np.zeros((len(sequences), max(lengths)), np.int64)
+    for row, tokens in zip(tokens_BT, sequences, strict=True):
+        row[: len(tokens)] = tokens
+    return torch.from_numpy(tokens_BT), torch.tensor(lengths)
+
+
+def answer_batch(texts: Sequence[Encoded]) -> AnswerBatch:
+    """The arrays of `texts`, one a row."""
+    tokens_BT, _ = padded([text.tokens for text in texts])
+    row_N = np.concatenate([np.full(len(text.tokens) - text.start, row) for row, text in enumerate(texts)])
+    column_N = np.concatenate([np.arange(text.start, len(text.tokens)) for text in texts])
+    at_N2 = torch.from_numpy(np.stack((row_N, column_N - 1), axis=1))
+    return AnswerBatch(tokens_BT, at_N2, tokens_BT[at_N2[:, 0], at_N2[:, 1] + 1], torch.from_numpy(row_N))
+
+
+def pair_batch(pairs: Sequence[Pair]) -> PairBatch:
+    """The arrays of `pairs`, one a row."""
+    laid = [_laid(pair) for pair in pairs]
+    tokens_BT, _ = padded([each.tokens for each in laid])
+    shape = tokens_BT.shape
+    positions, part = np.zeros(shape, np.int64), np.full(shape, _PAD, np.int64)
+    for row, each in enumerate(laid):
+        positions[row, : len(each.tokens)] = each.positions
+        part[row, : len(each.tokens)] = each.part
+    part_BT = torch.from_numpy(part)
+    sees_BTT = (part_BT[:, None, :] == _PREFIX) | (part_BT[:, None, :] == part_BT[:, :, None])
+    rows = range(len(laid))
+    ends = [(row, laid[row].end) for row in rows] + [(row, len(laid[row].tokens) - 1) for row in rows]
+    at = np.concatenate([np.stack((np.full(len(e.predict), r), e.predict), 1) for r, e in enumerate(laid)])
+    return PairBatch(
+        tokens_BT,
+        torch.from_numpy(positions),
+        sees_BTT.tril()[:, None],
+        torch.tensor(ends),
+        torch.from_numpy(at),
+        torch.from_numpy(np.concatenate([pair.chosen.tokens[pair.chosen.start : -1] for pair in pairs])),
+    )
+
+
+class _Laid(NamedTuple):
+    """One row: its tokens, each one's position and part, the chosen text's last column, and the columns from which
+    the chosen answer's tokens are predicted."""
+
+    tokens: np.ndarray
+    positions: np.ndarray
+    part: np.ndarray
+    end: int
+    predict: np.ndarray
+
+
+def _laid(pair: Pair) -> _Laid:
+    chosen, rejected = pair.chosen.tokens, pair.rejected.tokens
+    # The last token is where a text is read, so each text has its own.
+    shared = min(shared_length(chosen, rejected), len(chosen) - 1, len(rejected) - 1)
+    part = np.repeat([_PREFIX, _CHOSEN, _REJECTED], [shared, len(chosen) - shared, len(rejected) - shared])
+    positions = np.concatenate((np.arange(len(chosen)), np.arange(shared, len(rejected))))
+    tokens = np.concatenate((chosen, rejected[shared:]))
+    predict = np.arange(pair.chosen.start - 1, len(chosen) - 2)
+    return _Laid(tokens, positions, part, len(chosen) - 1, predict)
+
+
+def _cut(places: Sequence[int], size: int) -> list[list[int]]:
+    return [list(places[start : start + size]) for start in range(0, len(places), size)]

@@ -1,0 +1,261 @@
+"""Preference models: what people, or planted raters, make of two answers, learnt in one of three ways.
+
+    gnomon train preference                        ranked, from the model that ships, by Brook's gold rater
+    gnomon train preference --data brook:helpful   by another rater
+    gnomon train preference --data FILE --model hf:FOLDER --objective imitation
+    gnomon train preference --dry-run              what it would train on, with the length-only baseline
+
+ranked      a scalar r at the end of a text; log(1 + exp(r_bad - r_good)): only differences count
+binary      the same scalar says of each text alone whether it is good
+imitation   no scalar: the chosen answers are learnt, and answers are ranked by their log-probability
+
+Askell et al. 2021 (arXiv 2112.00861), secs. 3 and 4; Bai et al. 2022a (arXiv 2204.05862), sec. 2. The scalar is read at
+`<eoc>` where the vocabulary has one, else at the end-of-text token, put behind the answer. One step is one batch of
+comparisons through `step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from gnomon.core.errors import UsageError
+from gnomon.core.record import Row
+from gnomon.core.registry import registered
+from gnomon.core.seeds import Seed
+from gnomon.data.comparisons import Comparison, Comparisons, length_baseline, open_comparisons
+from gnomon.learn.batches import AnswerBatch, Epochs, PairBatch, answer_batch, pair_batch
+from gnomon.learn.heads import ScalarHead, Scorer
+from gnomon.learn.loop import Fit, StepResult, one_thread_if_small
+from gnomon.learn.losses import answer_losses, binary_loss, ranked_loss, token_losses
+from gnomon.learn.optim import Optim
+from gnomon.learn.texts import Pair, Texts, encode, fitted
+from gnomon.train._fitting import Start, at_least, context_of, end_of, identity, keep, shown_fit, start_from
+from gnomon.train._ranking import summarise
+
+if TYPE_CHECKING:
+    from gnomon.store.run import Run
+
+__all__ = ["Preference", "identity", "preview", "step", "summarise", "train", "values"]
+
+Objective = Literal["ranked", "binary", "imitation"]
+
+
+@registered
+@dataclass(frozen=True, kw_only=True)
+class Preference:
+    """Train a model of which answer is preferred, from comparisons."""
+
+    data: str = "brook"
+    "Comparisons: brook, brook:RATER (gold, helpful, harmless, flattered), or a file of hh-rlhf, votes, or two answers."
+    model: str = "brook"
+    "Where to start: brook, hf:FOLDER or run:ID."
+    objective: Objective = "ranked"
+    "Rank the two answers, judge each alone, or imitate the chosen one."
+    mu: float = 0.0
+    "Weight of the chosen answers' language-model loss beside the scalar's."
+    pairs: int = 4000
+    "Comparisons to train on; 0 takes all of a file."
+    held_out: int = 1000
+    "Comparisons to measure on."
+    epochs: int = 1
+    "Passes over the comparisons; a second one overfits."
+    batch: int = 32
+    "Comparisons a step."
+    peak_rate: float = 6e-4
+    "Highest learning rate."
+    context: int = 0
+    "Longest text in tokens; prompts of longer ones lose their beginning. 0 takes the model's."
+    drop_bad: bool = False
+    "Go on without bad rows of a file even if they are more than one in a hundred."
+    seed: int = 0
+    "Seed of the draws and the order."
+    bf16: bool = False
+    "Bfloat16 arithmetic, for processors that have it; not the same numbers."
+
+    def __post_init__(self) -> None:
+        at_least(1, held_out=self.held_out, epochs=self.epochs, batch=self.batch)
+        at_least(int(self.data.partition(":")[0] == "brook"), pairs=self.pairs)
+        at_least(0, context=self.context)
+        if self.mu < 0 or (self.mu and self.objective == "imitation"):
+            raise UsageError(
+                f"--mu is {self.mu:g}", todo="it weighs a loss beside a scalar's: give 0 or more, none here"
+            )
+
+
+def train(cfg: Preference, run: Run) -> Path:
+    """Trains and returns the folder of the checkpoint; the run's rows are held-out comparisons with their values.
+
+    Raises:
+        Stopped: Ctrl-C; the same call goes on.
+        DataError: the data cannot be used.
+        ModelError: the model cannot.
+    """
+    start = start_from(cfg.model, cfg.data)
+    end, read_at = end_of(start.tokenizer, context=cfg.objective != "imitation")
+    given, learnt, measured = _sides(cfg)
+    taught, held = (_texts(cfg, start, side, end) for side in (learnt, measured))
+    pairs, held_pairs = ([Pair(*sides) for sides in texts.groups] for texts in (taught, held))
+    order = Epochs(len(pairs), cfg.batch, Seed(cfg.seed).child("order"), lengths=[_length(pair) for pair in pairs])
+    scorer = Scorer(start.net, ScalarHead(start.net.config.d_model))
+    if cfg.objective == "imitation":
+        model: nn.Module = start.net
+        lay: Callable[[list[Pair]], AnswerBatch | PairBatch] = _chosen_only
+    else:
+        model, lay = scorer, pair_batch
+    learn = partial(step, objective=cfg.objective, mu=cfg.mu)
+    plan = _plan(cfg, order)
+    shown_fit(learn, lambda i: lay([pairs[p] for p in order(i)]), model, plan=plan, run=run, label=cfg.objective)
+    found = values(scorer, held_pairs, cfg.objective, batch=cfg.batch)
+    run.add(_rows([measured[place] for place in held.places], held_pairs, found, cfg.objective))
+    left_out = {**_left_out(given), "cut": taught.num_cut, "long": taught.num_long + held.num_long}
+    facts = {"steps": plan.num_steps, "comparisons": len(pairs), "read_at": read_at, **left_out}
+    if cfg.objective == "imitation":
+        return keep(cfg, run, start, facts)
+    return keep(cfg, run, start, facts, head=scorer.head, read_at=read_at)
+
+
+def step(model: nn.Module, batch: AnswerBatch | PairBatch, *, objective: Objective, mu: float = 0.0) -> StepResult:
+    """The loss of one batch, in nats.
+
+    Args:
+        model: a `Scorer`; for imitation the network alone.
+        batch: comparisons; for imitation their chosen texts.
+        objective: which of the three readings.
+        mu: weight of the mean loss of the chosen answers' tokens.
+    """
+    if isinstance(batch, AnswerBatch):
+        return StepResult(answer_losses(cast("Any", model), batch).mean())
+    scorer = cast(Scorer, model)
+    num_texts = len(batch.ends_P2)
+    at = torch.cat((batch.ends_P2, batch.at_N2)) if mu else batch.ends_P2
+    h_ND = scorer.body.hidden(batch.tokens_BT, positions_BT=batch.positions_BT, mask=batch.mask_B1TT, at=at)
+    good_P, bad_P = scorer.head(h_ND[:num_texts]).chunk(2)
+    compared = (ranked_loss if objective == "ranked" else binary_loss)(good_P, bad_P)
+    metrics = {"preference_loss": compared.detach(), "right": (good_P > bad_P).float().mean()}
+    if not mu:
+        return StepResult(compared, metrics)
+    said = token_losses(scorer.body, h_ND[num_texts:], batch.targets_N).mean()
+    return StepResult(compared + mu * said, {**metrics, "answer_loss": said.detach()})
+
+
+@torch.no_grad()
+def values(scorer: Scorer, pairs: Sequence[Pair], objective: Objective, *, batch: int) -> list[tuple[float, float]]:
+    """What the model makes of the chosen and the rejected text of each pair.
+
+    The scalar; for imitation the log-probability of the answer, its end included, in nats.
+    """
+    scorer.eval()
+    found: list[tuple[float, float]] = [(0.0, 0.0)] * len(pairs)
+    by_length = sorted(range(len(pairs)), key=lambda i: _length(pairs[i]))
+    with one_thread_if_small(scorer):
+        for begin in range(0, len(pairs), batch):
+            places = by_length[begin : begin + batch]
+            part = [pairs[i] for i in places]
+            two_P = _log_probabilities(scorer, part) if objective == "imitation" else _scalars(scorer, part)
+            for i, good, bad in zip(places, *(side.tolist() for side in two_P.chunk(2)), strict=True):
+                found[i] = (good, bad)
+    return found
+
+
+def preview(cfg: Preference) -> dict[str, Any]:
+    """What `train` would train on, and how far length alone gets; `--dry-run`."""
+    start = start_from(cfg.model, cfg.data)
+    end, read_at = end_of(start.tokenizer, context=cfg.objective != "imitation")
+    given, learnt, measured = _sides(cfg)
+    texts = _texts(cfg, start, learnt, end)
+    accuracy, auroc = length_baseline(given.comparisons)
+    first = Pair(*texts.groups[0])
+    decode = start.tokenizer.decode
+    return {
+        "model": f"{cfg.model}@{start.revision}",
+        "rows": f"{given.num_rows}, {given.num_bad} of them bad",
+        **{f"bad row {place}": told for place, told in enumerate(given.bad, 1)},
+        "same answer twice": f"{given.num_same} comparisons, left out",
+        "comparisons": f"{len(texts.groups)} to train on, {len(measured)} held out",
+        "too long": f"{texts.num_cut} prompts cut, {texts.num_long} comparisons left out",
+        "the longer is the better": f"right on {_shown(accuracy)}; AUROC {_shown(auroc)}",
+        "first prompt": decode(first.chosen.tokens[: first.chosen.start].tolist(), special=True),
+        "first chosen": decode(first.chosen.tokens[first.chosen.start :].tolist(), special=True),
+        "first rejected": decode(first.rejected.tokens[first.rejected.start :].tolist(), special=True),
+        "read at": read_at,
+    }
+
+
+class _Sides(NamedTuple):
+    given: Comparisons
+    learnt: Sequence[Comparison]
+    measured: Sequence[Comparison]
+
+
+def _sides(cfg: Preference) -> _Sides:
+    seed = Seed(cfg.seed)
+    given = open_comparisons(cfg.data, cfg.pairs + cfg.held_out, seed, drop_bad=cfg.drop_bad)
+    return _Sides(given, *given.split(cfg.held_out, seed, train=cfg.pairs))
+
+
+def _texts(cfg: Preference, start: Start, comparisons: Sequence[Comparison], end: int) -> Texts:
+    flat = [(c.prompt, answer) for c in comparisons for answer in (c.chosen, c.rejected)]
+    encoded = encode(start.tokenizer, flat, end=end)
+    groups = list(zip(encoded[::2], encoded[1::2], strict=True))
+    return fitted(groups, context_of(start.net, cfg.context), tokenizer=start.tokenizer)
+
+
+def _length(pair: Pair) -> int:
+    return len(pair.chosen.tokens) + len(pair.rejected.tokens)
+
+
+def _chosen_only(pairs: Sequence[Pair]) -> AnswerBatch:
+    return answer_batch([pair.chosen for pair in pairs])
+
+
+def _scalars(scorer: Scorer, pairs: Sequence[Pair]) -> Tensor:
+    """Values [2P] of the chosen texts and then of the rejected ones."""
+    batch = pair_batch(pairs)
+    how = {"positions_BT": batch.positions_BT, "mask": batch.mask_B1TT, "at": batch.ends_P2}
+    found: Tensor = scorer.head(scorer.body.hidden(batch.tokens_BT, **how))  # type: ignore[arg-type]  # a TypedDict
+    return found
+
+
+def _log_probabilities(scorer: Scorer, pairs: Sequence[Pair]) -> Tensor:
+    """Log-probabilities [2P] of the chosen answers and then of the rejected ones."""
+    batch = answer_batch([*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)])
+    return -torch.zeros(2 * len(pairs)).index_add(0, batch.row_N, answer_losses(scorer.body, batch))
+
+
+def _plan(cfg: Preference, order: Epochs) -> Fit:
+    steps = cfg.epochs * order.per_epoch
+    optim = Optim(peak=cfg.peak_rate, warmup_steps=min(20, steps // 5))
+    return Fit(num_steps=steps, optim=optim, seed=Seed(cfg.seed).child("fit").value, bf16=cfg.bf16)
+
+
+def _rows(
+    comparisons: Sequence[Comparison], pairs: Sequence[Pair], found: Sequence[tuple[float, float]], objective: Objective
+) -> Iterator[Row]:
+    for comparison, pair, (good, bad) in zip(comparisons, pairs, found, strict=True):
+        evidence: dict[str, Any] = {
+            "objective": objective,
+            "chosen": good,
+            "rejected": bad,
+            "p": comparison.p,
+            "group": comparison.group,
+            "characters": [len(comparison.chosen.strip()), len(comparison.rejected.strip())],
+            "tokens": [len(side.tokens) - side.start for side in pair],
+        }
+        yield Row(key=comparison.id, cluster=comparison.cluster, evidence=evidence)
+
+
+def _left_out(given: Comparisons) -> dict[str, Any]:
+    return {"rows": given.num_rows, "bad": given.num_bad, "shown": given.bad, "same": given.num_same}
+
+
+def _shown(interval: Any) -> str:
+    if interval.low is None:
+        return f"{interval.value} ({interval.reason})"
+    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
