@@ -160,7 +160,7 @@ class Engine:
             return Query(ids[: asked.start], [ids[asked.start :]], asked.top), partial(_places, asked)
         prompt, special = asked.prompt, asked.special
         if isinstance(asked, Rewarding):
-            context = self._begun(_found(encoded, prompt, special))
+            context = self.begun(_found(encoded, prompt, special))
             self._check_room(len(context), "the prompt")
             return Query(context, []), _value
         if isinstance(asked, Scored):
@@ -169,7 +169,7 @@ class Engine:
         else:
             wholes = [_found(encoded, prompt + option, special) for option in asked.options]
             context, branches = self._forked(wholes, asked.options)
-        context = self._begun(context)
+        context = self.begun(context)
         self._check_room(len(context) + max(len(b) for b in branches) - 1, "the prompt with its continuation")
         return Query(context, branches), _score if isinstance(asked, Scored) else partial(chosen, branches)
 
@@ -192,7 +192,7 @@ class Engine:
 
     def _job(self, call: Call[Asked], asked: Sampled, encoded: _Encoded) -> Job:
         given = asked.prompt
-        prompt = self._begun(
+        prompt = self.begun(
             _found(encoded, given, asked.special) if isinstance(given, str) else np.array(given, dtype=np.int64)
         )
         self._check_room(len(prompt), "the prompt", new=1)
@@ -207,7 +207,7 @@ class Engine:
             waiting=lambda: call.waiting,
         )
 
-    def _begun(self, tokens: Tokens) -> Tokens:
+    def begun(self, tokens: Tokens) -> Tokens:
         """`tokens`, or the token that begins a text where there are none.
 
         Raises:

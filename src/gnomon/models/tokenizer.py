@@ -160,12 +160,12 @@ class Tokenizer:
         """Token ids of `text`, each with its stretch of it; the stretches laid end to end are the text.
 
         White space that the tokenizer passes over belongs to the token behind it, and a letter that is several tokens
-        to the first of them. Special tokens that are added have their own text. Arguments and errors as in `encode`.
+        to the first of them. Special tokens that are added stand for none of it. Arguments and errors as in `encode`.
         """
         ids = self.encode(text, special=special)
         found = self.backend.encode(text, add_special_tokens=special)
         own = [i for i, added in enumerate(found.special_tokens_mask) if not added]
-        reached, pieces = 0, [str(token) for token in found.tokens]
+        reached, pieces = 0, [""] * len(ids)
         for i in own:
             end = len(text) if i == own[-1] else max(reached, found.offsets[i][1])
             pieces[i], reached = text[reached:end], end
