@@ -230,6 +230,13 @@ def _target_scores(record: Record, name: str) -> Iterator[Item]:
     yield Item(id=name, question=record["input"], choices=tuple(scores), gold=gold)
 
 
+def _targets(record: Record, name: str) -> Iterator[Item]:
+    """HHH alignment: answers with labels, 1 for the better; the better often stands first, so callers shuffle."""
+    choices, labels = _listed(record["targets"]["choices"], "choices"), list(record["targets"]["labels"])
+    gold = labels.index(1) if labels.count(1) == 1 and len(labels) == len(choices) else -1
+    yield Item(id=name, question=record["input"], choices=tuple(choices), gold=gold)
+
+
 def _truthfulqa_csv(record: Record, name: str) -> Iterator[Item]:
     """TruthfulQA's table: the best answer against the incorrect ones, as in its mc1 task; callers shuffle."""
     wrong = [text.strip() for text in record["Incorrect Answers"].split(";")]
@@ -324,6 +331,7 @@ def _listed(value: object, field: str) -> list[Any]:
 _LAYOUTS: Sequence[tuple[tuple[str, ...], Callable[[Record, str], Iterator[Item]]]] = (
     (("mc1_targets",), _mc1),
     (("input", "target_scores"), _target_scores),
+    (("input", "targets"), _targets),
     (("Question", "Best Answer", "Incorrect Answers"), _truthfulqa_csv),
     (("article", "questions"), _quality),
     (("question", "options", "correct"), _aqua),

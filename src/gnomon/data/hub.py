@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from gnomon.core.errors import DataError, UsageError, closest
 from gnomon.core.record import Item
@@ -18,6 +21,8 @@ from gnomon.data.base import Source, fault, shuffled
 from gnomon.data.formats import read_items
 
 __all__ = ["CATALOG", "DataSet", "open_source"]
+
+_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +99,22 @@ CATALOG = {
             hub_file="data/lambada_test_en.jsonl",
             licence="MIT",
         ),
+        *(
+            DataSet(
+                name=f"hhh-{category}",
+                local=f"hhh/{category}/task.json",
+                hub="HuggingFaceH4/hhh_alignment",
+                hub_file=f"data/{category}/task.json",
+                licence="Apache-2.0",
+            )
+            for category in ("helpful", "honest", "harmless", "other")
+        ),
     )
 }
 
 
 def open_source(spec: str, seed: Seed, worlds: Callable[[str, Seed], Source] | None = None) -> Source:
-    """The items that `spec` names: a file, a data set of the catalogue, or `org/name[:FILE]` on the hub.
+    """The items that `spec` names: a file, its URL, a data set of the catalogue, or `org/name[:FILE]` on the hub.
 
     Options are put in an order drawn from `seed` (some published files put the right one first), at most ten of them.
 
@@ -116,6 +131,8 @@ def open_source(spec: str, seed: Seed, worlds: Callable[[str, Seed], Source] | N
     if spec in CATALOG:
         known = CATALOG[spec]
         return _from_file(_located(known), spec, f"{known.hub} ({known.local})", known.licence, seed, published=True)
+    if spec.startswith(("https://", "http://")):
+        return _from_url(spec, seed)
     if "/" in spec:
         repo, _, file = spec.partition(":")
         if not file:
@@ -158,6 +175,19 @@ def _from_hub(repo: str, file: str, looked: list[str]) -> Path:
             where=f"looked at {', '.join(looked)}, the cache and the hub",
             todo="set GNOMON_DATA to a folder that holds it, give --data PATH, or use --data brook",
         ) from None
+
+
+def _from_url(url: str, seed: Seed) -> Source:
+    """The items of a file that is fetched anew each time; its content is part of a run's identity."""
+    name = Path(urlsplit(url).path).name
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / (name or "data")
+        try:
+            with urlopen(url, timeout=_TIMEOUT_S) as answer:
+                path.write_bytes(answer.read())
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot be fetched ({error})", where=url, todo="fetch it and give its path") from None
+        return _from_file(path, name.split(".")[0], url, "unknown", seed)
 
 
 def _from_file(path: Path, name: str, where: str, licence: str, seed: Seed, published: bool = False) -> Source:

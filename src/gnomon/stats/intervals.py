@@ -27,6 +27,7 @@ __all__ = [
     "t_interval",
     "undefined",
     "wilson",
+    "wins",
 ]
 
 Z95 = float(ndtri(0.975))
@@ -155,6 +156,24 @@ def proportion(successes: ArrayLike, clusters: Labels | None = None, *, seed: in
     share = ones / n
     rows = _effective_rows(values, groups)
     low, high = wilson(share * rows, rows) if 0 < ones < n else wilson(rows * (ones > 0), rows)
+    se = float(np.sqrt(share * (1 - share) / rows))
+    return Interval(value=share, low=low, high=high, se=se, n=n, clusters=groups.count, method="wilson")
+
+
+def wins(credits: ArrayLike, clusters: Labels | None = None) -> Interval:
+    """The mean of credits [n] in [0, 1], such as comparisons won with ties one half, with its Wilson interval.
+
+    For clustered rows on the effective number of rows, as in `proportion`; ties make it conservative.
+    """
+    values = vector(credits, "credit")
+    n = len(values)
+    if n == 0:
+        return undefined("no rows", method="wilson")
+    if values.min() < 0 or values.max() > 1:
+        raise DataError("a credit lies outside [0, 1]", where=f"row {int(np.argmax((values < 0) | (values > 1)))}")
+    groups, share = Clusters(clusters, n), float(values.mean())
+    rows = _effective_rows(values, groups)
+    low, high = wilson(share * rows, rows)
     se = float(np.sqrt(share * (1 - share) / rows))
     return Interval(value=share, low=low, high=high, se=se, n=n, clusters=groups.count, method="wilson")
 
