@@ -19,9 +19,12 @@ from _snapshots import check
 import gnomon
 from gnomon.cli import main
 from gnomon.cli.app import COMMANDS
+from gnomon.cli.output import emit
 from gnomon.core import registry
 from gnomon.core.errors import ModelError
 from gnomon.models.base import Choice
+from gnomon.report.base import Estimate, Report, Table
+from gnomon.report.provenance import Provenance
 
 
 @pytest.fixture
@@ -366,3 +369,19 @@ def test_the_list_says_of_a_command_what_it_says_itself(name: str) -> None:
     function = getattr(import_module(f"gnomon.cli.{command.module}"), f"{name}_command")
     told = function([]) if command.takes_methods else function
     assert (told.__doc__ or "").split("\n\n")[0] == command.about
+
+
+def test_a_brief_print_leaves_the_rest_to_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    estimates = [
+        Estimate(metric=metric, value=0.5, low=0.4, high=0.6, n=9, clusters=9, headline=metric == "first")
+        for metric in ("first", "second")
+    ]
+    table = Table(title="", columns=["column"], rows=[["third"]])
+    report = Report(title="Numbers", summary="It is so.", estimates=estimates, tables=[table])
+    origin = Provenance(verb="assay", name="numbers")
+    for brief in (True, False):
+        emit([(report, origin)], json=str(tmp_path / "x.json"), page=None, brief=brief)
+        out = capsys.readouterr().out
+        assert "It is so." in out and "first" in out
+        assert ("second" in out, "third" in out) == (not brief, not brief)
+        assert [e["metric"] for e in json.loads((tmp_path / "x.json").read_text())["estimates"]] == ["first", "second"]

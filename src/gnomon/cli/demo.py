@@ -18,8 +18,8 @@ EXAMPLES = """Examples:
   gnomon demo --page brook.html
 
 What comes out:
-  stdout            every estimate with its interval
-  gnomon-demo.html  the same with figures; it opens without a network
+  stdout            what was found, and the main estimates with their intervals
+  gnomon-demo.html  every estimate, table and figure; open it in a browser, it needs no network
 """
 
 ASSAYS = ("self-knowledge", "brook")
@@ -37,5 +37,5 @@ def demo_command(
         finished, origin = assay_once(method("assay", name)(), name, settings)
         results.append((finished.report, origin))
         rows += kept_rows(finished.run.folder)
-    emit(results, json=json, page=page, rows=rows)
+    emit(results, json=json, page=page, rows=rows, brief=True)
     return 0

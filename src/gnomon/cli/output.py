@@ -53,9 +53,17 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def emit(
-    results: Sequence[tuple[Report, Provenance]], *, json: str | None, page: str | None, rows: Sequence[Row] = ()
+    results: Sequence[tuple[Report, Provenance]],
+    *,
+    json: str | None,
+    page: str | None,
+    rows: Sequence[Row] = (),
+    brief: bool = False,
 ) -> None:
-    """Prints reports, and writes `--json FILE` and `--page FILE`; several reports are a JSON list and one page."""
+    """Prints reports, and writes `--json FILE` and `--page FILE`; several reports are a JSON list and one page.
+
+    A `brief` print leaves out tables and all estimates but the headlines; files hold everything.
+    """
     from gnomon.report.json import as_dict, dumps
     from gnomon.report.page import page as html
     from gnomon.report.terminal import show
@@ -65,7 +73,7 @@ def emit(
         for i, (report, _) in enumerate(results):
             if i:
                 screen.print()
-            show(report, screen)
+            show(_briefly(report) if brief else report, screen)
     if json:
         records = [as_dict(report, origin) for report, origin in results]
         write_text(json, dumps(records[0] if len(records) == 1 else records))
@@ -73,6 +81,12 @@ def emit(
         report, origin = results[0] if len(results) == 1 else joined(results)
         write_text(page, html(report, origin, rows))
         say(f"page: {page}")
+
+
+def _briefly(report: Report) -> Report:
+    from dataclasses import replace
+
+    return replace(report, estimates=[e for e in report.estimates if e.headline], tables=[])
 
 
 def joined(results: Sequence[tuple[Report, Provenance]]) -> tuple[Report, Provenance]:
