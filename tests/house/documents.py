@@ -18,6 +18,7 @@ SMALL = {
     "study sizes": {"--n": "20", "--samples": "4", "--resamples": "200", "--head-questions": "40"},
     "study judges": {"--n": "20", "--samples": "4", "--resamples": "200"},
     "assay brook": {"--n": "20"},
+    "assay hhh": {"--n": "10"},
     "train pretrain": {"--model-size": "xs", "--tokens": "150000", "--watch-every": "0"},
 }
 SOMEWHERE = re.compile(r"(openai|anthropic):\S+|hf:[\w-]+/[\w.-]+@\S+")
