@@ -55,8 +55,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_inspect_sees_every_row(interpreter: str, folder: Path) -> None:
-    seen = opened(interpreter, folder / "log.eval")
+@pytest.fixture(scope="module")
+def seen(interpreter: str, folder: Path) -> dict[str, Any]:
+    """What inspect-ai sees in the log of that run."""
+    return opened(interpreter, folder / "log.eval")
+
+
+def test_inspect_sees_every_row(seen: dict[str, Any], folder: Path) -> None:
     run = Run.find(str(folder))
     rows = {row.key: row for row in run.rows()}
     run.close()
@@ -71,8 +76,8 @@ def test_inspect_sees_every_row(interpreter: str, folder: Path) -> None:
         assert sample["input"] and sample["target"]
 
 
-def test_inspect_sees_the_estimates_and_what_was_asked(interpreter: str, folder: Path) -> None:
-    header = opened(interpreter, folder / "log.eval")["header"]
+def test_inspect_sees_the_estimates_and_what_was_asked(seen: dict[str, Any], folder: Path) -> None:
+    header = seen["header"]
     kept = json.loads((folder / "report.json").read_text())
     assert (header["version"], header["status"], header["eval"]["task"]) == (2, "success", "self-knowledge")
     assert header["eval"]["model"] == kept["cast"]["subject"]
@@ -86,8 +91,7 @@ def test_inspect_sees_the_estimates_and_what_was_asked(interpreter: str, folder:
     assert stated == [first["value"], first["low"]]
 
 
-def test_our_summaries_are_those_that_inspect_makes(interpreter: str, folder: Path) -> None:
-    seen = opened(interpreter, folder / "log.eval")
+def test_our_summaries_are_those_that_inspect_makes(seen: dict[str, Any]) -> None:
     made = {s["id"]: s for s in seen["summaries_made"]}
     assert [made[s["id"]] for s in seen["summaries"]] == seen["summaries"]
 
