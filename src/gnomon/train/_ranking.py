@@ -101,16 +101,16 @@ def _against_null(metric: str, test: NullTest, n: int, clusters: int) -> Estimat
 
 
 def _against_planted(gap: Vector, planted: Vector, clusters: Sequence[str], *, scalar: bool) -> list[Estimate]:
-    best, likelier = np.maximum(planted, 1 - planted), np.sign(planted - 0.5)
-    # Under equal chances either side is the likelier one.
-    agrees = np.where(likelier == 0, 1.0, np.where(gap == 0, 0.5, np.sign(gap) == likelier))
+    best = np.maximum(planted, 1 - planted)
+    clear = np.flatnonzero(planted != 0.5)
+    agrees = np.where(gap == 0, 0.5, np.sign(gap) == np.sign(planted - 0.5))[clear]
     expected = np.where(gap == 0, 0.5, np.where(gap > 0, planted, 1 - planted))
     found = [
         Estimate.of("Bayes accuracy", bounded(clustered_mean(best, clusters))),
         # With the rater's probabilities known, its draw adds nothing but noise.
         Estimate.of("expected accuracy", bounded(clustered_mean(expected, clusters))),
         Estimate.of("lost to Bayes", clustered_mean(best - expected, clusters)),
-        Estimate.of("sides with the rater", bounded(clustered_mean(agrees, clusters))),
+        Estimate.of("sides with the rater", bounded(clustered_mean(agrees, [clusters[i] for i in clear]))),
     ]
     if scalar:
         apart = np.abs(expit(gap) - planted)
