@@ -104,8 +104,7 @@ class Preset:
 
 
 PRESETS: Mapping[str, Preset] = {
-    # With thirty format names a question is answered by rote; with sixty, letters and verdicts follow what is known.
-    "S": Preset(format_names=60, exposure_names=40, novel_names=20, people=30, vocabulary=768),
+    "S": Preset(format_names=30, exposure_names=40, novel_names=20, people=30, vocabulary=768),
     # 2,000 exposure facts: enough to train a head that predicts what the model knows.
     "knowledge": Preset(format_names=100, exposure_names=400, novel_names=20, people=30, vocabulary=1024),
 }
