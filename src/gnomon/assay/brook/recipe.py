@@ -9,7 +9,6 @@ from gnomon.core.record import Item
 from gnomon.data.worlds.brook import KINDS
 from gnomon.data.worlds.brook.mix import FAMILIES
 from gnomon.models.base import Model
-from gnomon.models.local import LocalModel
 from gnomon.report.base import Figure
 from gnomon.report.figures import Point, curves
 
@@ -19,8 +18,8 @@ RECIPE = Item(id="training", part="training", source="brook", meta={"group": "",
 
 
 def recipe_of(model: Model) -> dict[str, Any]:
-    """The recipe of a model whose folder has one, as evidence; empty for every other."""
-    return {"recipe": dict(model.recipe) if isinstance(model, LocalModel) else {}}
+    """The recipe of a local model whose folder has one, as evidence; empty for every other."""
+    return {"recipe": dict(getattr(model, "recipe", {}))}
 
 
 def curves_of(recipe: Mapping[str, Any]) -> Sequence[Figure]:
@@ -38,9 +37,9 @@ def curves_of(recipe: Mapping[str, Any]) -> Sequence[Figure]:
                     x="step",
                     y="nats",
                     title=f"Learning {family}",
-                    caption="Mean divergence from what is planted, at answer-bearing words; 0 where all is learnt.",
+                    caption="Mean divergence from what is planted, at answer-bearing words; it falls towards 0.",
                     section="How it learnt",
-                    reference=0.0,
+                    log_y=True,
                 )
             )
     return figures
