@@ -75,7 +75,9 @@ def test_a_row_becomes_a_sample(log: dict[str, Any]) -> None:
     assert sample["scores"] == {"accuracy": {"value": 1.0, "answer": "inn"}}
     assert sample["metadata"] == {"cluster": "c", "input_is": "question", **ASKED.evidence}
     assert sample["messages"] == [{"role": "user", "content": "A note.\n\nWhich?"}]
+    assert [e["event"] for e in sample["events"]] == ["sample_init", "score"]
     failed = log["samples/b_epoch_1.json"]
+    assert [e["event"] for e in failed["events"]] == ["sample_init", "error"]
     assert failed["error"]["message"] == FAILED.error and failed["scores"] is None and failed["input"] == ""
     assert failed["metadata"]["input_is"] == "unknown"
 

@@ -77,7 +77,7 @@ class _Writer:
 
     def __init__(self, archive: ZipFile, manifest: Manifest) -> None:
         self.archive = archive
-        self.model = _subject(manifest)
+        self.model, self.started = _subject(manifest), manifest.started
         self.keys: list[str] = []
         self.errors = 0
         self.scored: Counter[str] = Counter()
@@ -90,6 +90,7 @@ class _Writer:
 
     def sample(self, row: Row, item: Item | None, summaries: IO[bytes]) -> None:
         sample = _sample(row, item, self.model)
+        sample["events"] = _events(sample, self.started)
         self.put(f"samples/{row.key}_epoch_1.json", sample)
         summaries.write((b",\n" if self.keys else b"[") + self._encoded(_summary(sample)))
         self.keys.append(row.key)
@@ -213,6 +214,19 @@ def _sample(row: Row, item: Item | None, model: str) -> dict[str, Any]:
         "error": None if row.error is None else _error(row.error),
         "attachments": {},
     }
+
+
+def _events(sample: Mapping[str, Any], at: str) -> list[dict[str, Any]]:
+    """What Inspect View's transcript shows: the sample, its scores, its error; rows keep no times of their own."""
+    told = {name: sample[name] for name in ("id", "input", "choices", "target")}
+    events: list[dict[str, Any]] = [{"event": "sample_init", "sample": told, "state": {}}]
+    for name, score in (sample["scores"] or {}).items():
+        events.append({"event": "score", "score": score, "target": sample["target"], "scorer": name})
+    if sample["error"]:
+        events.append({"event": "error", "error": sample["error"]})
+    for place, event in enumerate(events):
+        event |= {"uuid": f"{sample['id']}-{place}", "timestamp": at, "working_start": 0.0}
+    return events
 
 
 def _input(row: Row, item: Item | None) -> tuple[str | list[dict[str, Any]], str]:
