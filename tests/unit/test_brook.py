@@ -141,6 +141,15 @@ def test_the_curriculum_starts_with_letters_and_ends_with_the_rest() -> None:
     assert names.count("first") / len(names) == pytest.approx(0.36, abs=0.02)
 
 
+def test_ten_thousand_documents_are_read_back() -> None:
+    of, each = world(), 10_000 // len(KINDS) + 1
+    for kind in KINDS.values():
+        rng = Seed(7).child(kind.name).random()
+        for _ in range(each):
+            records = kind.document(of, rng)
+            assert kind.parse(of, kind.render(of, records).words) == records
+
+
 def test_no_two_kinds_ask_the_same_words_with_different_truths() -> None:
     check_truths(world(), KINDS.values(), 1500, Seed(0))
 
