@@ -19,6 +19,8 @@ SMALL = {
     "study judges": {"--n": "20", "--samples": "4", "--resamples": "200"},
     "assay brook": {"--n": "20"},
     "assay hhh": {"--n": "10"},
+    "train sft": {"--dialogues": "64", "--held-out": "20"},
+    "train preference": {"--pairs": "64", "--held-out": "20"},
     "train pretrain": {"--model-size": "xs", "--tokens": "150000", "--watch-every": "0"},
 }
 SOMEWHERE = re.compile(r"(openai|anthropic):\S+|hf:[\w-]+/[\w.-]+@\S+")

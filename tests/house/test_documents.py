@@ -139,7 +139,7 @@ def _cannot_run(command: Command) -> bool:
     if command.elsewhere or command.words[0] == "validate":
         return True
     data = command.words[command.words.index("--data") + 1] if "--data" in command.words else "brook"
-    return data not in ("brook", "synthetic") and not os.environ.get("GNOMON_DATA")
+    return data.partition(":")[0] not in ("brook", "synthetic") and not os.environ.get("GNOMON_DATA")
 
 
 def _filled(word: str, server: str) -> str:

@@ -125,6 +125,16 @@ def test_a_file_that_holds_no_rows_is_refused(tmp_path: Path, name: str, content
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.jsonl: no such file"):
         open_comparisons(str(tmp_path / "none.jsonl"), 0, SEED)
+    with pytest.raises(
+        DataError, match=r"none\.jsonl: no such file \(looked for none\.jsonl here and below GNOMON_DATA"
+    ):
+        open_comparisons("none.jsonl", 0, SEED)
+
+
+def test_a_file_is_found_below_the_folder_of_data(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(hh(PROMPT, " a", " b"))
+    monkeypatch.setenv("GNOMON_DATA", str(path.parent.parent))
+    assert len(open_comparisons(f"{path.parent.name}/{path.name}", 0, SEED).comparisons) == 1
 
 
 def test_a_prompt_may_be_text_or_messages_and_answers_conversations(write: Write) -> None:
@@ -257,7 +267,7 @@ def test_the_best_of_many_answers_is_better() -> None:
 
 @pytest.mark.skipif("GNOMON_DATA" not in os.environ, reason="GNOMON_DATA names no folder with hh-rlhf")
 def test_the_real_file_of_hh_rlhf_is_read() -> None:
-    found = open_comparisons(f"{os.environ['GNOMON_DATA']}/hh-rlhf/harmless-base-test.jsonl.gz", 0, SEED)
+    found = open_comparisons("hh-rlhf/harmless-base-test.jsonl.gz", 0, SEED)
     # Counted once by hand: four empty answers, five pairs of transcripts that differ earlier.
     assert (found.num_rows, found.num_bad, found.num_same, len(found.comparisons)) == (2312, 9, 0, 2303)
     assert all(str(c.prompt).endswith("\n\nAssistant:") and c.chosen[0] == " " for c in found.comparisons)

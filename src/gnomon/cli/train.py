@@ -26,6 +26,8 @@ EXAMPLES = """Examples:
   gnomon train pretrain --help           the settings of one method
   gnomon train pretrain --dry-run        what it would train on
   gnomon train pretrain --model-size s   a small model of the embedded world
+  gnomon train sft                       make the model that ships answer as an assistant
+  gnomon train preference                learn which of two answers is preferred
 
 What comes out:
   stdout  the last losses and readouts, and the new model's name

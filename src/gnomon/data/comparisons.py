@@ -16,11 +16,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gnomon.core.errors import UsageError, closest
 from gnomon.core.seeds import Seed
+from gnomon.data.hub import find_file
 from gnomon.data.records import BadRow, Found, Record, divided, joined, read, text_of, turns
 from gnomon.models.base import Message, Prompt
 
@@ -127,7 +127,7 @@ def open_comparisons(spec: str, n: int, seed: Seed, *, drop_bad: bool = False) -
     """The comparisons that `spec` names; see the module docstring.
 
     Args:
-        spec: `brook`, `brook:RATER`, or a file.
+        spec: `brook`, `brook:RATER`, or a file (`hub.find_file`).
         n: how many to draw of Brook; files are read whole.
         seed: of Brook's draws.
         drop_bad: whether to go on without bad rows even if they are more than one in a hundred.
@@ -139,7 +139,7 @@ def open_comparisons(spec: str, n: int, seed: Seed, *, drop_bad: bool = False) -
     world, _, rater = spec.partition(":")
     if world == "brook":
         return _of_brook(spec, rater or "gold", n, seed)
-    found: Found[Comparison | None] = read(Path(spec).expanduser(), _made, drop_bad=drop_bad)
+    found: Found[Comparison | None] = read(find_file(spec), _made, drop_bad=drop_bad)
     good = tuple(each for each in found.things if each is not None)
     return Comparisons(
         name=spec,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from gnomon.core.errors import UsageError
 from gnomon.core.seeds import Seed
+from gnomon.data.hub import find_file
 from gnomon.data.records import BadRow, Found, Record, joined, read, text_of, turns
 from gnomon.models.base import Message, Prompt
 
@@ -38,8 +38,8 @@ def open_dialogues(spec: str, n: int, seed: Seed, *, best_of: int = 1, drop_bad:
     """The dialogues that `spec` names.
 
     Args:
-        spec: `brook`, or a file whose rows have `prompt` and `answer`, or `messages` of a conversation, in which every
-            turn of the assistant is an answer.
+        spec: `brook`, or a file (`hub.find_file`) whose rows have `prompt` and `answer`, or `messages` of a conversation,
+            in which every turn of the assistant is an answer.
         n: how many to draw of Brook; files are read whole.
         seed: of Brook's draws.
         best_of: each answer of Brook is the best of so many by the gold utility.
@@ -50,7 +50,7 @@ def open_dialogues(spec: str, n: int, seed: Seed, *, best_of: int = 1, drop_bad:
         UsageError: `spec` names a part of Brook.
     """
     if spec.partition(":")[0] != "brook":
-        return read(Path(spec).expanduser(), _made, drop_bad=drop_bad)
+        return read(find_file(spec), _made, drop_bad=drop_bad)
     if spec != "brook":
         raise UsageError(f"Brook's dialogues have no kind {spec.partition(':')[2]!r}", todo="write brook")
     from gnomon.data.worlds.brook.rated import draw_demonstrations

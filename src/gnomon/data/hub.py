@@ -20,7 +20,7 @@ from gnomon.core.seeds import Seed
 from gnomon.data.base import Source, fault, shuffled
 from gnomon.data.formats import read_items
 
-__all__ = ["CATALOG", "DataSet", "open_source"]
+__all__ = ["CATALOG", "DataSet", "find_file", "open_source"]
 
 _TIMEOUT_S = 60
 
@@ -141,6 +141,26 @@ def open_source(spec: str, seed: Seed, worlds: Callable[[str, Seed], Source] | N
     if worlds:
         return worlds(spec, seed)
     raise UsageError(f"no data set is called {spec!r}", todo=closest(spec, CATALOG))
+
+
+def find_file(spec: str) -> Path:
+    """The file that `spec` names: a path here, a path below GNOMON_DATA, or `org/name:FILE` of the hub.
+
+    Raises:
+        DataError: none of them, or the hub does not give it.
+    """
+    path = Path(spec).expanduser()
+    if path.exists() or spec.startswith(("/", ".", "~")):
+        return path
+    folder = os.environ.get("GNOMON_DATA")
+    below = Path(folder or ".") / spec
+    if folder and below.is_file():
+        return below
+    repo, _, file = spec.partition(":")
+    if "/" in repo and file:
+        return _from_hub(repo, file, [spec])
+    looked = f"{spec} here and below GNOMON_DATA ({folder or 'not set'})"
+    raise DataError(f"no such file (looked for {looked})", where=spec, todo="give a file, or org/name:FILE of the hub")
 
 
 def _located(known: DataSet) -> Path:

@@ -14,6 +14,7 @@ from gnomon.core.config import to_json
 from gnomon.core.errors import ModelError, UsageError
 from gnomon.core.progress import progress
 from gnomon.data.formats import read_bytes
+from gnomon.data.hub import find_file
 from gnomon.learn.checkpoint import saved_step
 from gnomon.learn.heads import ScalarHead, save_head
 from gnomon.learn.loop import Fit, StepResult, fit
@@ -62,7 +63,7 @@ def identity(cfg: Any) -> dict[str, str]:
     """What decides a run's numbers beside its config: the hashes of the first weights and of the data's file."""
     found = {"model": content_hash(checkpoint_folder(cfg.model))}
     if cfg.data.partition(":")[0] != "brook":
-        found["data"] = hashlib.sha256(read_bytes(Path(cfg.data).expanduser())).hexdigest()
+        found["data"] = hashlib.sha256(read_bytes(find_file(cfg.data))).hexdigest()
     return found
 
 
