@@ -247,6 +247,7 @@ def test_brook_speaks_through_its_template() -> None:
             far = Endpoint(f"{url}/v1", "brook")
             try:
                 await probe(far)
+                assert far.offers.text >= {Ability.SAMPLE, Ability.PREFILL, Ability.TOPK, Ability.SCORE}
                 how = Sampling(temperature=0.0, max_tokens=8)
                 for prompt in ([Message("user", asked)], f"Question: {asked} Answer:"):
                     here, there = await model.sample(prompt, how), await far.sample(prompt, how)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from gnomon.core.errors import ModelError
@@ -35,6 +36,32 @@ _CONTINUE: tuple[Mapping[str, Any], ...] = (
     {},
 )
 _MOST_TOP = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wording:
+    """What is asked, in the words that a model knows.
+
+    Attributes:
+        question: put to the assistant.
+        random: what it answers in many ways.
+        prefill: how its answer is begun; "" for the first words of the answer that it gives by itself, which a server
+            that continues them goes on with.
+        text: to be continued.
+    """
+
+    question: str
+    random: str
+    prefill: str
+    text: str
+
+
+_ENGLISH = _Wording(question=QUESTION, random=RANDOM, prefill=PREFILL, text=TEXT)
+# A model of the embedded world knows no other words than these.
+_BROOK = _Wording(
+    question="where is the mill ?", random="the", prefill="", text="Question: where is the mill ? Answer:"
+)
+_BEGUN_WORDS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +118,7 @@ class _Asker:
         transcript: the questions so far.
         revision: what the server says it runs.
         failure: the first failure of a plain question; the server's state where no other question is answered.
+        understands: no plain question was called a bad one.
     """
 
     def __init__(self, http: Http) -> None:
@@ -98,6 +126,7 @@ class _Asker:
         self.transcript: list[Step] = []
         self.revision = ""
         self.failure: Refused | None = None
+        self.understands = True
 
     async def ask(self, asks: str, route: str, body: Mapping[str, Any], plain: bool = False) -> dict[str, Any] | None:
         """The reply, or None for a refusal; only a `plain` question is repeated as often as a call may be."""
@@ -108,6 +137,8 @@ class _Asker:
                 raise
             if plain and e.status >= 500:
                 self.failure = self.failure or e
+            if plain and e.status == 400:
+                self.understands = False
             self._note(asks, route, body, str(e), False)
             return None
         self.revision = self.revision or str(reply.get("model") or "")
@@ -132,15 +163,22 @@ class _Server:
         self.asker = _Asker(model.http)
         self.base = {"model": model.http.model, "temperature": 0.0}
         self.limit = model.limit
+        self.words = _ENGLISH
 
     async def chat(self, asks: str, more: Mapping[str, Any], prefill: str = "", num: int = 1) -> dict[str, Any] | None:
-        messages = [Message("user", QUESTION), *([Message("assistant", prefill)] if prefill else [])]
+        messages = [Message("user", self.words.question), *([Message("assistant", prefill)] if prefill else [])]
         body = {**self.base, "messages": [m._asdict() for m in messages], self.limit: num, **more}
         return await self.asker.ask(asks, "/chat/completions", body, plain=not more and not prefill)
 
     async def text(self, asks: str, more: Mapping[str, Any]) -> dict[str, Any] | None:
-        body = {**self.base, "prompt": TEXT, "max_tokens": 1, **more}
+        body = {**self.base, "prompt": self.words.text, "max_tokens": 1, **more}
         return await self.asker.ask(asks, "/completions", body, plain=not more)
+
+    async def answers(self) -> tuple[str | None, bool]:
+        """The answer to the plain question, None where there is none, and whether plain text is continued."""
+        plain = self.reply_text(await self.chat("chat", {}, num=8))
+        self.asker.prove(plain is not None)
+        return plain, self.asker.prove(self.reply_text(await self.text("completions", {})) is not None)
 
     def reply_text(self, reply: dict[str, Any] | None) -> str | None:
         """The text in `reply`; None where there is none."""
@@ -153,11 +191,15 @@ class _Server:
 
     async def continues(self, plain: str) -> Mapping[str, Any] | None:
         """Body fields with which a prefill is continued; None when it is not. `plain` is the answer without one."""
+        goes_on = _continues if self.words.prefill else partial(_goes_on, self._begun(plain))
         for fields in _CONTINUE:
-            text = self.reply_text(await self.chat("prefill", fields, prefill=PREFILL, num=4))
-            if self.asker.prove(text is not None and _continues(text, plain)):
+            text = self.reply_text(await self.chat("prefill", fields, prefill=self._begun(plain), num=4))
+            if self.asker.prove(text is not None and goes_on(text, plain)):
                 return fields
         return None
+
+    def _begun(self, plain: str) -> str:
+        return self.words.prefill or " ".join(plain.split()[:_BEGUN_WORDS])
 
     async def num_top(self, chat: bool) -> int:
         """How many of the most probable next tokens a route lists: 20, 5 or 0."""
@@ -172,11 +214,12 @@ class _Server:
 
     async def scores_text(self) -> bool:
         reply = await self.text("score", {"echo": True, "logprobs": 1})
-        return self.asker.prove(reply is not None and _reads(wire.echoed, reply, TEXT))
+        return self.asker.prove(reply is not None and _reads(wire.echoed, reply, self.words.text))
 
-    async def scores_chat(self, fields: Mapping[str, Any]) -> bool:
-        reply = await self.chat("score", {**fields, "prompt_logprobs": 0}, prefill=PREFILL)
-        return self.asker.prove(reply is not None and _reads(wire.prompt_tail, reply, PREFILL))
+    async def scores_chat(self, fields: Mapping[str, Any], plain: str) -> bool:
+        begun = self._begun(plain)
+        reply = await self.chat("score", {**fields, "prompt_logprobs": 0}, prefill=begun)
+        return self.asker.prove(reply is not None and _reads(wire.prompt_tail, reply, begun))
 
     async def draws(self, chat: bool) -> tuple[bool, bool]:
         """Whether one call draws several completions, and whether draws differ."""
@@ -191,9 +234,9 @@ class _Server:
     async def _drawn(self, asks: str, chat: bool, **more: int) -> list[str]:
         body = {**self.base, "temperature": 1.0, "top_p": 1.0, **more}
         if chat:
-            body |= {"messages": [{"role": "user", "content": RANDOM}], self.limit: 8}
+            body |= {"messages": [{"role": "user", "content": self.words.random}], self.limit: 8}
         else:
-            body |= {"prompt": f"{RANDOM}\n", "max_tokens": 8}
+            body |= {"prompt": f"{self.words.random}\n", "max_tokens": 8}
         reply = await self.asker.ask(asks, "/chat/completions" if chat else "/completions", body)
         return [] if reply is None else [c.text for c in wire.completions(reply, (), self.where)]
 
@@ -202,10 +245,13 @@ async def _probe_endpoint(model: Endpoint) -> list[Step]:
     server = _Server(model)
     asker = server.asker
     chat, text = set[Ability](), set[Ability]()
-    plain = server.reply_text(await server.chat("chat", {}, num=8))
-    if asker.prove(plain is not None):
+    plain, continued = await server.answers()
+    if plain is None and not continued and not asker.understands:
+        server.words = _BROOK
+        plain, continued = await server.answers()
+    if plain is not None:
         chat.add(Ability.SAMPLE)
-    if asker.prove(server.reply_text(await server.text("completions", {})) is not None):
+    if continued:
         text |= {Ability.SAMPLE, Ability.PREFILL}
     if not chat and not text:
         raise asker.failure or ModelError(
@@ -216,7 +262,7 @@ async def _probe_endpoint(model: Endpoint) -> list[Step]:
     continues = await server.continues(plain) if plain is not None else None
     if continues is not None:
         chat.add(Ability.PREFILL)
-        if continues and await server.scores_chat(continues):
+        if plain is not None and continues and await server.scores_chat(continues, plain):
             chat.add(Ability.SCORE)
     num_top_chat = await server.num_top(chat=True) if chat else 0
     num_top_text = await server.num_top(chat=False) if text else 0
@@ -255,6 +301,12 @@ async def _probe_anthropic(model: Anthropic) -> list[Step]:
 def _continues(text: str, plain: str) -> bool:
     """`text` goes on after "The answer is (": one letter, no restatement, and not what is said without a prefill."""
     return re.match(r"\s*[A-Za-z](?![A-Za-z])", text) is not None and not plain.startswith(text)
+
+
+def _goes_on(begun: str, text: str, plain: str) -> bool:
+    """`text` goes on behind `begun` as `plain` does, and is not its beginning."""
+    left, told = plain.strip().removeprefix(begun).split(), text.split()
+    return bool(told) and left[: len(told)] == told and plain.split()[: len(told)] != told
 
 
 def _said(message: Mapping[str, Any]) -> str:
