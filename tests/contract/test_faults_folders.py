@@ -69,7 +69,7 @@ def test_a_name_that_the_hub_cannot_give(capsys: pytest.CaptureFixture[str]) -> 
     [
         ({"hidden_size": "wide"}, "expected int, got str"),
         ({"num_attention_heads": 0}, "neither our decoder nor transformers"),
-        ({"num_hidden_layers": 5}, "tensor 'model.layers.4.input_layernorm.weight' is missing; is the download"),
+        ({"num_hidden_layers": 7}, "tensor 'model.layers.6.input_layernorm.weight' is missing; is the download"),
         ({"vocab_size": 7}, "has shape (500, 96), and config.json implies (7, 96)"),
         ({"model_type": "zork", "architectures": ["Zork"]}, "has model type `zork` but Transformers does not"),
     ],

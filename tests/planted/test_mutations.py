@@ -274,7 +274,7 @@ def padded_on_the_left(patch: Patch, _: Path) -> None:
             row[len(row) - len(one) :] = torch.as_tensor(one)
         return tokens, lengths
 
-    patch.setattr(heads, "_padded", padded)
+    patch.setattr(heads, "padded", padded)
 
 
 def worked_letters_swapped_in_half(patch: Patch, _: Path) -> None:
