@@ -14,6 +14,9 @@ from typing import Any
 from aiohttp import web
 
 from gnomon.models.base import Message, Prompt, Sampling
+from gnomon.serve.refusal import Refusal
+from gnomon.serve.replies import Head, chat_logprobs, event, live_event, text_logprobs, usage_event
+from gnomon.serve.speaker import Piece
 from tests.servers.responders import Responder
 
 __all__ = ["Faults", "Server", "serving", "serving_in_thread"]
@@ -233,8 +236,8 @@ class Server:
             top = await self.responder.top(_after(prompt, "".join(tokens[:i])))
             best = sorted(((t, _log(p)) for t, p in top.items() if p > 0), key=lambda e: -e[1])
             listed = [(t, 0.0 if f.zero_logprobs else lp) for t, lp in best[: min(num, f.most_top or num)]]
-            entries.append((token, 0.0 if f.zero_logprobs else _log(top.get(token, 0.0)), listed))
-        return {"logprobs": _chat_form(entries) if chat else _text_form(entries)}
+            entries.append(Piece(token, 0.0 if f.zero_logprobs else _log(top.get(token, 0.0)), tuple(listed)))
+        return {"logprobs": chat_logprobs(entries) if chat else text_logprobs(entries)}
 
     async def _echo(self, text: str) -> Json:
         scored = await self.responder.scored(text)
@@ -294,12 +297,14 @@ class Server:
         if self.faults.leaks_key:
             reply["id"] = request.headers.get("Authorization", "")
         events = _message_events(reply) if "content" in reply else _choice_events(reply)
-        for i, event in enumerate(events):
+        for i, part in enumerate(events):
             if i == self.faults.cut_stream:
                 return response
-            data = event if isinstance(event, str) else json.dumps(event)
-            name = f"event: {event['type']}\n" if isinstance(event, dict) and "type" in event else ""
-            await response.write(f"{name}data: {data}\n\n".encode())
+            if isinstance(part, str):
+                await response.write(f"data: {part}\n\n".encode())
+                continue
+            name = f"event: {part['type']}\n" if "type" in part else ""
+            await response.write(name.encode() + event(part))
         return response
 
 
@@ -336,7 +341,7 @@ def serving_in_thread(
 
 
 def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.json_response({"error": {"message": message}}, status=status, headers=headers)
+    return web.json_response(Refusal(message, status=status).as_json(), status=status, headers=headers)
 
 
 def _after(prompt: Prompt, text: str) -> Prompt:
@@ -351,33 +356,17 @@ def _log(p: float) -> float:
     return math.log(p) if p > 0 else -9999.0
 
 
-def _chat_form(entries: list[tuple[str, float, list[tuple[str, float]]]]) -> Json:
-    def told(token: str, lp: float) -> Json:
-        return {"token": token, "logprob": lp, "bytes": list(token.encode())}
-
-    return {"content": [told(t, lp) | {"top_logprobs": [told(*e) for e in top]} for t, lp, top in entries]}
-
-
-def _text_form(entries: list[tuple[str, float, list[tuple[str, float]]]]) -> Json:
-    return {
-        "tokens": [t for t, _, _ in entries],
-        "token_logprobs": [lp for _, lp, _ in entries],
-        "top_logprobs": [dict(top) for _, _, top in entries],
-    }
-
-
 def _pieces(text: str) -> list[str]:
     return [text[i : i + 3] for i in range(0, len(text), 3)]
 
 
 def _choice_events(reply: Json) -> list[Json | str]:
-    choice = reply["choices"][0]
+    choice, used = reply["choices"][0], reply["usage"]
     text = choice["message"]["content"] if "message" in choice else choice["text"]
-    parts = [{"delta": {"content": p}} if "message" in choice else {"text": p} for p in _pieces(text)]
-    last = {"delta": {}, "finish_reason": choice["finish_reason"]}
-    head = {"id": reply["id"], "model": reply["model"]}
-    events = [{**head, "choices": [{"index": 0, "finish_reason": None, **p}]} for p in parts]
-    return [*events, {**head, "choices": [last]}, {**head, "choices": [], "usage": reply["usage"]}, "[DONE]"]
+    head = Head(reply["id"], 0, reply["model"], "", "message" in choice)
+    parts = [live_event(head, 0, piece, is_first=not i) for i, piece in enumerate(_pieces(text))]
+    last = live_event(head, 0, "", finish=choice["finish_reason"])
+    return [*parts, last, usage_event(head, used["prompt_tokens"], used["completion_tokens"]), "[DONE]"]
 
 
 def _message_events(reply: Json) -> list[Json | str]:
