@@ -233,7 +233,9 @@ class _Streaming:
             if not self._response.prepared:
                 raise
             _LOG.exception("a stream broke off")
-            await self._write(replies.event(Refusal(f"the server failed: {error}", status=500).as_json()))
+            await self._write(
+                replies.event(Refusal(f"the server failed: {type(error).__name__}", status=500).as_json())
+            )
             return self._response
         if self._with_usage:
             await self._write(replies.event(replies.usage_event(self._head, service.prompt_tokens(asked), made)))
