@@ -125,13 +125,16 @@ def _any_checkpoint(folder: Path) -> None:
     """Stands for a reader's own model: it can read any text, and knows nothing."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+    from gnomon.models.tokenizer import Tokenizer as Ours
     from tests.contract.faults import tiny
 
     letters_of_bytes = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(letters_of_bytes)}, merges=[]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(["</s>"])
     tiny(folder, backend, positions=16384)
+    Ours(backend, special={"eos_token": "</s>"}).save(folder)
 
 
 def _cannot_run(command: Command) -> bool:

@@ -265,6 +265,17 @@ def test_ties_count_one_half_and_groups_are_told_apart() -> None:
     assert "Bayes accuracy" not in {e.metric for e in found.estimates}
 
 
+def test_what_was_left_out_is_told() -> None:
+    first, *others = rows([(1, 0)] * 12, [None] * 12)
+    left_out = {"rows": 20, "bad": 1, "shown": ["x, line 3: no"], "same": 2, "cut": 0, "long": 4}
+    first = Row(key="0", cluster="0", evidence={**first.evidence, "left_out": left_out})
+    assert list(summarise([first, *others]).notes) == [
+        "2 comparisons have the same answer twice and were left out.",
+        "4 comparisons do not fit the context and were left out.",
+        "1 of 20 rows cannot be used: x, line 3: no.",
+    ]
+
+
 def test_a_dry_run_says_what_would_be_trained_on(tiny: str, tmp_path: Path) -> None:
     lines = [
         {"prompt": f"how do i make a {x} ?", "chosen": "take the wax .", "rejected": "no ."} for x in ("kite", "bowl")

@@ -38,7 +38,7 @@ def open_dialogues(spec: str, n: int, seed: Seed, *, best_of: int = 1, drop_bad:
     """The dialogues that `spec` names.
 
     Args:
-        spec: `brook`, or a file (`hub.find_file`) whose rows have `prompt` and `answer`, or `messages` of a conversation,
+        spec: `brook`, or a file (`hub.find_file`) whose rows have `prompt` and `answer`, or `messages` of a talk,
             in which every turn of the assistant is an answer.
         n: how many to draw of Brook; files are read whole.
         seed: of Brook's draws.

@@ -7,7 +7,8 @@ probabilities are from them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,21 @@ def summarise(rows: Sequence[Row]) -> Report:
         planted = np.array([e["p"] for e in evidence])
         estimates += _against_planted(gap, planted, clusters, scalar=evidence[0]["objective"] != "imitation")
     title = f"{len(rows)} comparisons held out"
-    return Report(title=title, estimates=estimates, figures=figures, summary=_words(estimates))
+    notes = [note for e in evidence for note in _left_out(e.get("left_out", {}))]
+    return Report(title=title, estimates=estimates, figures=figures, summary=_words(estimates), notes=notes)
+
+
+def _left_out(found: Mapping[str, Any]) -> list[str]:
+    """What of the data was not used, in words; nothing where all was."""
+    words = {
+        "same": "comparisons have the same answer twice and were left out",
+        "cut": "prompts lost their beginning to fit the context",
+        "long": "comparisons do not fit the context and were left out",
+    }
+    told = [f"{found[key]} {what}." for key, what in words.items() if found.get(key)]
+    if found.get("bad"):
+        told.append(f"{found['bad']} of {found['rows']} rows cannot be used: {'; '.join(found['shown'])}.")
+    return told
 
 
 def _share(gap: Vector, clusters: Labels) -> Interval:

@@ -113,8 +113,8 @@ def train(cfg: Preference, run: Run) -> Path:
     plan = _plan(cfg, order)
     shown_fit(learn, lambda i: lay([pairs[p] for p in order(i)]), model, plan=plan, run=run, label=cfg.objective)
     found = values(scorer, held_pairs, cfg.objective, batch=cfg.batch)
-    run.add(_rows([measured[place] for place in held.places], held_pairs, found, cfg.objective))
     left_out = {**_left_out(given), "cut": taught.num_cut, "long": taught.num_long + held.num_long}
+    run.add(_rows([measured[place] for place in held.places], held_pairs, found, cfg.objective, left_out))
     facts = {"steps": plan.num_steps, "comparisons": len(pairs), "read_at": read_at, **left_out}
     if cfg.objective == "imitation":
         return keep(cfg, run, start, facts)
@@ -236,9 +236,14 @@ def _plan(cfg: Preference, order: Epochs) -> Fit:
 
 
 def _rows(
-    comparisons: Sequence[Comparison], pairs: Sequence[Pair], found: Sequence[tuple[float, float]], objective: Objective
+    comparisons: Sequence[Comparison],
+    pairs: Sequence[Pair],
+    found: Sequence[tuple[float, float]],
+    objective: Objective,
+    left_out: dict[str, Any],
 ) -> Iterator[Row]:
-    for comparison, pair, (good, bad) in zip(comparisons, pairs, found, strict=True):
+    """Held-out comparisons with their values; the first carries what was left out, for rows are all a report sees."""
+    for place, (comparison, pair, (good, bad)) in enumerate(zip(comparisons, pairs, found, strict=True)):
         evidence: dict[str, Any] = {
             "objective": objective,
             "chosen": good,
@@ -247,6 +252,7 @@ def _rows(
             "group": comparison.group,
             "characters": [len(comparison.chosen.strip()), len(comparison.rejected.strip())],
             "tokens": [len(side.tokens) - side.start for side in pair],
+            **({} if place else {"left_out": left_out}),
         }
         yield Row(key=comparison.id, cluster=comparison.cluster, evidence=evidence)
 
