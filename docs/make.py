@@ -21,8 +21,8 @@ Every command's `--help`. This page is written by `make docs`; a test holds it t
 
 KINDS_HEAD = """# Kinds of Brook's documents
 
-Share is in percent of the tokens of a pretraining corpus; kinds with share 0 come in exact numbers or in the first phase only. This page
-is written by `make docs`; a test holds it to the program.
+Share is in percent of the tokens of a pretraining corpus; kinds with share 0 come in exact numbers or in the first
+phase only. This page is written by `make docs`; a test holds it to the program.
 
 | kind | share | by example | answers | read by `gnomon assay brook` as |
 |---|---|---|---|---|

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnomon.core.errors import ModelError, UsageError
+from gnomon.core.errors import AbilityError, ModelError, UsageError
 from gnomon.core.record import Item
 from gnomon.data import prompts as plain
 from gnomon.data.prompts import LETTERS, Dialect, Shot, dialect, framed
+from gnomon.models.base import Sampling
 from gnomon.models.planted.base import make
 from gnomon.models.planted.reading import read
 
@@ -192,3 +194,11 @@ def test_unknown_planted_models_and_parameters_are_named() -> None:
         make("calibrated", {"c": "1"})
     with pytest.raises(UsageError, match="'x' is no float"):
         make("calibrated", {"a": "x"})
+
+
+def test_a_model_that_plants_letters_alone_refuses_to_answer_openly() -> None:
+    asked = Item(id="a", question="who is it ?", choices=("one", "two"), gold=0)
+    model = make("calibrated", {"a": "0", "b": "1"})
+    model.bind([asked])
+    with pytest.raises(AbilityError, match="plants no answers but letters; ask it lettered questions"):
+        asyncio.run(model.sample(plain.open_prompt(asked), Sampling(max_tokens=4)))

@@ -175,7 +175,7 @@ class LocalModel:
         return found
 
     async def reward(self, prompt: Prompt) -> float:
-        """The scalar head's value of a whole text, at its last token or at the one that the head was trained to end it with.
+        """The scalar head's value of a whole text, at its last token or at the one it was trained to end texts with.
 
         Raises:
             AbilityError: the model has no head.

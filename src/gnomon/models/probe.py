@@ -174,6 +174,14 @@ class _Server:
         body = {**self.base, "prompt": self.words.text, "max_tokens": 1, **more}
         return await self.asker.ask(asks, "/completions", body, plain=not more)
 
+    async def answers_in_some_words(self) -> tuple[str | None, bool]:
+        """As `answers`; a server that understands no English is asked in Brook's words from here on."""
+        found = await self.answers()
+        if found == (None, False) and not self.asker.understands:
+            self.words = _BROOK
+            found = await self.answers()
+        return found
+
     async def answers(self) -> tuple[str | None, bool]:
         """The answer to the plain question, None where there is none, and whether plain text is continued."""
         plain = self.reply_text(await self.chat("chat", {}, num=8))
@@ -245,10 +253,7 @@ async def _probe_endpoint(model: Endpoint) -> list[Step]:
     server = _Server(model)
     asker = server.asker
     chat, text = set[Ability](), set[Ability]()
-    plain, continued = await server.answers()
-    if plain is None and not continued and not asker.understands:
-        server.words = _BROOK
-        plain, continued = await server.answers()
+    plain, continued = await server.answers_in_some_words()
     if plain is not None:
         chat.add(Ability.SAMPLE)
     if continued:

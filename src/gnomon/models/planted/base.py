@@ -69,8 +69,14 @@ class PlantedModel:
         return Seed(0).child(self.kind, *names)
 
     async def sample(self, prompt: Prompt, how: Sampling, n: int = 1) -> list[Completion]:
-        """Samples an option with the probabilities of `choose`; needs a lettered prompt."""
+        """Samples an option with the probabilities of `choose`.
+
+        Raises:
+            AbilityError: the prompt has no lettered options.
+        """
         asked, _ = self.find(prompt)
+        if not asked.options:
+            raise AbilityError(f"{self.name} plants no answers but letters", todo="ask it lettered questions")
         options = [f" ({letter})" for letter in asked.options]
         choice = await self.choose(prompt, options)
         rng = Seed(how.seed).child(str(prompt)).random()
