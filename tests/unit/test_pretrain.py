@@ -19,8 +19,10 @@ from gnomon.data.worlds.brook.mix import KINDS, Corpus
 from gnomon.data.worlds.brook.packing import Batch
 from gnomon.data.worlds.brook.tables import world
 from gnomon.models.load import load
+from gnomon.models.local import LocalModel
 from gnomon.models.transformer import Transformer, TransformerConfig, num_parameters
 from gnomon.store.run import Run
+from gnomon.train._readout import brook_readout
 from gnomon.train._text import open_text, read_texts
 from gnomon.train.pretrain import SHAPES, Pretrain, Special, document_mask, new_model, preview, step, train
 
@@ -258,3 +260,14 @@ def test_too_little_text_and_a_folder_without_tokenizer_are_refused(tmp_path: Pa
         pretrain(Pretrain(model_size="xs", data=tmp_path / "x.txt", tokens=2048), tmp_path / "runs")
     with pytest.raises(DataError, match=r"no tokenizer.json there; give a Hugging Face tokenizer folder"):
         pretrain(Pretrain(data=tmp_path / "x.txt", tokenizer=tmp_path), tmp_path / "runs")
+
+
+def test_the_shipped_weights_are_those_whose_training_is_told() -> None:
+    model = load("brook")
+    assert isinstance(model, LocalModel)
+    told = {name: curve[-1][1] for name, curve in model.recipe["readouts"].items()}
+    with torch.no_grad():
+        found = brook_readout(world("S", 0))(model.net)
+    assert set(found) == set(told)
+    # Weights ship in half precision, and arithmetic differs between builds.
+    assert found == {name: pytest.approx(value, rel=0.02, abs=0.01) for name, value in told.items()}
