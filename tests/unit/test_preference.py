@@ -55,11 +55,13 @@ def pair(prompt: Sequence[int], chosen: Sequence[int], rejected: Sequence[int]) 
 PAIRS = [pair((1, 2), (3, 4), (5,)), pair((1,), (6, 7, 8, 3), (6, 7, 2)), pair((1, 2, 3, 4), (2,), (2, 3, 4, 5, 6))]
 
 
+@torch.no_grad()
 def value(scorer: Scorer, text: Encoded) -> float:
     """The scalar of one text, by a forward of its own."""
     return float(scorer.head(scorer.body.hidden(torch.from_numpy(text.tokens)[None])[0, -1:]))
 
 
+@torch.no_grad()
 def answer_loss(scorer: Scorer, text: Encoded) -> list[float]:
     logp = torch.log_softmax(scorer.body(torch.from_numpy(text.tokens)[None])[0].double(), -1)
     return [-float(logp[t - 1, text.tokens[t]]) for t in range(text.start, len(text.tokens) - 1)]
@@ -83,6 +85,7 @@ def test_the_binary_loss_judges_each_text_alone(scorer: Scorer) -> None:
     assert found == pytest.approx(sum(want) / 6, rel=1e-5)
 
 
+@torch.no_grad()
 def test_imitation_is_the_loss_of_the_chosen_answers_and_their_ends(scorer: Scorer) -> None:
     want = []
     for text in (p.chosen for p in PAIRS):
@@ -205,7 +208,7 @@ def test_the_other_readings_train_and_say_how_they_rank(tiny: str, tmp_path: Pat
 
 
 def test_imitation_ranks_by_log_probability(tiny: str) -> None:
-    body = load_folder(tiny.removeprefix("hf:")).eval()
+    body = load_folder(tiny.removeprefix("hf:")).eval().requires_grad_(False)
     pairs = [pair((1, 20), (30, 40), (50,)), pair((1, 21, 22), (31,), (41, 51, 61))]
     found = preference.values(Scorer(body, ScalarHead(body.config.d_model)), pairs, "imitation", batch=2)
     for two, sides in zip(found, pairs, strict=True):

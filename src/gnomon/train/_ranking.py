@@ -125,7 +125,7 @@ def _against_planted(gap: Vector, planted: Vector, clusters: Sequence[str], *, s
         # With the rater's probabilities known, its draw adds nothing but noise.
         Estimate.of("expected accuracy", bounded(clustered_mean(expected, clusters))),
         Estimate.of("lost to Bayes", clustered_mean(best - expected, clusters)),
-        Estimate.of("sides with the rater", bounded(clustered_mean(agrees, [clusters[i] for i in clear]))),
+        Estimate.of("sides with the rater", bounded(clustered_mean(agrees, [clusters[i] for i in clear.tolist()]))),
     ]
     if scalar:
         apart = np.abs(expit(gap) - planted)
