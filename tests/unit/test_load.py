@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import huggingface_hub
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 from test_local import PLAIN, logp, tiny, together
 
 from gnomon.core.errors import GnomonError, ModelError, UsageError
+from gnomon.data.worlds.brook import world
 from gnomon.models.base import Ability, Sampling
 from gnomon.models.families import save_folder
 from gnomon.models.load import content_hash, load, load_checkpoint
@@ -198,3 +200,17 @@ def test_an_architecture_that_nobody_knows(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps({"model_type": "abacus", "architectures": ["Abacus"]}))
     with pytest.raises(ModelError, match="neither our decoder nor transformers"):
         load(f"hf:{folder}")
+
+
+def test_transformers_loads_the_model_that_ships_and_says_the_same() -> None:
+    hf = pytest.importorskip("transformers")
+    ours = load("brook")
+    assert isinstance(ours, LocalModel)
+    folder = str(files("gnomon").joinpath("data", "worlds", "brook", "checkpoint"))
+    theirs = hf.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    text = "Question: where does renbo live ? Choices: (A) barn (B) mill Answer: (B) Problem: 3 + 2 Answer: 5"
+    tokens_BT = torch.tensor([world().vocabulary.encode(text, bos=True)])
+    with torch.no_grad():
+        logits_BTV, reference_BTV = ours.net(tokens_BT), theirs(tokens_BT).logits
+    # Single precision gives six digits of logits that reach 20.
+    assert float((logits_BTV - reference_BTV).abs().max() / reference_BTV.abs().max()) < 1e-5
