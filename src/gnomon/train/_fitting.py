@@ -13,11 +13,14 @@ from torch import nn
 from gnomon.core.config import to_json
 from gnomon.core.errors import ModelError, UsageError
 from gnomon.core.progress import progress
+from gnomon.core.seeds import Seed
 from gnomon.data.formats import read_bytes
 from gnomon.data.hub import find_file
+from gnomon.learn.batches import Epochs
 from gnomon.learn.checkpoint import saved_step
 from gnomon.learn.heads import ScalarHead, save_head
 from gnomon.learn.loop import Fit, StepResult, fit
+from gnomon.learn.optim import Optim
 from gnomon.models.families import load_folder, save_folder
 from gnomon.models.load import checkpoint_folder, content_hash
 from gnomon.models.tokenizer import Tokenizer
@@ -26,7 +29,7 @@ from gnomon.models.transformer import Transformer, num_parameters
 if TYPE_CHECKING:
     from gnomon.store.run import Run
 
-__all__ = ["Start", "at_least", "context_of", "end_of", "identity", "keep", "shown_fit", "start_from"]
+__all__ = ["Start", "at_least", "context_of", "end_of", "identity", "keep", "plan_of", "shown_fit", "start_from"]
 
 Batch = TypeVar("Batch")
 
@@ -87,6 +90,13 @@ def at_least(least: int, **fields: int) -> None:
     for name, value in fields.items():
         if value < least:
             raise UsageError(f"--{name.replace('_', '-')} is {value}", todo=f"give {least} or more")
+
+
+def plan_of(cfg: Any, order: Epochs) -> Fit:
+    """How a config with `epochs`, `peak_rate`, `seed` and `bf16` is fitted: a short warm-up, then a falling rate."""
+    steps = cfg.epochs * order.per_epoch
+    optim = Optim(peak=cfg.peak_rate, warmup_steps=min(20, steps // 5))
+    return Fit(num_steps=steps, optim=optim, seed=Seed(cfg.seed).child("fit").value, bf16=cfg.bf16)
 
 
 def shown_fit(

@@ -32,11 +32,10 @@ from gnomon.core.seeds import Seed
 from gnomon.data.comparisons import Comparison, Comparisons, length_baseline, open_comparisons
 from gnomon.learn.batches import AnswerBatch, Epochs, PairBatch, answer_batch, pair_batch
 from gnomon.learn.heads import ScalarHead, Scorer
-from gnomon.learn.loop import Fit, StepResult, one_thread_if_small
+from gnomon.learn.loop import StepResult, one_thread_if_small
 from gnomon.learn.losses import answer_losses, binary_loss, ranked_loss, token_losses
-from gnomon.learn.optim import Optim
 from gnomon.learn.texts import Pair, Texts, encode, fitted
-from gnomon.train._fitting import Start, at_least, context_of, end_of, identity, keep, shown_fit, start_from
+from gnomon.train._fitting import Start, at_least, context_of, end_of, identity, keep, plan_of, shown_fit, start_from
 from gnomon.train._ranking import summarise
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def train(cfg: Preference, run: Run) -> Path:
     else:
         model, lay = scorer, pair_batch
     learn = partial(step, objective=cfg.objective, mu=cfg.mu)
-    plan = _plan(cfg, order)
+    plan = plan_of(cfg, order)
     shown_fit(learn, lambda i: lay([pairs[p] for p in order(i)]), model, plan=plan, run=run, label=cfg.objective)
     found = values(scorer, held_pairs, cfg.objective, batch=cfg.batch)
     left_out = {**_left_out(given), "cut": taught.num_cut, "long": taught.num_long + held.num_long}
@@ -227,12 +226,6 @@ def _log_probabilities(scorer: Scorer, pairs: Sequence[Pair]) -> Tensor:
     """Log-probabilities [2P] of the chosen answers and then of the rejected ones."""
     batch = answer_batch([*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)])
     return -torch.zeros(2 * len(pairs)).index_add(0, batch.row_N, answer_losses(scorer.body, batch))
-
-
-def _plan(cfg: Preference, order: Epochs) -> Fit:
-    steps = cfg.epochs * order.per_epoch
-    optim = Optim(peak=cfg.peak_rate, warmup_steps=min(20, steps // 5))
-    return Fit(num_steps=steps, optim=optim, seed=Seed(cfg.seed).child("fit").value, bf16=cfg.bf16)
 
 
 def _rows(

@@ -24,14 +24,13 @@ from gnomon.core.seeds import Seed
 from gnomon.data.dialogues import Dialogue, open_dialogues
 from gnomon.data.records import Found, divided
 from gnomon.learn.batches import AnswerBatch, Epochs, answer_batch
-from gnomon.learn.loop import Fit, StepResult, one_thread_if_small
+from gnomon.learn.loop import StepResult, one_thread_if_small
 from gnomon.learn.losses import answer_losses
-from gnomon.learn.optim import Optim
 from gnomon.learn.texts import Encoded, Texts, encode, fitted
 from gnomon.models.transformer import Transformer
 from gnomon.report.base import Estimate, Report
 from gnomon.stats.intervals import clustered_mean
-from gnomon.train._fitting import Start, at_least, context_of, end_of, identity, keep, shown_fit, start_from
+from gnomon.train._fitting import Start, at_least, context_of, end_of, identity, keep, plan_of, shown_fit, start_from
 
 if TYPE_CHECKING:
     from gnomon.store.run import Run
@@ -94,7 +93,7 @@ def train(cfg: Sft, run: Run) -> Path:
     def batches(index: int) -> AnswerBatch:
         return answer_batch([taught.groups[i][0] for i in order(index)])
 
-    shown_fit(step, batches, start.net, plan=_plan(cfg, order), run=run, label="sft")
+    shown_fit(step, batches, start.net, plan=plan_of(cfg, order), run=run, label="sft")
     after = mean_losses(start.net, [text for (text,) in held.groups], batch=cfg.batch)
     dialogues = [measured[place] for place in held.places]
     left_out = {"rows": found.num_rows, "bad": found.num_bad, "shown": found.bad, "cut": taught.num_cut}
@@ -182,12 +181,6 @@ def _texts(cfg: Sft, start: Start, dialogues: Sequence[Dialogue]) -> Texts:
     end, _ = end_of(start.tokenizer, context=False)
     encoded = encode(start.tokenizer, [(d.prompt, d.answer) for d in dialogues], end=end)
     return fitted([(text,) for text in encoded], context_of(start.net, cfg.context), tokenizer=start.tokenizer)
-
-
-def _plan(cfg: Sft, order: Epochs) -> Fit:
-    steps = cfg.epochs * order.per_epoch
-    optim = Optim(peak=cfg.peak_rate, warmup_steps=min(20, steps // 5))
-    return Fit(num_steps=steps, optim=optim, seed=Seed(cfg.seed).child("fit").value, bf16=cfg.bf16)
 
 
 def _rows(dialogues: Sequence[Dialogue], before: Sequence[float], after: Sequence[float]) -> list[Row]:
