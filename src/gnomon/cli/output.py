@@ -139,8 +139,12 @@ def origin_of(
 
 
 def command_line(verb: str, name: str, words: Mapping[str, Any]) -> str:
-    """The command that makes a report again, from flag to value; false and empty values are left out."""
-    parts = ["gnomon", verb, name]
+    """The command that makes a report again, from flag to value; false and empty values are left out.
+
+    Args:
+        name: of the method, or several with spaces between.
+    """
+    parts = ["gnomon", verb, *name.split()]
     for flag, value in words.items():
         if value is None or value == "" or value == ():
             continue

@@ -86,9 +86,7 @@ def _studied(
 
     studied, run = run_study(made[name], name, made[evaluation], evaluation, ask, seed=own["seed"], root=out)
     words = {**changed(made[name]), **changed(made[evaluation]), "seed": own["seed"]}
-    again = command_line("study", f"{name} {evaluation}", words).replace(
-        f"'{name} {evaluation}'", f"{name} {evaluation}"
-    )
+    again = command_line("study", f"{name} {evaluation}", words)
     cast = {r.name: r.run for r in studied.runs}
     origin = origin_of(run.manifest, cast, {}, again, ", ".join(made[name].model))
     keep(run.folder, studied.report, origin)
