@@ -45,7 +45,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def models(runs: Path) -> dict[str, str]:
     """A model for each half, trained side by side."""
-    words = "train pretrain --model-size xs --preset knowledge --tokens 2000000 --peak-rate 0.003 --watch-every 0 --out"
+    words = "train pretrain --model-size s --preset knowledge --tokens 3000000 --peak-rate 0.001 --watch-every 0 --out"
     call = [sys.executable, "-m", "gnomon", *words.split(), str(runs), "--half"]
     started = [subprocess.Popen([*call, half], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for half in HALVES]
     assert [training.wait() for training in started] == [0, 0]

@@ -271,3 +271,11 @@ def test_the_shipped_weights_are_those_whose_training_is_told() -> None:
     assert set(found) == set(told)
     # Weights ship in half precision, and arithmetic differs between builds.
     assert found == {name: pytest.approx(value, rel=0.02, abs=0.01) for name, value in told.items()}
+
+
+def test_only_kinds_of_the_corpus_are_read() -> None:
+    corpus = Corpus.of(world("knowledge", 0), tokens=100_000, seed=0)
+    model = new_model(Pretrain(model_size="xs"), Special(len(corpus.world.vocabulary), 1, 2, 0))
+    with torch.no_grad():
+        found = brook_readout(corpus.world, corpus.planned_shares(), documents=1)(model)
+    assert {name for name in found if not name.startswith("exposure-")} == set(corpus.planned_shares()) - {"exposure"}

@@ -6,7 +6,7 @@ for a model that knows all that was planted, and no draw moves it. `gnomon assay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,17 +43,21 @@ class _Part:
     p_S: Tensor
 
 
-def brook_readout(world: World, *, documents: int = _DOCUMENTS) -> Callable[[nn.Module], Mapping[str, float]]:
+def brook_readout(
+    world: World, kinds: Collection[str] = tuple(KINDS), *, documents: int = _DOCUMENTS
+) -> Callable[[nn.Module], Mapping[str, float]]:
     """A function that gives a model's mean divergence from what is planted, in nats, by kind.
 
     Facts of exposure names stand by their number of statements: `exposure-16`.
 
     Args:
+        world: what is planted.
+        kinds: those that the model reads; of others it can know nothing.
         documents: fresh documents of a kind.
     """
     parts = {}
     for kind in KINDS.values():
-        if kind.share:
+        if kind.share and kind.name in kinds:
             rng = Seed(0).child("readout", kind.name).random()
             parts[kind.name] = _part(world, kind, [kind.document(world, rng) for _ in range(documents)])
     for count in COUNTS:

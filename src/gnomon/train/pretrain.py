@@ -244,7 +244,7 @@ class _Brook:
 
     @cached_property
     def watch(self) -> Callable[[nn.Module], Mapping[str, float]]:
-        return brook_readout(self._corpus.world)
+        return brook_readout(self._corpus.world, self._corpus.planned_shares())
 
     def batch(self, step: int) -> Batch:
         batch = self._corpus.batch(step)
