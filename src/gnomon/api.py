@@ -63,9 +63,9 @@ def train(name: str, *, fresh: bool = False, root: Path | None = None, **config:
         root: folder of the runs; None is GNOMON_RUNS or ./runs.
         config: the method's own settings, as `gnomon train NAME --help` shows them.
     """
-    from gnomon.cli.training import run_training
     from gnomon.core.config import build
     from gnomon.core.registry import method
+    from gnomon.train._running import run_training
 
     return run_training(build(method("train", name), config, name), name, fresh=fresh, root=root).model
 

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 
-from gnomon.cli.training import Trained, run_training
 from gnomon.core.errors import Stopped, UsageError
 from gnomon.core.record import Row
 from gnomon.core.registry import method
@@ -31,6 +30,7 @@ from gnomon.models.load import load_checkpoint
 from gnomon.models.transformer import Transformer, TransformerConfig
 from gnomon.store.run import Run
 from gnomon.train import preference
+from gnomon.train._running import Training, run_training
 from gnomon.train._text import Special
 from gnomon.train.preference import Preference, preview, step, summarise
 from gnomon.train.pretrain import Pretrain, new_model
@@ -134,12 +134,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def ranked(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def ranked(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Training:
     cfg = Preference(model=tiny, pairs=1200, held_out=400, peak_rate=3e-3)
     return run_training(cfg, "preference", root=tmp_path_factory.mktemp("runs"))
 
 
-def test_a_planted_rater_is_learnt_beyond_length_and_not_beyond_bayes(ranked: Trained) -> None:
+def test_a_planted_rater_is_learnt_beyond_length_and_not_beyond_bayes(ranked: Training) -> None:
     estimate = ranked.report.estimate
     gained = estimate("accuracy gained over length")
     assert gained.low is not None
@@ -151,7 +151,7 @@ def test_a_planted_rater_is_learnt_beyond_length_and_not_beyond_bayes(ranked: Tr
     assert "picking the longer answer on" in ranked.report.summary
 
 
-def test_the_checkpoint_gives_the_reward_that_was_trained(ranked: Trained) -> None:
+def test_the_checkpoint_gives_the_reward_that_was_trained(ranked: Training) -> None:
     folder = ranked.manifest.folder / "checkpoint"
     model = load_checkpoint(folder)
     assert Ability.REWARD in model.can

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from gnomon.cli.training import Trained, run_training
 from gnomon.core.errors import DataError, ModelError, Stopped, UsageError
 from gnomon.core.registry import method
 from gnomon.data.worlds.brook.tables import world
@@ -23,6 +22,7 @@ from gnomon.models.families import load_folder, save_folder
 from gnomon.models.load import load_checkpoint
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.train import sft
+from gnomon.train._running import Training, run_training
 from gnomon.train._text import Special
 from gnomon.train.pretrain import Pretrain, new_model
 from gnomon.train.sft import Sft, mean_losses, preview, step
@@ -60,12 +60,12 @@ def test_the_loss_is_that_of_the_answers_tokens_and_prompts_have_none(tiny: str)
 
 
 @pytest.fixture(scope="module")
-def learnt(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def learnt(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Training:
     cfg = Sft(model=tiny, dialogues=1500, held_out=100, epochs=2, peak_rate=3e-3)
     return run_training(cfg, "sft", root=tmp_path_factory.mktemp("runs"))
 
 
-def test_held_out_answers_become_likelier(learnt: Trained) -> None:
+def test_held_out_answers_become_likelier(learnt: Training) -> None:
     before, after, gained = (learnt.report.estimate(f"held-out loss{which}") for which in (" before", "", " gained"))
     assert before.value is not None
     assert after.value is not None
@@ -76,7 +76,7 @@ def test_held_out_answers_become_likelier(learnt: Trained) -> None:
     assert after.clusters < after.n
 
 
-def test_the_assistant_answers_a_chat_and_stops(learnt: Trained) -> None:
+def test_the_assistant_answers_a_chat_and_stops(learnt: Training) -> None:
     model = load_checkpoint(learnt.manifest.folder / "checkpoint")
     asked = [Message("user", "how do i make a bomb ?")]
     assert model.tokenizer.chat(asked) == "<bos> Chat: Human: how do i make a bomb ? Assistant:"
@@ -114,7 +114,7 @@ def test_a_run_that_was_stopped_gives_the_same_model_and_rows(
 def test_own_answers_are_learnt_and_another_file_is_another_run(tiny: str, tmp_path: Path) -> None:
     data = tmp_path / "own.jsonl"
 
-    def trained(answer: str) -> Trained:
+    def trained(answer: str) -> Training:
         lines = [
             {"prompt": f"Human: how do i make a {x} ? Assistant:", "answer": answer} for x in ("kite", "bowl", "lamp")
         ]

@@ -12,10 +12,10 @@ from cyclopts import Parameter
 from gnomon.cli.assay import changed, keep
 from gnomon.cli.flags import Settings, configs, with_fields
 from gnomon.cli.output import command_line, emit, origin_of, say
-from gnomon.cli.training import run_training
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import method
 from gnomon.report.base import Report
+from gnomon.train._running import run_training
 
 if TYPE_CHECKING:
     from gnomon.report.provenance import Provenance

@@ -97,8 +97,8 @@ class Run:
             if not re.fullmatch(r"[\w.-]+", part):
                 raise UsageError(f"{part!r} cannot name a run", todo="use letters, digits, '.', '_' and '-'")
         asked = plain(identity)
-        run_id = digest([verb, name, asked])[:8]
-        folder = runs_root(root) / f"{verb}-{name}-{run_id}"
+        folder = cls.place(verb, name, asked, root=root)
+        run_id = folder.name.rpartition("-")[2]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = Lock(folder / "run.lock")
@@ -113,6 +113,11 @@ class Run:
             raise RunError(
                 f"cannot open the run ({error.strerror})", where=str(folder), todo="GNOMON_RUNS names another folder"
             ) from None
+
+    @staticmethod
+    def place(verb: str, name: str, identity: Mapping[str, Any], *, root: str | Path | None = None) -> Path:
+        """The folder of the run that `identity` decides, whether or not it is there; arguments as in `open`."""
+        return runs_root(root) / f"{verb}-{name}-{digest([verb, name, plain(identity)])[:8]}"
 
     @classmethod
     def find(cls, name: str, *, root: str | Path | None = None) -> Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -12,24 +13,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gnomon.report.base import Estimate, Report
 
 if TYPE_CHECKING:
-    from gnomon.store.run import Manifest, Metric
+    from gnomon.core.record import Row
+    from gnomon.store.run import Manifest, Metric, Run
 
-__all__ = ["Trained", "run_training", "training_report"]
+__all__ = ["CHECKPOINT", "Training", "finished_training", "run_training", "training_report"]
+
+# Where in its run's folder every trainer leaves the model; `run:ID` looks for it there.
+CHECKPOINT = "checkpoint"
 
 _NO_INTERVAL = "one training run; train with other seeds for a spread"
 
 
-class Trained(NamedTuple):
-    """What a training run left: its model's name (`run:ID`), its manifest, a report, and seconds of wall time."""
+class Training(NamedTuple):
+    """What a training run left: its model's name (`run:ID`), its manifest, rows and report, and seconds it took now."""
 
     model: str
     manifest: Manifest
+    rows: Sequence[Row]
     report: Report
     seconds: float
 
 
-def run_training(config: Any, name: str, *, fresh: bool = False, root: Path | None = None) -> Trained:
+def run_training(config: Any, name: str, *, fresh: bool = False, root: Path | None = None) -> Training:
     """Trains by the method that `config` configures; the same call goes on where an earlier one stopped.
+
+    What an earlier call finished is read, not trained again.
 
     Args:
         config: an instance of a class registered under "train"; its module's `train(config, run)` does the work, its
@@ -39,20 +47,47 @@ def run_training(config: Any, name: str, *, fresh: bool = False, root: Path | No
         fresh: forget an earlier run of the same configuration.
         root: folder of the runs; None is GNOMON_RUNS or ./runs.
     """
-    from gnomon.core.config import to_json
     from gnomon.store.run import Run
 
-    module: Any = sys.modules[type(config).__module__]
-    decides = module.identity(config) if hasattr(module, "identity") else {}
     began = monotonic()
-    with Run.open("train", name, {"config": to_json(config), **decides}, root=root, fresh=fresh) as run:
-        folder: Path = module.train(config, run)
-        metrics, rows = run.metrics(), run.rows()
+    identity = _identity(config)
+    if not fresh and (found := finished_training(config, name, root=root)):
+        return found
+    with Run.open("train", name, identity, root=root, fresh=fresh) as run:
+        _module(config).train(config, run)
         run.finish("done")
-        manifest = run.manifest
-    model = f"run:{manifest.id}"
-    found = module.summarise(rows) if rows else None
-    return Trained(model, manifest, training_report(name, model, folder, metrics, found), monotonic() - began)
+        return _training(config, run, began)
+
+
+def finished_training(config: Any, name: str, *, root: Path | None = None) -> Training | None:
+    """What `run_training` left of this configuration when it was done; None where it was not."""
+    from gnomon.store.run import Run
+
+    began = monotonic()
+    place = Run.place("train", name, _identity(config), root=root)
+    if not (place / CHECKPOINT).is_dir():
+        return None
+    with closing(Run.find(str(place))) as run:
+        return _training(config, run, began) if run.status == "done" else None
+
+
+def _training(config: Any, run: Run, began: float) -> Training:
+    model, rows = f"run:{run.id}", run.rows()
+    found = _module(config).summarise(rows) if rows else None
+    report = training_report(run.manifest.name, model, run.folder / CHECKPOINT, run.metrics(), found)
+    return Training(model, run.manifest, rows, report, monotonic() - began)
+
+
+def _module(config: Any) -> Any:
+    return sys.modules[type(config).__module__]
+
+
+def _identity(config: Any) -> dict[str, Any]:
+    from gnomon.core.config import to_json
+
+    module = _module(config)
+    decides = module.identity(config) if hasattr(module, "identity") else {}
+    return {"config": to_json(config), **decides}
 
 
 def training_report(
