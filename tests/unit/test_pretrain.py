@@ -274,7 +274,7 @@ def test_the_shipped_weights_are_those_whose_training_is_told() -> None:
 
 
 def test_only_kinds_of_the_corpus_are_read() -> None:
-    corpus = Corpus.of(world("knowledge", 0), tokens=100_000, seed=0)
+    corpus = Corpus.of(world("knowledge", 0), tokens=2_000_000, seed=0)
     model = new_model(Pretrain(model_size="xs"), Special(len(corpus.world.vocabulary), 1, 2, 0))
     with torch.no_grad():
         found = brook_readout(corpus.world, corpus.planned_shares(), documents=1)(model)
