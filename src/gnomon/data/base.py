@@ -70,13 +70,13 @@ def fault(item: Item) -> str:
     return ""
 
 
-def shuffled(item: Item, seed: Seed) -> Item:
-    """`item` with its options in a drawn order, at most ten of them, the gold one always kept."""
+def shuffled(item: Item, seed: Seed, most: int = MAX_CHOICES) -> Item:
+    """`item` with its options in a drawn order, at most `most` of them, the gold one always kept."""
     rng = seed.child("shuffle", item.id).random()
     order = list(range(len(item.choices)))
     rng.shuffle(order)
-    if len(order) > MAX_CHOICES:
-        spare = [i for i in order if i != item.gold][MAX_CHOICES - (item.gold is not None) :]
+    if len(order) > most:
+        spare = [i for i in order if i != item.gold][most - (item.gold is not None) :]
         order = [i for i in order if i not in spare]
     gold = None if item.gold is None else order.index(item.gold)
     return replace(item, choices=tuple(item.choices[i] for i in order), gold=gold)

@@ -212,14 +212,17 @@ def _items(record: Record, fallback: str) -> Iterator[Item]:
 
 
 def _mc1(record: Record, name: str) -> Iterator[Item]:
-    """TruthfulQA: the right answer stands first, so callers shuffle."""
-    targets = record["mc1_targets"]
-    if "choices" in targets:
-        targets = dict(zip(targets["choices"], targets["labels"], strict=True))
-    # The 2025 revision holds empty wrong answers.
-    targets = {text: right for text, right in targets.items() if text.strip()}
+    """TruthfulQA: the right answer stands first, so callers shuffle; `meta["mc2"]` has the texts of its second task."""
+    targets = _labelled(record["mc1_targets"])
     gold = list(targets.values()).index(1)
-    yield Item(id=name, question=record["question"], choices=tuple(targets), gold=gold)
+    meta = {"mc2": _labelled(record["mc2_targets"])} if "mc2_targets" in record else {}
+    yield Item(id=name, question=record["question"], choices=tuple(targets), gold=gold, meta=meta)
+
+
+def _labelled(targets: Mapping[str, Any]) -> dict[str, int]:
+    """Each answer with 1 where it is true; the 2025 revision holds empty wrong answers."""
+    found = zip(targets["choices"], targets["labels"], strict=True) if "choices" in targets else targets.items()
+    return {text: right for text, right in found if text.strip()}
 
 
 def _target_scores(record: Record, name: str) -> Iterator[Item]:
@@ -270,7 +273,7 @@ def _choices(record: Record, name: str) -> Iterator[Item]:
     yield Item(
         id=name,
         cluster=str(record.get("cluster", "")),
-        question=record["question"],
+        question=record["question"] if "question" in record else record["question_stem"],
         choices=tuple(map(str, _listed(choices, "choices"))),
         gold=gold,
         note=str(record.get("note", "")),
@@ -293,6 +296,33 @@ def _triviaqa(record: Record, name: str) -> Iterator[Item]:
     aliases = answer.get("normalized_aliases") or answer.get("NormalizedAliases") or answer["aliases"]
     question = record.get("question") or record["Question"]
     yield Item(id=name, question=question, answers=tuple(aliases), meta={"kind": "words"})
+
+
+def _hellaswag(record: Record, name: str) -> Iterator[Item]:
+    """Beginnings with four endings, cleaned as the set's usual scorers do; the test file hides its labels."""
+    begun = f"{record['ctx_a']} {record['ctx_b'].capitalize()}" if "ctx_a" in record else record["ctx"]
+    about = f"{record['activity_label']}: " if "activity_label" in record else ""
+    label = str(record.get("label", ""))
+    yield Item(
+        id=name,
+        question=_unbracketed(about + begun),
+        choices=tuple(_unbracketed(text) for text in _listed(record["endings"], "endings")),
+        gold=int(label) if label else None,
+        meta={"kind": "ending"},
+    )
+
+
+def _unbracketed(text: str) -> str:
+    """Without the marks of WikiHow's layout."""
+    return re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". ")).replace("  ", " ")
+
+
+def _toxicity_prompt(record: Record, name: str) -> Iterator[Item]:
+    """RealToxicityPrompts: a beginning, and how toxic it is, in [0, 1]; None where the set does not know."""
+    prompt = record["prompt"]
+    toxicity = prompt["toxicity"]
+    meta = {"kind": "beginning", "toxicity": None if toxicity is None else float(toxicity)}
+    yield Item(id=name, question=prompt["text"], meta=meta)
 
 
 def _lambada(record: Record, name: str) -> Iterator[Item]:
@@ -335,7 +365,10 @@ _LAYOUTS: Sequence[tuple[tuple[str, ...], Callable[[Record, str], Iterator[Item]
     (("Question", "Best Answer", "Incorrect Answers"), _truthfulqa_csv),
     (("article", "questions"), _quality),
     (("question", "options", "correct"), _aqua),
+    (("ctx", "endings"), _hellaswag),
+    (("prompt", "continuation"), _toxicity_prompt),
     (("question", "choices"), _choices),
+    (("question_stem", "choices"), _choices),
     (("question", "answers"), _open),
     (("Question", "Answer"), _triviaqa),
     (("question", "answer", "question_id"), _triviaqa),

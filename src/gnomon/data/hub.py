@@ -17,7 +17,7 @@ from urllib.request import urlopen
 from gnomon.core.errors import DataError, UsageError, closest
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
-from gnomon.data.base import Source, fault, shuffled
+from gnomon.data.base import MAX_CHOICES, Source, fault, shuffled
 from gnomon.data.formats import read_items
 
 __all__ = ["CATALOG", "DataSet", "find_file", "open_source"]
@@ -99,6 +99,70 @@ CATALOG = {
             hub_file="data/lambada_test_en.jsonl",
             licence="MIT",
         ),
+        DataSet(
+            name="hellaswag",
+            local="hellaswag/validation.jsonl",
+            hub="Rowan/hellaswag",
+            hub_file="data/validation-00000-of-00001.parquet",
+            licence="MIT",
+        ),
+        DataSet(
+            name="real-toxicity-prompts",
+            local="real-toxicity-prompts/prompts.jsonl",
+            hub="allenai/real-toxicity-prompts",
+            hub_file="prompts.jsonl",
+            licence="Apache-2.0",
+        ),
+        # Worked examples come from here, so that no question is shown that is asked.
+        DataSet(
+            name="arc-easy-train",
+            local="arc/ARC-Easy.train.jsonl.gz",
+            hub="allenai/ai2_arc",
+            hub_file="ARC-Easy/train-00000-of-00001.parquet",
+            licence="CC-BY-SA-4.0",
+        ),
+        DataSet(
+            name="arc-challenge-train",
+            local="arc/ARC-Challenge.train.jsonl.gz",
+            hub="allenai/ai2_arc",
+            hub_file="ARC-Challenge/train-00000-of-00001.parquet",
+            licence="CC-BY-SA-4.0",
+        ),
+        DataSet(
+            name="openbookqa-train",
+            local="openbookqa/openbookqa.train.jsonl.gz",
+            hub="allenai/openbookqa",
+            hub_file="main/train-00000-of-00001.parquet",
+            licence="Apache-2.0",
+        ),
+        DataSet(
+            name="mmlu-dev",
+            local="mmlu/dev.csv",
+            hub="cais/mmlu",
+            hub_file="all/dev-00000-of-00001.parquet",
+            licence="MIT",
+        ),
+        DataSet(
+            name="hellaswag-train",
+            local="hellaswag/train.jsonl",
+            hub="Rowan/hellaswag",
+            hub_file="data/train-00000-of-00001.parquet",
+            licence="MIT",
+        ),
+        DataSet(
+            name="triviaqa-train",
+            local="triviaqa/train.jsonl",
+            hub="mandarjoshi/trivia_qa",
+            hub_file="rc.nocontext/train-00000-of-00001.parquet",
+            licence="Apache-2.0",
+        ),
+        DataSet(
+            name="gsm8k-train",
+            local="gsm8k/train.jsonl.gz",
+            hub="openai/gsm8k",
+            hub_file="main/train-00000-of-00001.parquet",
+            licence="MIT",
+        ),
         *(
             DataSet(
                 name=f"hhh-{category}",
@@ -113,13 +177,16 @@ CATALOG = {
 }
 
 
-def open_source(spec: str, seed: Seed, worlds: Callable[[str, Seed], Source] | None = None) -> Source:
+def open_source(
+    spec: str, seed: Seed, worlds: Callable[[str, Seed], Source] | None = None, *, most_choices: int = MAX_CHOICES
+) -> Source:
     """The items that `spec` names: a file, its URL, a data set of the catalogue, or `org/name[:FILE]` on the hub.
 
-    Options are put in an order drawn from `seed` (some published files put the right one first), at most ten of them.
+    Options are put in an order drawn from `seed` (some published files put the right one first).
 
     Args:
         worlds: opens specs that name an embedded world; None where an evaluation takes real data only.
+        most_choices: options kept of an item; more than ten only where no letters are shown.
 
     Raises:
         DataError: not found, unreadable, or too many rows refused.
@@ -127,17 +194,17 @@ def open_source(spec: str, seed: Seed, worlds: Callable[[str, Seed], Source] | N
     """
     path = Path(spec).expanduser()
     if path.exists() or spec.startswith(("/", ".", "~")):
-        return _from_file(path, path.name.split(".")[0], str(path), "unknown", seed)
+        return _from_file(path, path.name.split(".")[0], str(path), seed, most_choices)
     if spec in CATALOG:
         known = CATALOG[spec]
-        return _from_file(_located(known), spec, f"{known.hub} ({known.local})", known.licence, seed, published=True)
+        return _from_file(_located(known), spec, f"{known.hub} ({known.local})", seed, most_choices, known.licence)
     if spec.startswith(("https://", "http://")):
-        return _from_url(spec, seed)
+        return _from_url(spec, seed, most_choices)
     if "/" in spec:
         repo, _, file = spec.partition(":")
         if not file:
             raise UsageError(f"{spec!r} names no file", todo="write org/name:path/in/the/repo.parquet")
-        return _from_file(_from_hub(repo, file, [spec]), repo, spec, "unknown", seed)
+        return _from_file(_from_hub(repo, file, [spec]), repo, spec, seed, most_choices)
     if worlds:
         return worlds(spec, seed)
     raise UsageError(f"no data set is called {spec!r}", todo=closest(spec, CATALOG))
@@ -197,7 +264,7 @@ def _from_hub(repo: str, file: str, looked: list[str]) -> Path:
         ) from None
 
 
-def _from_url(url: str, seed: Seed) -> Source:
+def _from_url(url: str, seed: Seed, most_choices: int) -> Source:
     """The items of a file that is fetched anew each time; its content is part of a run's identity."""
     name = Path(urlsplit(url).path).name
     with tempfile.TemporaryDirectory() as folder:
@@ -207,25 +274,26 @@ def _from_url(url: str, seed: Seed) -> Source:
                 path.write_bytes(answer.read())
         except (OSError, ValueError) as error:
             raise DataError(f"cannot be fetched ({error})", where=url, todo="fetch it and give its path") from None
-        return _from_file(path, name.split(".")[0], url, "unknown", seed)
+        return _from_file(path, name.split(".")[0], url, seed, most_choices)
 
 
-def _from_file(path: Path, name: str, where: str, licence: str, seed: Seed, published: bool = False) -> Source:
+def _from_file(path: Path, name: str, where: str, seed: Seed, most_choices: int, licence: str = "") -> Source:
+    """The items of a file; a licence is known of published sets only."""
     good, refused = [], []
     for item in read_items(path):
         wrong = fault(item)
         if wrong:
             refused.append(wrong)
         else:
-            good.append(_named(shuffled(item, seed), name))
+            good.append(_named(shuffled(item, seed, most_choices), name))
     return Source(
         name=name,
         where=where,
-        licence=licence,
+        licence=licence or "unknown",
         dialect="plain",
         items=tuple(good),
         refused=tuple(refused),
-        published=published,
+        published=bool(licence),
     )
 
 
