@@ -72,8 +72,8 @@ def train(name: str, *, fresh: bool = False, root: Path | None = None, **config:
 
 def study(
     name: str,
-    evaluation: str,
-    models: Sequence[str],
+    evaluation: str = "",
+    models: Sequence[str] = (),
     *,
     parameters: Sequence[float] = (),
     seed: int = 0,
@@ -82,13 +82,15 @@ def study(
     root: Path | None = None,
     **config: Any,
 ) -> Report:
-    """The report of study `name` of `evaluation` on several models, such as study("sizes", "self-knowledge", [A, B]).
+    """The report of study `name`: study("objectives", seeds=3), or study("sizes", "self-knowledge", [A, B]).
 
     Args:
-        models: as `gnomon models` shows them; runs that they have are used again.
+        evaluation: what is asked, where the study asks an evaluation; "" where it trains.
+        models: as `gnomon models` shows them; runs that they have are used again. For an evaluation only, as
+            `parameters`, `seed` and `fresh` are.
         parameters: their numbers of parameters; empty counts the weights.
         seed, workers, fresh, root: as in `assay`.
-        config: the evaluation's own settings.
+        config: the evaluation's own settings; where there is none, the study's.
 
     Raises:
         GnomonError: as on the command line.
@@ -96,8 +98,12 @@ def study(
     from gnomon.core.config import build
     from gnomon.core.registry import method
     from gnomon.study._family import run_study
+    from gnomon.study._trained import run_trainings
     from gnomon.trial.runner import run_evaluation
 
+    if not evaluation:
+        trained: Any = build(method("study", name), {**config, **({"model": list(models)} if models else {})}, name)
+        return run_trainings(trained, name, workers=workers, root=root)[0].report
     made: Any = build(method("study", name), {"model": list(models), "parameters": list(parameters)}, name)
     asked: Any = build(method("assay", evaluation), config, evaluation)
 

@@ -1,4 +1,4 @@
-"""A distribution with one evaluation and one training method, put on the path as an installed package would be."""
+"""A distribution with evaluations, a training method and a study, put on the path as an installed package would be."""
 
 from __future__ import annotations
 
@@ -91,7 +91,43 @@ def preview(cfg):
     return f"{cfg.steps} steps of nothing"
 '''
 
-POINTS = "[gnomon.assay]\ncoin = gnomon_fake_coin\ndice = gnomon_fake_dice\n[gnomon.train]\nnothing = gnomon_fake_fit\n"
+STUDY = '''
+"""Does nothing change with more steps?"""
+from dataclasses import dataclass
+from gnomon.core.registry import registered
+from gnomon.report.base import Estimate, Report, Table
+from gnomon.study._trained import Studied, over_seeds, train_all
+from gnomon_fake_fit import Nothing
+
+
+@registered
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """Train nothing for several numbers of steps."""
+
+    steps: tuple[int, ...] = (2, 3)
+    "Numbers of steps."
+    seeds: int = 2
+    "Trainings of each."
+
+
+def study(cfg, root, workers):
+    configs = [Nothing(steps=steps, seed=seed) for steps in cfg.steps for seed in range(cfg.seeds)]
+    trained = train_all(configs, root=root, workers=workers)
+    losses = [t.report.estimate("loss").value for t in trained]
+    estimates = [Estimate.of("loss", over_seeds(losses), headline=True)]
+    table = Table(title="Loss by steps", columns=["steps", "loss"], rows=list(zip([c.steps for c in configs], losses)))
+    return Studied(Report(title="Steps", summary="It says little.", estimates=estimates, tables=[table]), trained)
+'''
+
+POINTS = """[gnomon.assay]
+coin = gnomon_fake_coin
+dice = gnomon_fake_dice
+[gnomon.train]
+nothing = gnomon_fake_fit
+[gnomon.study]
+steps = gnomon_fake_study
+"""
 
 
 class FakeModel:
@@ -118,13 +154,14 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (site / "gnomon_fake_coin.py").write_text(COIN)
     (site / "gnomon_fake_dice.py").write_text(COIN.replace("Coin", "Dice").replace("coin", "dice"))
     (site / "gnomon_fake_fit.py").write_text(FIT)
+    (site / "gnomon_fake_study.py").write_text(STUDY)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gnomon-fakes\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(POINTS)
     monkeypatch.syspath_prepend(str(site))
     loader = types.ModuleType("gnomon.models.load")
     loader.load = FakeModel  # type: ignore[attr-defined]  # stands in for the real module
     monkeypatch.setitem(sys.modules, "gnomon.models.load", loader)
-    for name in ("gnomon_fake_coin", "gnomon_fake_dice", "gnomon_fake_fit"):
+    for name in ("gnomon_fake_coin", "gnomon_fake_dice", "gnomon_fake_fit", "gnomon_fake_study"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     registry.names.cache_clear()
     work = tmp_path / "work"

@@ -54,8 +54,8 @@ def test_the_same_study_says_the_same_and_makes_no_new_run() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["study"], "a study takes a study's and an evaluation's name, and 'nothing' is given; write gnomon study"),
-        (["study", "sizes"], "and 'sizes' is given; write gnomon study sizes self-knowledge --model A,B"),
+        (["study"], "no study is named; put one first; `gnomon list` names them"),
+        (["study", "sizes"], "sizes asks one evaluation, and 0 are named; write gnomon study sizes self-knowledge"),
         (["study", "size", "self-knowledge"], "no study is called 'size'; did you mean 'sizes'?"),
         (["study", "sizes", "self-knowledge", "--model", "brook"], "1 models are no family; name two or more"),
         (

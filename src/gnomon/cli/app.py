@@ -55,8 +55,8 @@ COMMANDS = {
     ),
     "study": Command(
         "study",
-        "Run an evaluation on several models and read the runs together.",
-        "NAME EVALUATION --model A,B",
+        "Train or ask models that differ in one thing, and read the runs together.",
+        "NAME [EVALUATION] [--model A,B]",
         takes_methods=True,
     ),
     "compare": Command("runs", "Compare two runs of one evaluation, paired by item.", "RUN RUN"),

@@ -1,9 +1,12 @@
-"""`gnomon study NAME EVALUATION --model A,B`: one evaluation on several models, read together."""
+"""`gnomon study NAME`: trainings that differ in one thing; `gnomon study NAME EVALUATION`: one evaluation of many."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -20,13 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "study_command"]
 
 EXAMPLES = """Examples:
+  gnomon study objectives --help
+  gnomon study objectives --seeds 3 --workers 2
   gnomon study sizes self-knowledge --model run:7f3a,brook --only calibration
   gnomon study judges self-knowledge --model run:7f3a,brook --n 100
 
 What comes out:
-  stdout             what changes with size, and every number of every model
-  runs/study-NAME-ID the runs it was read from (run.db), report.html, report.json
-  runs/assay-...     a run for each model; those that exist are used again
+  stdout             the verdict, and every number of every model
+  runs/study-NAME-ID the runs it was read from (run.db), report.html, report.json;
+                     studies of trainings leave their tables as CSV too
+  runs/train-..., runs/assay-...  a run for each model; those that exist are used again
 """
 
 _OWN = ("seed", "workers", "max_errors")
@@ -35,7 +41,53 @@ _OWN = ("seed", "workers", "max_errors")
 def study_command(chosen: Sequence[str]) -> Callable[..., int]:
     """The command as a function whose flags are those of the study named first and of the evaluation after it."""
     kinds = {name: method("assay" if i else "study", name) for i, name in enumerate(chosen)}
+    if chosen and not asks(kinds[chosen[0]]):
+        if len(chosen) > 1:
+            raise UsageError(f"{chosen[0]} trains models and asks no {chosen[1]}", todo=f"leave {chosen[1]} out")
+        return _of_trainings(chosen[0], kinds)
+    return _of_evaluations(chosen, kinds)
 
+
+def asks(kind: type) -> bool:
+    """Whether the study of this config class asks an evaluation; else it trains."""
+    return "ask" in signature(sys.modules[kind.__module__].study).parameters  # type: ignore[attr-defined]  # a study's
+
+
+def _of_trainings(chosen: str, kinds: Mapping[str, type]) -> Callable[..., int]:
+    def study(
+        *name: Annotated[str, Parameter(help="The study; `gnomon list` names them.")],
+        workers: Annotated[
+            int | None, Parameter(help="Trainings at a time, a process each; the rows are the same. [default: 1]")
+        ] = None,
+        config: Annotated[str | None, Parameter(help="TOML file with these flags' names as keys.")] = None,
+        json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
+        page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
+        out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
+        **given: Any,
+    ) -> int:
+        """Train models that differ in one thing and read the runs together."""
+        settings = Settings.of({"workers": workers, **given}, config)
+        return _trained(chosen, kinds, settings, json=json, page=page, out=out)
+
+    return with_fields(study, kinds)
+
+
+def _trained(
+    name: str, kinds: Mapping[str, type], settings: Settings, *, json: str | None, page: str | None, out: Path | None
+) -> int:
+    from gnomon.study._trained import run_trainings
+
+    cfg = configs(kinds, settings, ("workers",))[name]
+    began = monotonic()
+    studied, run = run_trainings(cfg, name, workers=settings.take("workers", int, 1), root=out)
+    again = command_line("study", name, changed(cfg))
+    origin = origin_of(run.manifest, {}, {"wall_seconds": round(monotonic() - began, 3)}, again)
+    keep(run.folder, studied.report, origin)
+    emit([(studied.report, origin)], json=json, page=page)
+    return studied.report.exit_code
+
+
+def _of_evaluations(chosen: Sequence[str], kinds: Mapping[str, type]) -> Callable[..., int]:
     def study(
         *name: Annotated[str, Parameter(help="A study and an evaluation; `gnomon list` names them.")],
         seed: Annotated[int | None, Parameter(help="Root of every random draw. [default: 0]")] = None,
@@ -53,9 +105,10 @@ def study_command(chosen: Sequence[str]) -> Callable[..., int]:
         **given: Any,
     ) -> int:
         """Run an evaluation on several models and read the runs together."""
+        if not chosen:
+            raise UsageError("no study is named", todo="put one first; `gnomon list` names them")
         if len(chosen) != 2:
-            said = " ".join(chosen) or "nothing"
-            raise UsageError(f"a study takes a study's and an evaluation's name, and {said!r} is given", todo=_TODO)
+            raise UsageError(f"{chosen[0]} asks one evaluation, and {len(chosen) - 1} are named", todo=_TODO)
         settings = Settings.of({"seed": seed, "workers": workers, "max_errors": max_errors, **given}, config)
         return _studied(chosen, kinds, settings, fresh=fresh, json=json, page=page, out=out)
 
@@ -67,7 +120,7 @@ _TODO = "write gnomon study sizes self-knowledge --model A,B"
 
 def _studied(
     chosen: Sequence[str],
-    kinds: dict[str, type],
+    kinds: Mapping[str, type],
     settings: Settings,
     *,
     fresh: bool,

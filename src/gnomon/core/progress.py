@@ -3,7 +3,8 @@
     with progress(total=len(items), label="calibration") as bar:
         bar.advance(1, estimate="accuracy 0.71 ± 0.03")
 
-A terminal gets a bar that moves; a log file or pipe gets a plain line every ten seconds.
+A terminal gets a bar that moves; a log file or pipe gets a plain line every ten seconds. Inside `unseen`, as in a
+worker process or within a larger count, nothing is shown.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["Bar", "progress"]
+__all__ = ["Bar", "progress", "unseen"]
+
+_UNSEEN: ContextVar[bool] = ContextVar("unseen", default=False)
 
 _QUIET_SECONDS = 2.0
 _LINE_SECONDS = 10.0
@@ -51,11 +55,31 @@ def progress(
         clock: seconds that only grow, for the plain lines.
     """
     stream = stream or sys.stderr
+    if _UNSEEN.get():
+        yield _Nothing()
+        return
     bar = _Rich(total, label, done, stream) if stream.isatty() else _Lines(total, label, done, stream, clock)
     try:
         yield bar
     finally:
         bar.close()
+
+
+@contextlib.contextmanager
+def unseen() -> Iterator[None]:
+    """Inside, `progress` shows nothing: what is done is part of a count that is shown elsewhere."""
+    token = _UNSEEN.set(True)
+    try:
+        yield
+    finally:
+        _UNSEEN.reset(token)
+
+
+class _Nothing:
+    """Counts for nobody."""
+
+    def advance(self, n: int = 1, estimate: str = "") -> None:
+        return
 
 
 class _Lines:

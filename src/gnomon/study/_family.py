@@ -22,7 +22,7 @@ from gnomon.stats.intervals import clustered_mean
 from gnomon.store.run import Run
 from gnomon.trial.runner import Finished
 
-__all__ = ["Ask", "Asked", "Studied", "asked", "keep_study", "per_tenfold", "run_study", "sized", "spoken"]
+__all__ = ["Ask", "Asked", "Part", "Studied", "asked", "keep_study", "per_tenfold", "run_study", "sized", "spoken"]
 
 
 class Ask(Protocol):
@@ -57,12 +57,41 @@ class Asked:
     report: Report
     rows: Sequence[Row]
 
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """How large its model is."""
+        return {"parameters": self.parameters}
+
+
+class Part(Protocol):
+    """One run that a study was read from: of an evaluation (`Asked`), or a training."""
+
+    @property
+    def name(self) -> str:
+        """What the study's tables call it; no other run of the study is called so."""
+        ...
+
+    @property
+    def run(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def report(self) -> Report:
+        """What its rows say."""
+        ...
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What it differs in from the study's other runs; JSON values."""
+        ...
+
 
 class Studied(NamedTuple):
     """A study's report, and the runs it was read from."""
 
     report: Report
-    runs: Sequence[Asked]
+    runs: Sequence[Part]
 
 
 def sized(models: Sequence[str], parameters: Sequence[float]) -> list[Sized]:
@@ -181,9 +210,9 @@ def keep_study(name: str, identity: Mapping[str, Any], studied: Studied, root: P
     return run
 
 
-def _evidence(run: Asked) -> dict[str, Any]:
+def _evidence(run: Part) -> dict[str, Any]:
     headline = {f"{e.metric} [{e.group}]" if e.group else e.metric: e.value for e in run.report.estimates if e.headline}
-    return {"run": run.run, "parameters": run.parameters, "headline": headline}
+    return {"run": run.run, **run.about, "headline": headline}
 
 
 def _scores(row: Row) -> Mapping[str, float | None]:
