@@ -13,8 +13,9 @@ import pytest
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.seeds import Seed
-from gnomon.data.comparisons import Comparison, length_baseline, open_comparisons, vote_score
+from gnomon.data.comparisons import Comparison, length_baseline, open_comparisons
 from gnomon.data.dialogues import open_dialogues
+from gnomon.data.layouts import vote_score
 from gnomon.data.records import divided
 from gnomon.data.worlds.brook.oracle import RATERS, bayes_accuracy, request
 from gnomon.data.worlds.brook.tables import world
@@ -112,7 +113,8 @@ def test_the_same_answer_twice_is_counted_and_left_out(write: Write) -> None:
         ),
         ("x.jsonl.gz", b"not zipped", "cannot be read"),
         ("x.jsonl", b"\n", "holds no rows"),
-        ("x.csv", b"a,b", "not a kind of file that is read"),
+        ("x.txt", b"a,b", "not a kind of file that is read"),
+        ("x.csv", b"a,b", "holds no rows"),
         ("x.parquet", b"no", "is no whole Parquet file"),
     ],
 )

@@ -1,9 +1,9 @@
-"""Comparisons: two answers to one prompt, one of them chosen. From raters of Brook, hh-rlhf, votes, or any file.
+"""Comparisons: two answers to one prompt, one of them chosen. From Brook's raters and readers, or from any file.
 
     brook, brook:helpful        answers compared by a planted rater: gold, helpful, harmless or flattered
-    FILE with chosen, rejected  whole transcripts, as Anthropic's hh-rlhf keeps them
-    FILE with prompt too        prompt and two answers, as text or as messages
-    FILE with question, answers a forum's answers with votes, as StackExchange dumps keep them
+    brook:forum, brook:vandal   cheap ones to pre-train on, about other people: `worlds.brook.votes`
+    FILE                        hh-rlhf, votes, SHP, summaries, HellaSwag, ETHICS, reverts, any two answers: `layouts`
+    A,B                         a mixture: equal parts of Brook's, all of a file's
 
 Layouts are told apart row by row. Whatever the source, `length_baseline` says how far one gets by picking the longer.
 """
@@ -11,34 +11,21 @@ Layouts are told apart row by row. Whatever the source, `length_baseline` says h
 from __future__ import annotations
 
 import hashlib
-import math
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gnomon.core.errors import UsageError, closest
 from gnomon.core.seeds import Seed
 from gnomon.data.hub import find_file
-from gnomon.data.records import BadRow, Found, Record, divided, joined, read, text_of, turns
-from gnomon.models.base import Message, Prompt
+from gnomon.data.layouts import Two, laid_out
+from gnomon.data.records import Found, divided, read
+from gnomon.models.base import Prompt
 
 if TYPE_CHECKING:
     from gnomon.stats.intervals import Interval
 
-__all__ = [
-    "Comparison",
-    "Comparisons",
-    "LengthBaseline",
-    "Split",
-    "length_baseline",
-    "open_comparisons",
-    "vote_score",
-]
-
-_LAST_TURN = "\n\nAssistant:"
-_TURN = re.compile(r"\n\n(?:Human|Assistant):")
+__all__ = ["Comparison", "Comparisons", "LengthBaseline", "Split", "length_baseline", "open_comparisons", "sources"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +38,8 @@ class Comparison:
         chosen, rejected: the answers; each begins with the space that divides it from a prompt in text.
         p: the planted probability that `chosen` is chosen; None where nobody knows it.
         group: what kind of prompt it is; "" where the source does not say.
+        topic: what stands for the prompt in `cluster` where every comparison has the same prompt.
+        cluster: comparisons of one prompt share it.
     """
 
     id: str
@@ -59,11 +48,13 @@ class Comparison:
     rejected: str
     p: float | None = None
     group: str = ""
+    topic: str = ""
     cluster: str = field(init=False)
 
     def __post_init__(self) -> None:
         text = self.prompt if isinstance(self.prompt, str) else repr([tuple(m) for m in self.prompt])
-        object.__setattr__(self, "cluster", hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest())
+        whole = f"{text}{self.topic}".encode("utf-8", "replace")
+        object.__setattr__(self, "cluster", hashlib.blake2b(whole, digest_size=8).hexdigest())
 
 
 class Split(NamedTuple):
@@ -127,29 +118,29 @@ def open_comparisons(spec: str, n: int, seed: Seed, *, drop_bad: bool = False) -
     """The comparisons that `spec` names; see the module docstring.
 
     Args:
-        spec: `brook`, `brook:RATER`, or a file (`hub.find_file`).
-        n: how many to draw of Brook; files are read whole.
+        spec: `brook`, `brook:NAME`, a file (`hub.find_file`), or several of them with commas between.
+        n: how many to draw of Brook, of all its parts together; files are read whole.
         seed: of Brook's draws.
         drop_bad: whether to go on without bad rows even if they are more than one in a hundred.
 
     Raises:
-        DataError: the file cannot be read, or has too many bad rows.
-        UsageError: no such rater.
+        DataError: a file cannot be read, or has too many bad rows.
+        UsageError: Brook has no such rater or source, or a source is named twice.
     """
-    world, _, rater = spec.partition(":")
-    if world == "brook":
-        return _of_brook(spec, rater or "gold", n, seed)
-    found: Found[Comparison | None] = read(find_file(spec), _made, drop_bad=drop_bad)
-    good = tuple(each for each in found.things if each is not None)
-    return Comparisons(
-        name=spec,
-        comparisons=good,
-        num_rows=found.num_rows,
-        num_same=len(found.things) - len(good),
-        num_bad=found.num_bad,
-        bad=found.bad,
-        sha256=found.sha256,
-    )
+    names = sources(spec)
+    brooks = [name for name in names if _is_brook(name)]
+    sizes = {name: n // len(brooks) + (place < n % len(brooks)) for place, name in enumerate(brooks)}
+    parts = [_opened(name, sizes.get(name, 0), seed, drop_bad) for name in names]
+    return parts[0] if len(parts) == 1 else _mixed(spec, parts)
+
+
+def sources(spec: str) -> list[str]:
+    """The sources that `spec` names, in order; `UsageError` where one is named twice or is empty."""
+    names = [name.strip() for name in spec.split(",")]
+    if "" in names or len(set(names)) < len(names):
+        todo = "write brook:forum,brook:vandal"
+        raise UsageError(f"{spec!r} names a source twice, or none", where="--data", todo=todo)
+    return names
 
 
 def length_baseline(comparisons: Sequence[Comparison]) -> LengthBaseline:
@@ -165,108 +156,62 @@ def length_baseline(comparisons: Sequence[Comparison]) -> LengthBaseline:
     return LengthBaseline(bounded(clustered_mean(wins, clusters)), auroc(flat, [1, 0] * len(sizes), doubled))
 
 
-def vote_score(votes: int, selected: bool) -> int:
-    """A forum's answer on the scale of Askell et al. 2021 (arXiv 2112.00861): log2(1 + votes) rounded, 1 more if
-    accepted; -1 where votes are negative.
-
-    >>> [vote_score(v, s) for v, s in ((0, False), (7, False), (7, True), (-3, True))]
-    [0, 3, 4, -1]
-    """
-    return -1 if votes < 0 else round(math.log2(1 + votes)) + selected
+def _is_brook(name: str) -> bool:
+    return name.partition(":")[0] == "brook"
 
 
-def _of_brook(spec: str, rater: str, n: int, seed: Seed) -> Comparisons:
+def _opened(name: str, n: int, seed: Seed, drop_bad: bool) -> Comparisons:
+    if _is_brook(name):
+        return _of_brook(name, name.partition(":")[2] or "gold", n, seed)
+    found: Found[Two | None] = read(find_file(name), laid_out, drop_bad=drop_bad)
+    good = tuple(Comparison(**two._asdict()) for two in found.things if two is not None)
+    return Comparisons(
+        name=name,
+        comparisons=good,
+        num_rows=found.num_rows,
+        num_same=len(found.things) - len(good),
+        num_bad=found.num_bad,
+        bad=found.bad,
+        sha256=found.sha256,
+    )
+
+
+def _mixed(spec: str, parts: Sequence[Comparisons]) -> Comparisons:
+    """All parts in one; ids tell the part."""
+    return Comparisons(
+        name=spec,
+        comparisons=tuple(
+            replace(each, id=f"{place}-{each.id}") for place, part in enumerate(parts) for each in part.comparisons
+        ),
+        num_rows=sum(part.num_rows for part in parts),
+        num_same=sum(part.num_same for part in parts),
+        num_bad=sum(part.num_bad for part in parts),
+        bad=tuple(line for part in parts for line in part.bad)[:5],
+        sha256=hashlib.sha256(" ".join(part.sha256 for part in parts).encode()).hexdigest(),
+        apart="pair" if all(part.apart == "pair" for part in parts) else "prompt",
+    )
+
+
+def _of_brook(spec: str, name: str, n: int, seed: Seed) -> Comparisons:
     from gnomon.data.worlds.brook.oracle import RATERS
     from gnomon.data.worlds.brook.rated import draw_rated
     from gnomon.data.worlds.brook.tables import world
+    from gnomon.data.worlds.brook.votes import SOURCES, draw_votes
 
-    if rater not in RATERS:
-        raise UsageError(f"Brook has no rater {rater!r}", where=spec, todo=closest(rater, RATERS))
+    if name not in RATERS and name not in SOURCES:
+        raise UsageError(f"Brook has no rater {name!r}", where=spec, todo=closest(name, [*RATERS, *SOURCES]))
+    rated = draw_votes(world(), name, n, seed) if name in SOURCES else draw_rated(world(), RATERS[name], n, seed)
     drawn = tuple(
         Comparison(
-            id=f"brook-{place}", prompt=r.prompt, chosen=f" {r.chosen}", rejected=f" {r.rejected}", p=r.p, group=r.kind
+            id=f"brook-{place}",
+            prompt=r.prompt,
+            chosen=f" {r.chosen}",
+            rejected=f" {r.rejected}",
+            p=r.p,
+            group=r.kind,
+            # Lists of facts have no question; what is compared tells them apart.
+            topic="" if r.prompt.endswith("Assistant:") else min(r.chosen, r.rejected),
         )
-        for place, r in enumerate(draw_rated(world(), RATERS[rater], n, seed))
+        for place, r in enumerate(rated)
     )
     return Comparisons(name=spec, comparisons=drawn, num_rows=n, apart="pair")
-
-
-def _made(record: Record, name: str) -> Iterator[Comparison | None]:
-    """The comparisons of one row; None for one whose answers are the same."""
-    for needed, maker in _LAYOUTS:
-        if all(each in record for each in needed):
-            yield from maker(record, name)
-            return
-    raise BadRow(f"it has {', '.join(map(str, record)) or 'no fields'}, and no layout has these")
-
-
-def _prompted(record: Record, name: str) -> Iterator[Comparison | None]:
-    if isinstance(record["chosen"], str):
-        prompt: Prompt = record["prompt"] if isinstance(record["prompt"], str) else turns(record["prompt"], "prompt")
-        yield _pair(name, prompt, text_of(record, "chosen"), text_of(record, "rejected"))
-        return
-    # Whole conversations on both sides: what stands before the last message is the prompt, whatever `prompt` says.
-    chosen, rejected = (turns(record[side], side) for side in ("chosen", "rejected"))
-    if chosen[:-1] != rejected[:-1] or not chosen[:-1]:
-        raise BadRow("the two conversations differ before their last message")
-    yield _pair(name, chosen[:-1], chosen[-1].content, rejected[-1].content)
-
-
-def _transcripts(record: Record, name: str) -> Iterator[Comparison | None]:
-    (prompt, chosen), (other, rejected) = (_last_turn(record, side) for side in ("chosen", "rejected"))
-    if prompt != other:
-        raise BadRow("the two transcripts differ before their last answer")
-    yield _pair(name, prompt, chosen, rejected)
-
-
-def _last_turn(record: Record, side: str) -> tuple[str, str]:
-    """A transcript up to its last answer, and that answer."""
-    before, mark, answer = text_of(record, side).rpartition(_LAST_TURN)
-    if not mark:
-        raise BadRow(f"{side!r} has no turn that begins with 'Assistant:'")
-    if not answer.strip():
-        raise BadRow(f"{side!r} ends with an empty answer")
-    if _TURN.search(answer):
-        raise BadRow(f"{side!r} does not end with an answer")
-    return before + mark, answer
-
-
-def _voted(record: Record, name: str) -> Iterator[Comparison | None]:
-    prompt = [Message("user", text_of(record, "question"))]
-    answers = record["answers"]
-    if not isinstance(answers, Sequence) or isinstance(answers, str):
-        raise BadRow("'answers' is no list")
-    scored = [(text_of(each, "text"), _score(each)) for each in _objects(answers)]
-    for (i, (first, high)), (j, (second, low)) in combinations(enumerate(scored), 2):
-        if high != low:
-            better, worse = (first, second) if high > low else (second, first)
-            yield _pair(f"{name}-{i}-{j}", prompt, better, worse)
-
-
-def _objects(answers: Sequence[Any]) -> Iterable[Record]:
-    for each in answers:
-        if not hasattr(each, "keys"):
-            raise BadRow("an answer is no object")
-        yield each
-
-
-def _score(answer: Record) -> int:
-    given, votes = answer.get("pm_score"), answer.get("votes")
-    if isinstance(given, int):
-        return given
-    if not isinstance(votes, int):
-        raise BadRow("an answer has neither 'pm_score' nor 'votes'")
-    return vote_score(votes, bool(answer.get("selected")))
-
-
-def _pair(name: str, prompt: Prompt, chosen: str, rejected: str) -> Comparison | None:
-    if chosen.strip() == rejected.strip():
-        return None
-    return Comparison(id=name, prompt=prompt, chosen=joined(prompt, chosen), rejected=joined(prompt, rejected))
-
-
-_LAYOUTS = (
-    (("prompt", "chosen", "rejected"), _prompted),
-    (("chosen", "rejected"), _transcripts),
-    (("question", "answers"), _voted),
-)

@@ -1,14 +1,17 @@
 """Rows of a file that a person made: the good ones, and what is wrong with the others, counted and not guessed at.
 
-`read` takes JSON lines (`.jsonl`, `.json`, gzipped or not) and Parquet, and hands each row to a function that makes
-things of it or says why it cannot. Up to one row in a hundred may be bad; a file with more is a wrong file or a wrong
-layout, unless its owner says that bad rows are to be dropped.
+`read` takes JSON lines (`.jsonl`, `.json`), tables (`.csv`), both gzipped or not, and Parquet, and hands each row to a
+function that makes things of it or says why it cannot. Up to one row in a hundred may be bad; a file with more is a
+wrong file or a wrong layout, unless its owner says that bad rows are to be dropped.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +31,8 @@ Record = Mapping[str, Any]
 
 MAX_BAD = 0.01
 _SHOWN = 5
-_SUFFIXES = (".jsonl", ".json", ".parquet")
+_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv")
+_FIELD = re.compile(r"\w+")
 
 
 class BadRow(Exception):
@@ -58,7 +62,8 @@ def read(path: Path, make: Callable[[Record, str], Iterable[T]], *, drop_bad: bo
     """What `make` makes of every row of `path`; it is given the row and the row's id, and raises `BadRow`.
 
     Args:
-        path: `.jsonl`, `.jsonl.gz`, `.json` of one row a line, or `.parquet`.
+        path: `.jsonl`, `.jsonl.gz`, `.json` of one row a line, `.parquet`, or `.csv`, whose first line names the fields
+            where each of its cells is one word; else every row has one field, `columns`.
         make: row and id (`FILE-LINE`, or the row's own `id`) to things.
         drop_bad: whether to go on without bad rows however many there are.
 
@@ -169,10 +174,31 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[int, str, object]]:
     if path.suffix == ".parquet":
         yield from ((number, "row", record) for number, record in read_parquet(path))
         return
+    if path.name.removesuffix(".gz").endswith(".csv"):
+        yield from ((number, "line", row) for number, row in _table(path, data))
+        return
     # Not splitlines: JSON texts may hold further line separators as they stand.
     for number, line in enumerate(data.split(b"\n"), 1):
         if line.strip():
             yield number, "line", _parsed(line)
+
+
+def _table(path: Path, data: bytes) -> Iterator[tuple[int, object]]:
+    try:
+        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    except UnicodeDecodeError:
+        raise DataError("it is not UTF-8", where=str(path)) from None
+    names: list[str] | None = None
+    for cells in filter(None, reader):
+        if names is None and all(_FIELD.fullmatch(cell) for cell in cells):
+            names = cells
+        elif not names:
+            names = []
+            yield reader.line_num, {"columns": cells}
+        elif len(cells) != len(names):
+            yield reader.line_num, BadRow(f"it has {len(cells)} columns, not {len(names)}")
+        else:
+            yield reader.line_num, dict(zip(names, cells, strict=True))
 
 
 def _parsed(line: bytes) -> object:

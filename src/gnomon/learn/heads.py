@@ -31,7 +31,7 @@ from gnomon.learn.loop import Fit, MetricLog, StepResult, fit, one_thread_if_sma
 from gnomon.learn.optim import Optim
 from gnomon.models.transformer import Transformer, num_parameters
 
-__all__ = ["HEAD_FILE", "HeadTraining", "ScalarHead", "Scorer", "load_head", "save_head", "train_head"]
+__all__ = ["HEAD_FILE", "HeadTraining", "ScalarHead", "Scorer", "head_reads_at", "load_head", "save_head", "train_head"]
 
 HEAD_FILE = "head.safetensors"
 
@@ -159,6 +159,24 @@ def save_head(head: ScalarHead, folder: Path, *, read_at: str = "") -> Path:
     values = {name: value.detach().clone() for name, value in head.state_dict().items()}
     save_file(values, folder / HEAD_FILE, metadata={"read_at": read_at} if read_at else None)
     return folder / HEAD_FILE
+
+
+def head_reads_at(folder: Path) -> str | None:
+    """The token that the head in `folder` reads at, "" where it reads a text's own last one; None where none is there.
+
+    Raises:
+        ModelError: the file is no head.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / HEAD_FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {}).get("read_at", ""))
+    except SafetensorError as error:
+        raise ModelError(f"not a scalar head: {str(error).splitlines()[0]}", where=str(path)) from error
 
 
 def load_head(folder: Path) -> ScalarHead:

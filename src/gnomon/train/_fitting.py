@@ -65,8 +65,10 @@ def start_from(model: str, data: str) -> Start:
 def identity(cfg: Any) -> dict[str, str]:
     """What decides a run's numbers beside its config: the hashes of the first weights and of the data's file."""
     found = {"model": content_hash(checkpoint_folder(cfg.model))}
-    if cfg.data.partition(":")[0] != "brook":
-        found["data"] = hashlib.sha256(read_bytes(find_file(cfg.data))).hexdigest()
+    files = [name for name in cfg.data.split(",") if name.partition(":")[0] != "brook"]
+    if files:
+        hashes = (hashlib.sha256(read_bytes(find_file(name.strip()))).hexdigest() for name in files)
+        found["data"] = " ".join(hashes)
     return found
 
 

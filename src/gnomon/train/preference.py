@@ -3,6 +3,7 @@
     gnomon train preference                        ranked, from the model that ships, by Brook's gold rater
     gnomon train preference --data brook:helpful   by another rater
     gnomon train preference --data FILE --model hf:FOLDER --objective imitation
+    gnomon train preference --model run:ID         from a preference model: its body and its scalar
     gnomon train preference --dry-run              what it would train on, with the length-only baseline
 
 ranked      a scalar r at the end of a text; log(1 + exp(r_bad - r_good)): only differences count
@@ -10,8 +11,9 @@ binary      the same scalar says of each text alone whether it is good
 imitation   no scalar: the chosen answers are learnt, and answers are ranked by their log-probability
 
 Askell et al. 2021 (arXiv 2112.00861), secs. 3 and 4; Bai et al. 2022a (arXiv 2204.05862), sec. 2. The scalar is read at
-`<eoc>` where the vocabulary has one, else at the end-of-text token, put behind the answer. One step is one batch of
-comparisons through `step`.
+`<eoc>` where the vocabulary has one, else at the end-of-text token, put behind the answer. Starting from a preference
+model that reads its scalar there takes the scalar's weights over (pre-training of preference models, sec. 4); else they
+begin at zero. One step is one batch of comparisons through `step`.
 """
 
 from __future__ import annotations
@@ -29,12 +31,13 @@ from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
-from gnomon.data.comparisons import Comparison, Comparisons, length_baseline, open_comparisons
+from gnomon.data.comparisons import Comparison, Comparisons, length_baseline, open_comparisons, sources
 from gnomon.learn.batches import AnswerBatch, Epochs, PairBatch, answer_batch, pair_batch
-from gnomon.learn.heads import ScalarHead, Scorer
+from gnomon.learn.heads import ScalarHead, Scorer, head_reads_at, load_head
 from gnomon.learn.loop import StepResult, one_thread_if_small
 from gnomon.learn.losses import answer_losses, binary_loss, ranked_loss, token_losses
 from gnomon.learn.texts import Pair, Texts, encode, fitted
+from gnomon.models.load import checkpoint_folder
 from gnomon.train._fitting import Start, at_least, context_of, end_of, identity, keep, plan_of, shown_fit, start_from
 from gnomon.train._ranking import summarise
 
@@ -52,9 +55,9 @@ class Preference:
     """Train a model of which answer is preferred, from comparisons."""
 
     data: str = "brook"
-    "Comparisons: brook, brook:RATER (gold, helpful, harmless, flattered), or a file of hh-rlhf, votes, or two answers."
+    "Comparisons: brook, brook:RATER, brook:forum, vandal, statements or flatterers, a file, or several with commas."
     model: str = "brook"
-    "Where to start: brook, hf:FOLDER or run:ID."
+    "Where to start: brook, hf:FOLDER or run:ID; a preference model keeps its scalar."
     objective: Objective = "ranked"
     "Rank the two answers, judge each alone, or imitate the chosen one."
     mu: float = 0.0
@@ -80,7 +83,7 @@ class Preference:
 
     def __post_init__(self) -> None:
         at_least(1, held_out=self.held_out, epochs=self.epochs, batch=self.batch)
-        at_least(int(self.data.partition(":")[0] == "brook"), pairs=self.pairs)
+        at_least(int(any(name.startswith("brook") for name in sources(self.data))), pairs=self.pairs)
         at_least(0, context=self.context)
         if self.mu < 0 or (self.mu and self.objective == "imitation"):
             raise UsageError(
@@ -102,7 +105,7 @@ def train(cfg: Preference, run: Run) -> Path:
     taught, held = (_texts(cfg, start, side, end) for side in (learnt, measured))
     pairs, held_pairs = ([Pair(*sides) for sides in texts.groups] for texts in (taught, held))
     order = Epochs(len(pairs), cfg.batch, Seed(cfg.seed).child("order"), lengths=[_length(pair) for pair in pairs])
-    scorer = Scorer(start.net, ScalarHead(start.net.config.d_model))
+    scorer, taken = _scorer(cfg, start, read_at)
     if cfg.objective == "imitation":
         model: nn.Module = start.net
         lay: Callable[[list[Pair]], AnswerBatch | PairBatch] = _chosen_only
@@ -117,6 +120,7 @@ def train(cfg: Preference, run: Run) -> Path:
     facts = {"steps": plan.num_steps, "comparisons": len(pairs), "read_at": read_at, **left_out}
     if cfg.objective == "imitation":
         return keep(cfg, run, start, facts)
+    facts["scalar"] = f"taken over from {cfg.model}" if taken else "new"
     return keep(cfg, run, start, facts, head=scorer.head, read_at=read_at)
 
 
@@ -184,7 +188,20 @@ def preview(cfg: Preference) -> dict[str, Any]:
         "first chosen": decode(first.chosen.tokens[first.chosen.start :].tolist(), special=True),
         "first rejected": decode(first.rejected.tokens[first.rejected.start :].tolist(), special=True),
         "read at": read_at,
+        "scalar": "taken over" if _reads_alike(cfg, read_at) else "new",
     }
+
+
+def _reads_alike(cfg: Preference, read_at: str) -> bool:
+    """Whether the model to start from has a scalar that is read where this training reads it."""
+    return cfg.objective != "imitation" and head_reads_at(checkpoint_folder(cfg.model)) == read_at
+
+
+def _scorer(cfg: Preference, start: Start, read_at: str) -> tuple[Scorer, bool]:
+    """The network with the scalar that it already has, or with a new one; and whether it already had one."""
+    taken = _reads_alike(cfg, read_at)
+    head = load_head(checkpoint_folder(cfg.model)) if taken else ScalarHead(start.net.config.d_model)
+    return Scorer(start.net, head), taken
 
 
 class _Sides(NamedTuple):
