@@ -72,12 +72,14 @@ class AnswerBatch(NamedTuple):
         at_N2: row and column from which each token of an answer, its end included, is predicted.
         targets_N: those tokens.
         row_N: the row each belongs to.
+        share: how much of the answers' tokens of its step it has, in [0, 1]; 1 where it is the whole step.
     """
 
     tokens_BT: Tensor
     at_N2: Tensor
     targets_N: Tensor
     row_N: Tensor
+    share: float = 1.0
 
 
 class PairBatch(NamedTuple):
@@ -89,6 +91,7 @@ class PairBatch(NamedTuple):
         mask_B1TT: who sees whom: what stands before it in its own text, and itself.
         ends_P2: row and column of the last token of each text; all chosen ones, then all rejected ones.
         at_N2, targets_N: as in `AnswerBatch`, for the answers of the chosen texts without the token that ends them.
+        share, target_share: how much of the pairs and of the targets of its step it has, in [0, 1].
     """
 
     tokens_BT: Tensor
@@ -97,6 +100,8 @@ class PairBatch(NamedTuple):
     ends_P2: Tensor
     at_N2: Tensor
     targets_N: Tensor
+    share: float = 1.0
+    target_share: float = 1.0
 
 
 def padded(sequences: Sequence[Sequence[int] | np.ndarray]) -> tuple[Tensor, Tensor]:
@@ -108,17 +113,27 @@ def padded(sequences: Sequence[Sequence[int] | np.ndarray]) -> tuple[Tensor, Ten
     return torch.from_numpy(tokens_BT), torch.tensor(lengths)
 
 
-def answer_batch(texts: Sequence[Encoded]) -> AnswerBatch:
-    """The arrays of `texts`, one a row."""
+def answer_batch(texts: Sequence[Encoded], *, of: Sequence[Encoded] = ()) -> AnswerBatch:
+    """The arrays of `texts`, one a row.
+
+    Args:
+        of: the texts of the whole step, where `texts` are a part of it. No texts are its first, of no weight: a process
+            with nothing to do still takes part in every exchange with the others.
+    """
+    share = _num_targets(texts) / _num_targets(of) if of else 1.0
+    texts = texts or of[:1]
     tokens_BT, _ = padded([text.tokens for text in texts])
     row_N = np.concatenate([np.full(len(text.tokens) - text.start, row) for row, text in enumerate(texts)])
     column_N = np.concatenate([np.arange(text.start, len(text.tokens)) for text in texts])
     at_N2 = torch.from_numpy(np.stack((row_N, column_N - 1), axis=1))
-    return AnswerBatch(tokens_BT, at_N2, tokens_BT[at_N2[:, 0], at_N2[:, 1] + 1], torch.from_numpy(row_N))
+    return AnswerBatch(tokens_BT, at_N2, tokens_BT[at_N2[:, 0], at_N2[:, 1] + 1], torch.from_numpy(row_N), share)
 
 
-def pair_batch(pairs: Sequence[Pair]) -> PairBatch:
-    """The arrays of `pairs`, one a row."""
+def pair_batch(pairs: Sequence[Pair], *, of: Sequence[Pair] = ()) -> PairBatch:
+    """The arrays of `pairs`, one a row; `of` as for `answer_batch`."""
+    share = len(pairs) / len(of) if of else 1.0
+    target_share = _num_chosen(pairs) / max(1, _num_chosen(of)) if of else 1.0
+    pairs = pairs or of[:1]
     laid = [_laid(pair) for pair in pairs]
     tokens_BT, _ = padded([each.tokens for each in laid])
     shape = tokens_BT.shape
@@ -138,6 +153,8 @@ def pair_batch(pairs: Sequence[Pair]) -> PairBatch:
         torch.tensor(ends),
         torch.from_numpy(at),
         torch.from_numpy(np.concatenate([pair.chosen.tokens[pair.chosen.start : -1] for pair in pairs])),
+        share,
+        target_share,
     )
 
 
@@ -161,6 +178,14 @@ def _laid(pair: Pair) -> _Laid:
     tokens = np.concatenate((chosen, rejected[shared:]))
     predict = np.arange(pair.chosen.start - 1, len(chosen) - 2)
     return _Laid(tokens, positions, part, len(chosen) - 1, predict)
+
+
+def _num_targets(texts: Sequence[Encoded]) -> int:
+    return sum(len(text.tokens) - text.start for text in texts)
+
+
+def _num_chosen(pairs: Sequence[Pair]) -> int:
+    return sum(len(pair.chosen.tokens) - 1 - pair.chosen.start for pair in pairs)
 
 
 def _cut(places: Sequence[int], size: int) -> list[list[int]]:

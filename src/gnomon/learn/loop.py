@@ -3,6 +3,9 @@
 A trainer hands over `step(model, batch) -> StepResult` and `batches(i)`, the batch of step `i` as a function of `i`
 alone, so that a resumed run sees what an uninterrupted one would have seen. The loop owns the optimiser, the rate,
 the log, the saved state and the ending: killed at any step and started again, it gives the same weights to the bit.
+
+A batch may come in parts, whose losses, gradients and metrics add up to those of the batch: forwarded one after the
+other where memory is short (accumulation), and in several processes at once (`gnomon.learn.parallel`).
 """
 
 from __future__ import annotations
@@ -14,15 +17,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from gnomon.core.errors import RunError, Stopped
+from gnomon.core.errors import RunError, Stopped, UsageError
 from gnomon.learn.checkpoint import load_state, save_state
 from gnomon.learn.optim import Optim, adamw, learning_rate, update
+from gnomon.learn.parallel import Sharded, from_first, ranks, summed
 
 __all__ = ["LOGGED", "Fit", "MetricLog", "StepResult", "fit", "one_thread_if_small"]
 
@@ -38,8 +43,8 @@ class StepResult(NamedTuple):
     """What a step function returns.
 
     Attributes:
-        loss: scalar that the optimiser lowers.
-        metrics: numbers to log beside it; averaged over the steps of a log line.
+        loss: scalar that the optimiser lowers; of a part of a batch, the part's share in the loss of the batch.
+        metrics: numbers to log beside it; likewise, and averaged over the steps of a log line.
     """
 
     loss: Tensor
@@ -79,7 +84,7 @@ class Fit:
 
 def fit(
     step: Callable[[nn.Module, Batch], StepResult],
-    batches: Callable[[int], Batch],
+    batches: Callable[[int], Batch | list[Batch]],
     model: nn.Module,
     *,
     fit: Fit,
@@ -92,7 +97,7 @@ def fit(
 
     Args:
         step: the algorithm; draws randomness from torch's global generator only.
-        batches: the batch of step i, 0 <= i < num_steps.
+        batches: the batch of step i, 0 <= i < num_steps, or a list of its parts; of several processes, this one's parts.
         model: on any device; only parameters with `requires_grad` move.
         fit: lengths and intervals.
         log: gets a row every `fit.log_every` steps: loss, gradient norm, rate, the step's own metrics.
@@ -103,20 +108,24 @@ def fit(
     Raises:
         Stopped: Ctrl-C; the state is saved and the same call goes on from there.
         RunError: the loss is not finite; the state before that step stays.
+        UsageError: there are several processes, and batches that do not come in parts.
     """
-    optimizer = adamw(model.parameters(), fit.optim)
+    learner = _Learner(step, model, fit)
+    state = from_first(state)
     with torch.random.fork_rng(), one_thread_if_small(model), _interruptible() as stop:
         torch.manual_seed(fit.seed)
-        done, notes = load_state(state, model, optimizer) if state and state.exists() else (0, {})
+        resumed = from_first(state is not None and state.exists())
+        done, notes = load_state(state, learner.model, learner.optimizer) if state and resumed else (0, {})
         sums = _Sums(notes.get("sums", {}), notes.get("count", 0))
-        kept = _Kept(state, model, optimizer, fit)
+        kept = _Kept(state, learner, fit)
         for index in range(done, fit.num_steps):
-            sums.add(_one_step(step, batches(index), model, optimizer, fit, index))
-            row = _row(index + 1, fit, sums, model, watch)
+            sums.add(learner.one_step(batches(index), index))
+            row = _row(index + 1, fit, sums, learner, watch)
             _tell(index + 1, row, log, on_log)
-            kept.save_if_due(index + 1, sums, stop.is_set())
-            if stop.is_set() and index + 1 < fit.num_steps:
+            stopping = kept.save_if_due(index + 1, sums, stop.is_set())
+            if stopping and index + 1 < fit.num_steps:
                 raise _stopped(index + 1, fit, state)
+        learner.give_back()
 
 
 @contextmanager
@@ -154,35 +163,71 @@ class _Sums:
 class _Kept:
     """Writes the state when it is due: after so many seconds, at the end, and before stopping."""
 
-    def __init__(self, path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer, fit: Fit) -> None:
-        self.path, self.model, self.optimizer, self.fit = path, model, optimizer, fit
+    def __init__(self, path: Path | None, learner: _Learner, fit: Fit) -> None:
+        self.path, self.learner, self.fit = path, learner, fit
         self.saved_at = time.monotonic()
 
-    def save_if_due(self, done: int, sums: _Sums, stopping: bool) -> None:
-        due = stopping or done == self.fit.num_steps or time.monotonic() - self.saved_at >= self.fit.save_every_s
-        if self.path and due:
-            save_state(self.path, self.model, self.optimizer, step=done, notes=sums.notes())
+    def save_if_due(self, done: int, sums: _Sums, stop: bool) -> bool:
+        """Whether to stop, which all processes do where one is asked to; their first one's clock says what is due."""
+        late = ranks().rank == 0 and time.monotonic() - self.saved_at >= self.fit.save_every_s
+        wanted = summed({"stop": stop, "late": late})
+        if self.path and (done == self.fit.num_steps or any(wanted.values())):
+            save_state(self.path, self.learner.model, self.learner.optimizer, step=done, notes=sums.notes())
             self.saved_at = time.monotonic()
+        return wanted["stop"] > 0
 
 
-def _one_step(
-    step: Callable[[nn.Module, Batch], StepResult],
-    batch: Batch,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    fit: Fit,
-    index: int,
-) -> dict[str, float]:
-    model.train()
-    device = next(model.parameters()).device.type
-    with torch.autocast(device, torch.bfloat16, enabled=fit.bf16):
-        loss, metrics = step(model, batch)
-    value = loss.item()
-    if not math.isfinite(value):
-        raise RunError(f"the loss of step {index + 1} is {value}", todo="lower the rate and start with --fresh")
-    rate = learning_rate(index, fit.num_steps, fit.optim)
-    norm = update(optimizer, loss, rate=rate, clip=fit.optim.clip)
-    return {"loss": value, "grad_norm": norm, "rate": rate, **{name: float(m) for name, m in metrics.items()}}
+class _Learner:
+    """What moves: the model itself, or of several processes this one's shard of it.
+
+    Attributes:
+        model: the module whose parameters the optimiser has.
+        optimizer: over those of them that learn.
+    """
+
+    def __init__(self, step: Callable[[nn.Module, Any], StepResult], model: nn.Module, fit: Fit) -> None:
+        self.given, self.fit = model, fit
+        self.sharded = Sharded(step, model, bf16=fit.bf16) if ranks().count > 1 else None
+        self.model = self.sharded.model if self.sharded else model
+        self._forward: Callable[[Any], StepResult] = self.sharded or partial(step, model)
+        self.optimizer = adamw(self.model.parameters(), fit.optim)
+
+    def one_step(self, batch: Any, index: int) -> dict[str, float]:
+        """Takes step `index`; its loss, the gradient's norm, the rate, and the step function's metrics."""
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        found: dict[str, float] = {}
+        for part in _parts(batch):
+            loss, metrics = self._forwarded(part)
+            for name, value in {"loss": loss.detach(), **metrics}.items():
+                found[name] = found.get(name, 0.0) + float(value)
+            # Sharded gradients are averaged over the processes, and parts add up.
+            (loss if self.sharded is None else loss * ranks().count).backward()  # type: ignore[no-untyped-call]
+        found = summed(found)
+        if not math.isfinite(found["loss"]):
+            what = f"the loss of step {index + 1} is {found['loss']}"
+            raise RunError(what, todo="lower the rate and start with --fresh")
+        rate = learning_rate(index, self.fit.num_steps, self.fit.optim)
+        norm = update(self.optimizer, rate=rate, clip=self.fit.optim.clip)
+        return {"loss": found.pop("loss"), "grad_norm": norm, "rate": rate, **found}
+
+    def give_back(self) -> None:
+        """Brings the model that was given to where the shards are."""
+        if self.sharded:
+            self.sharded.give_back(self.given)
+
+    def _forwarded(self, part: Any) -> StepResult:
+        device = next(self.model.parameters()).device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.fit.bf16 and self.sharded is None):
+            return self._forward(part)
+
+
+def _parts(batch: Any) -> list[Any]:
+    if isinstance(batch, list):
+        return batch
+    if ranks().count > 1:
+        raise UsageError(f"{ranks().count} processes cannot share this training", todo="start it without torchrun")
+    return [batch]
 
 
 def _tell(
@@ -203,17 +248,18 @@ def _stopped(done: int, fit: Fit, state: Path | None) -> Stopped:
 
 
 def _row(
-    done: int, fit: Fit, sums: _Sums, model: nn.Module, watch: Callable[[nn.Module], Mapping[str, float]] | None
+    done: int, fit: Fit, sums: _Sums, learner: _Learner, watch: Callable[[nn.Module], Mapping[str, float]] | None
 ) -> dict[str, float]:
     last = done == fit.num_steps
     row: dict[str, float] = {}
     if last or done % fit.log_every == 0:
         row |= sums.take()
     if watch and (last or (fit.watch_every and done % fit.watch_every == 0)):
-        model.eval()
+        learner.give_back()
+        learner.given.eval()
         # A readout that draws must not move the training's own generator.
         with torch.no_grad(), torch.random.fork_rng():
-            row |= watch(model)
+            row |= watch(learner.given)
     return row
 
 

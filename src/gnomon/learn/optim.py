@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from gnomon.learn.parallel import whole
+
 __all__ = ["Optim", "adamw", "learning_rate", "update"]
 
 
@@ -57,12 +59,10 @@ def adamw(parameters: Iterable[nn.Parameter], optim: Optim) -> torch.optim.AdamW
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=optim.peak, betas=optim.betas, fused=True)
 
 
-def update(optimizer: torch.optim.Optimizer, loss: torch.Tensor, *, rate: float, clip: float) -> float:
-    """One step down the gradient of `loss` (a scalar); returns the gradient's norm before clipping."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+def update(optimizer: torch.optim.Optimizer, *, rate: float, clip: float) -> float:
+    """One step down the gradient that lies in the parameters; returns its norm before clipping."""
     learnt = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = nn.utils.clip_grad_norm_(learnt, clip)
+    norm = whole(nn.utils.clip_grad_norm_(learnt, clip))
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()

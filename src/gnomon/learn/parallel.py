@@ -1,0 +1,165 @@
+"""Several processes train one model: who they are, which part of a step is whose, and how the parts become one.
+
+    torchrun --nproc-per-node 2 -m gnomon train sft
+
+Each process holds a shard of every weight and of the optimiser's moments (FSDP2, a block at a time) and sees its own
+part of every batch; the sum over the parts is the step that one process alone would have taken, to rounding. The first
+process writes; the others write nothing that stays.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from gnomon.models.transformer import Block
+
+__all__ = ["Ranks", "Sharded", "from_first", "joined", "like", "ranks", "split", "summed", "together", "whole"]
+
+T = TypeVar("T")
+
+# A process that measures alone keeps the others waiting; one that dies is noticed by torchrun, not by a timeout.
+_PATIENCE = datetime.timedelta(days=1)
+
+
+class Ranks(NamedTuple):
+    """This process among those that train together.
+
+    Attributes:
+        rank: its number, from 0; number 0 writes.
+        count: how many there are.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+
+def ranks() -> Ranks:
+    """Who this process is: number 0 of 1 outside of `joined`."""
+    return Ranks(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Ranks()
+
+
+def together() -> bool:
+    """Whether torchrun started this process together with others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "MASTER_ADDR" in os.environ
+
+
+@contextmanager
+def joined() -> Iterator[Ranks]:
+    """Inside, processes that torchrun started together are one group: by nccl where there are GPUs, else by gloo."""
+    if not together() or dist.is_initialized():
+        yield ranks()
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
+    try:
+        yield ranks()
+    finally:
+        dist.destroy_process_group()
+
+
+def split(things: Sequence[T], accumulate: int = 1) -> list[list[T]]:
+    """This process's parts of the things of one step, to be forwarded one after the other.
+
+    Every process gets as many parts, because all take part in every exchange: `accumulate` of them, fewer where there
+    are not so many things, and a single empty one where there is nothing for this process.
+
+    >>> split("abcde", 2)
+    [['a', 'b'], ['c', 'd', 'e']]
+    """
+    rank, count = ranks()
+    mine = list(things[rank::count])
+    rounds = max(1, min(accumulate, len(things) // count))
+    edges = [len(mine) * place // rounds for place in range(rounds + 1)]
+    return [mine[begin:end] for begin, end in pairwise(edges)]
+
+
+def summed(values: Mapping[str, float]) -> dict[str, float]:
+    """Sums over all processes of numbers that have the same names in each."""
+    if ranks().count == 1:
+        return dict(values)
+    sums = torch.tensor(list(values.values()), dtype=torch.float64, device=_device())
+    dist.all_reduce(sums)
+    return dict(zip(values, sums.tolist(), strict=True))
+
+
+def from_first(value: T) -> T:
+    """The first process's `value`, in every process."""
+    if ranks().count == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box)
+    return box[0]
+
+
+def whole(value: Tensor) -> Tensor:
+    """A tensor put together from the shards of all processes, who all have to ask; others as they are."""
+    return cast("Any", value).full_tensor() if hasattr(value, "full_tensor") else value
+
+
+def like(value: Tensor, other: Tensor) -> Tensor:
+    """The whole tensor `value`, the same in every process, cut as `other` is; numbers and uncut tensors as they are."""
+    if not hasattr(other, "full_tensor") or value.shape != other.shape:
+        return value
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    cut = cast(DTensor, other)
+    return distribute_tensor(value.to(cut.device), cut.device_mesh, cut.placements, src_data_rank=None)
+
+
+class Sharded(nn.Module):
+    """A copy of a model cut over all processes, whose forward is a step function of the whole.
+
+    Attributes:
+        model: the copy, its parameters sharded.
+    """
+
+    def __init__(self, step: Callable[[nn.Module, Any], Any], model: nn.Module, *, bf16: bool = False) -> None:
+        """Cuts every block of the model, and then the rest.
+
+        Args:
+            step: called with the model and a batch, while the weights outside of blocks are whole.
+            model: the same in every process.
+            bf16: forwards and backwards in bfloat16; gradients are summed, and weights kept, in float32.
+        """
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+        super().__init__()
+        self.step, self.model = step, copy.deepcopy(model).to(_device())
+        mesh = init_device_mesh(_device().type, (ranks().count,))
+        low = torch.bfloat16 if bf16 else None
+        policy = MixedPrecisionPolicy(param_dtype=low, reduce_dtype=torch.float32 if bf16 else None)
+        for block in [module for module in self.model.modules() if isinstance(module, Block)]:
+            fully_shard(block, mesh=mesh, mp_policy=policy)
+        fully_shard(self, mesh=mesh, mp_policy=policy)
+
+    def forward(self, batch: Any) -> Any:
+        """What the step function says of `batch`, a NamedTuple of tensors and numbers."""
+        return self.step(self.model, _moved(batch, _device()))
+
+    @torch.no_grad()
+    def give_back(self, model: nn.Module) -> None:
+        """Copies the weights as they are now into `model`, which this was made from; every process has to ask."""
+        for mine, given in zip(self.model.parameters(), model.parameters(), strict=True):
+            given.copy_(whole(mine))
+
+
+def _moved(batch: Any, device: torch.device) -> Any:
+    if device.type == "cpu":
+        return batch
+    return type(batch)(*(value.to(device) if isinstance(value, Tensor) else value for value in batch))
+
+
+def _device() -> torch.device:
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
