@@ -1,0 +1,75 @@
+"""Overlap of measured items with training data, against brute force and by hand."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gnomon.core.errors import UsageError
+from gnomon.data.overlap import Text, overlap
+from gnomon.models.base import Message
+
+WORDS = st.lists(st.sampled_from("abc"), min_size=0, max_size=12).map(" ".join)
+TEXTS = st.lists(st.builds(lambda p, a: Text(p, (a,)), WORDS, WORDS), max_size=6)
+
+
+def brute(trained: list[Text], measured: list[Text], n: int) -> tuple[list[bool], list[bool], list[bool]]:
+    def runs(text: Text) -> set[tuple[str, ...]]:
+        parts = [part.split() for part in (str(text.prompt), *text.answers)]
+        return {tuple(part[i : i + n]) for part in parts for i in range(len(part) - n + 1)}
+
+    prompts, answers = {t.prompt for t in trained}, {a for t in trained for a in t.answers}
+    known = set().union(*map(runs, trained)) if trained else set()
+    return (
+        [t.prompt in prompts for t in measured],
+        [any(a in answers for a in t.answers) for t in measured],
+        [bool(runs(t) & known) for t in measured],
+    )
+
+
+@given(TEXTS, TEXTS, st.integers(1, 6))
+def test_counts_are_those_of_brute_force(trained: list[Text], measured: list[Text], n: int) -> None:
+    found = overlap(trained, measured, words=n)
+    prompts, answers, runs = brute(trained, measured, n)
+    assert (found.prompts, found.answers, found.runs) == (sum(prompts), sum(answers), sum(runs))
+    assert found.met == tuple(i for i in range(len(measured)) if answers[i] or runs[i])
+
+
+def test_case_punctuation_and_messages() -> None:
+    trained = [Text([Message("user", "Where is  it?")], (" In the mill, by the river.",))]
+    same = Text("where is it?", ("in the MILL by the river - behind the house",))
+    other = Text("Where is it?", (" In the mill, by the river. ",))
+    found = overlap(trained, [same, other], words=6)
+    assert (found.prompts, found.answers, found.runs) == (1, 1, 2)
+    assert found.told == ("of 2 items, 1 have a prompt, 1 an answer and 2 a run of 6 words of the training data")
+
+
+def test_a_run_does_not_cross_from_prompt_to_answer() -> None:
+    assert overlap([Text("a b", ("c d",))], [Text("x", ("b c",))], words=2).runs == 0
+
+
+def test_the_length_of_runs_follows_the_short_items() -> None:
+    def items(length: int) -> list[Text]:
+        return [Text("", (" ".join(["w"] * length),))] * 20
+
+    assert [overlap([], items(n)).words for n in (3, 10, 40)] == [8, 10, 13]
+    assert overlap([], items(3)).short == 20
+    with pytest.raises(UsageError, match="runs of 0 words"):
+        overlap([], [], words=0)
+
+
+def test_a_million_words_take_less_than_two_seconds() -> None:
+    draw = random.Random(0)
+    vocabulary = [f"w{i}" for i in range(5000)]
+    trained = [
+        Text(" ".join(draw.choices(vocabulary, k=20)), (" ".join(draw.choices(vocabulary, k=80)),))
+        for _ in range(10_000)
+    ]
+    begun = time.process_time()
+    found = overlap(trained, trained[:500], words=13)
+    assert time.process_time() - begun < 2
+    assert found.runs == found.answers == 500
