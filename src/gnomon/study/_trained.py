@@ -85,7 +85,8 @@ def train_all(configs: Sequence[Any], *, root: Path | None, workers: int = 1) ->
     """
     if workers < 1:
         raise UsageError(f"--workers is {workers}", todo="give at least 1")
-    with _runs_in(root):
+    threads = "1" if workers > 1 else None
+    with _environment(GNOMON_RUNS=str(root) if root else None, OMP_NUM_THREADS=threads):
         wanted = {repr(config): config for config in configs}
         found = {key: finished_training(config, _method(config), root=root) for key, config in wanted.items()}
         tasks = [_Task(key, wanted[key], _method(wanted[key]), root) for key, done in found.items() if done is None]
@@ -147,18 +148,18 @@ def _method(config: Any) -> str:
 
 
 @contextmanager
-def _runs_in(root: Path | None) -> Iterator[None]:
-    """Inside, here and in worker processes, `run:ID` is looked for in `root`."""
-    before = os.environ.get("GNOMON_RUNS")
-    if root is not None:
-        os.environ["GNOMON_RUNS"] = str(root)
+def _environment(**wanted: str | None) -> Iterator[None]:
+    """Inside, the environment has these variables, here and in processes started here; None leaves one as it is."""
+    before = {name: os.environ.get(name) for name, value in wanted.items() if value is not None}
+    os.environ.update({name: value for name, value in wanted.items() if value is not None})
     try:
         yield
     finally:
-        if root is not None:
-            os.environ.pop("GNOMON_RUNS")
-            if before is not None:
-                os.environ["GNOMON_RUNS"] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _csv(table: Table) -> str:
