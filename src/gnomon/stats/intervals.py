@@ -22,6 +22,7 @@ __all__ = [
     "Repeated",
     "bounded",
     "clustered_mean",
+    "mean_of_groups",
     "proportion",
     "repeated_mean",
     "t_interval",
@@ -117,6 +118,34 @@ def clustered_mean(scores: ArrayLike, clusters: Labels | None = None, *, seed: i
     if se == 0:
         return replace(interval, reason="every cluster has the same mean: the interval has no width")
     return _few_clusters(interval, values, groups, seed) if groups.count < FEW_CLUSTERS else interval
+
+
+def mean_of_groups(groups: Sequence[ArrayLike], clusters: Sequence[Labels]) -> Interval:
+    """The mean of the groups' means, each group counting alike whatever its size, with a clustered interval.
+
+    A cluster may have rows in several groups: SE^2 = G/(G-1) * sum over clusters of (sum of deviations from the own
+    group's mean, each over groups times group size)^2, and a t interval with G-1 degrees of freedom.
+
+    Args:
+        groups: scores of each group; none may be empty.
+        clusters: cluster labels of each group's rows.
+
+    >>> mean_of_groups([[0, 1, 1, 0], [1, 1]], [["a", "b", "c", "d"], ["e", "f"]]).value
+    0.75
+    """
+    columns = [vector(scores, "score") for scores in groups]
+    empty = [i for i, column in enumerate(columns) if not column.size]
+    if empty or not columns:
+        raise DataError("a group has no scores", where=f"group {empty[0]}" if empty else "no groups")
+    means = [float(column.mean()) for column in columns]
+    parts = [(c - m) / (len(columns) * c.size) for c, m in zip(columns, means, strict=True)]
+    deviations = np.concatenate(parts)
+    labelled = Clusters([label for labels in clusters for label in labels], len(deviations))
+    value, n, count = float(np.mean(means)), len(deviations), labelled.count
+    if count == 1:
+        return undefined("one cluster: its error cannot be estimated", n=n, clusters=1, value=value)
+    se = float(np.sqrt(count / (count - 1) * np.square(labelled.sums(deviations)).sum()))
+    return t_interval(value, se, n=n, clusters=count, method="clustered t")
 
 
 def wilson(successes: float, n: float) -> tuple[float, float]:
