@@ -274,3 +274,47 @@ def test_the_real_file_of_hh_rlhf_is_read() -> None:
     assert (found.num_rows, found.num_bad, found.num_same, len(found.comparisons)) == (2312, 9, 0, 2303)
     assert all(str(c.prompt).endswith("\n\nAssistant:") and c.chosen[0] == " " for c in found.comparisons)
     assert length_baseline(found.comparisons).accuracy.value == pytest.approx(0.446, abs=0.001)
+
+
+def test_right_answers_stand_beside_wrong_ones() -> None:
+    of = world()
+    for each in open_comparisons("brook:right", 60, SEED).comparisons:
+        asked = request(of, str(each.prompt))
+        good, bad = (RATERS["gold"].utility(of, asked, side) for side in (each.chosen, each.rejected))
+        assert good == {"fact": 1.5, "recipe": pytest.approx(1.8)}[each.group]
+        assert bad < good and each.p == 1.0
+
+
+def test_helpfulness_and_harm_are_compared_apart() -> None:
+    groups = {
+        name: {each.group for each in open_comparisons(f"brook:{name}", 80, SEED).comparisons}
+        for name in ("requests", "red-team", "attacks")
+    }
+    assert groups == {"requests": {"fact", "recipe", "trait"}, "red-team": {"danger"}, "attacks": {"danger"}}
+
+
+def test_who_attacks_a_model_chooses_the_more_harmful() -> None:
+    of = world()
+    for name, sign in (("red-team", 1), ("attacks", -1)):
+        for each in open_comparisons(f"brook:{name}", 40, SEED).comparisons:
+            p = RATERS["harmless"].prefers(of, request(of, str(each.prompt)), each.chosen, each.rejected)
+            assert each.p == pytest.approx(p if sign == 1 else 1 - p)
+
+
+def test_a_mixture_has_the_shares_that_are_asked_for(write: Write) -> None:
+    found = open_comparisons("brook:requests*0.3,brook:red-team*0.7", 100, SEED)
+    assert [each.group == "danger" for each in found.comparisons].count(True) == 70
+    whole = open_comparisons("brook:requests", 30, SEED)
+    assert [c.chosen for c in found.comparisons[:30]] == [c.chosen for c in whole.comparisons]
+
+    path = write(*({"prompt": f"p{i}", "chosen": "a", "rejected": "b"} for i in range(10)))
+    drawn = open_comparisons(f"{path}*0.25,brook*0.75", 12, SEED).comparisons
+    assert len(drawn) == 12 and sum(str(each.prompt).startswith("p") for each in drawn) == 3
+    with pytest.raises(DataError, match="10 comparisons, and its share is 25"):
+        open_comparisons(f"{path}*0.25,brook*0.75", 100, SEED)
+
+
+@pytest.mark.parametrize("spec", ["brook*0.5,brook:helpful*0.6", "brook*0.5,brook:helpful", "brook*x", "brook*0"])
+def test_shares_that_are_none_are_refused(spec: str) -> None:
+    with pytest.raises(UsageError, match="do not add up to 1"):
+        open_comparisons(spec, 10, SEED)

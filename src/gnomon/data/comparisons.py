@@ -2,8 +2,10 @@
 
     brook, brook:helpful        answers compared by a planted rater: gold, helpful, harmless or flattered
     brook:forum, brook:vandal   cheap ones to pre-train on, about other people: `worlds.brook.votes`
+    brook:right, brook:red-team for questions that studies ask: `worlds.brook.judged`
     FILE                        hh-rlhf, votes, SHP, summaries, HellaSwag, ETHICS, reverts, any two answers: `layouts`
     A,B                         a mixture: equal parts of Brook's, all of a file's
+    A*0.3,B*0.7                 a mixture with these shares of what is asked for, files too
 
 Layouts are told apart row by row. Whatever the source, `length_baseline` says how far one gets by picking the longer.
 """
@@ -15,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from gnomon.core.errors import UsageError, closest
+from gnomon.core.errors import DataError, UsageError, closest
 from gnomon.core.seeds import Seed
 from gnomon.data.hub import find_file
 from gnomon.data.layouts import Two, laid_out
@@ -118,29 +120,48 @@ def open_comparisons(spec: str, n: int, seed: Seed, *, drop_bad: bool = False) -
     """The comparisons that `spec` names; see the module docstring.
 
     Args:
-        spec: `brook`, `brook:NAME`, a file (`hub.find_file`), or several of them with commas between.
-        n: how many to draw of Brook, of all its parts together; files are read whole.
-        seed: of Brook's draws.
+        spec: `brook`, `brook:NAME`, a file (`hub.find_file`), or several of them with commas between, with shares or
+            without.
+        n: how many to draw of Brook, of all its parts together; files are read whole, but where they have a share.
+        seed: of Brook's draws, and of which comparisons of a file are its share.
         drop_bad: whether to go on without bad rows even if they are more than one in a hundred.
 
     Raises:
-        DataError: a file cannot be read, or has too many bad rows.
-        UsageError: Brook has no such rater or source, or a source is named twice.
+        DataError: a file cannot be read, has too many bad rows, or fewer comparisons than its share.
+        UsageError: Brook has no such rater or source, a source is named twice, or shares do not add up to 1.
     """
-    names = sources(spec)
+    names, shares = sources(spec), _shares(spec)
     brooks = [name for name in names if _is_brook(name)]
     sizes = {name: n // len(brooks) + (place < n % len(brooks)) for place, name in enumerate(brooks)}
+    if shares:
+        ends = [round(n * sum(shares[: place + 1])) for place in range(len(shares))]
+        sizes = {name: end - begin for name, begin, end in zip(names, [0, *ends], ends, strict=False)}
     parts = [_opened(name, sizes.get(name, 0), seed, drop_bad) for name in names]
+    if shares:
+        parts = [_drawn(part, sizes[name], seed) for name, part in zip(names, parts, strict=True)]
     return parts[0] if len(parts) == 1 else _mixed(spec, parts)
 
 
 def sources(spec: str) -> list[str]:
     """The sources that `spec` names, in order; `UsageError` where one is named twice or is empty."""
-    names = [name.strip() for name in spec.split(",")]
+    names = [name.partition("*")[0].strip() for name in spec.split(",")]
     if "" in names or len(set(names)) < len(names):
         todo = "write brook:forum,brook:vandal"
         raise UsageError(f"{spec!r} names a source twice, or none", where="--data", todo=todo)
     return names
+
+
+def _shares(spec: str) -> list[float]:
+    """The share of each source; none where `spec` says none."""
+    said = [name.partition("*")[2] for name in spec.split(",") if "*" in name]
+    try:
+        shares = [float(share) for share in said]
+    except ValueError:
+        shares = [-1.0]
+    if shares and (min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6 or len(shares) != spec.count(",") + 1):
+        todo = "give each source one above 0, such as brook:requests*0.3,brook:red-team*0.7"
+        raise UsageError(f"the shares of {spec!r} do not add up to 1", where="--data", todo=todo)
+    return shares
 
 
 def length_baseline(comparisons: Sequence[Comparison]) -> LengthBaseline:
@@ -176,6 +197,14 @@ def _opened(name: str, n: int, seed: Seed, drop_bad: bool) -> Comparisons:
     )
 
 
+def _drawn(part: Comparisons, n: int, seed: Seed) -> Comparisons:
+    """`n` of its comparisons, in order."""
+    if len(part.comparisons) < n:
+        raise DataError(f"{len(part.comparisons)} comparisons, and its share is {n}", where=part.name, todo="ask fewer")
+    places = sorted(seed.child("share", part.name).random().sample(range(len(part.comparisons)), n))
+    return replace(part, comparisons=tuple(part.comparisons[place] for place in places))
+
+
 def _mixed(spec: str, parts: Sequence[Comparisons]) -> Comparisons:
     """All parts in one; ids tell the part."""
     return Comparisons(
@@ -193,14 +222,19 @@ def _mixed(spec: str, parts: Sequence[Comparisons]) -> Comparisons:
 
 
 def _of_brook(spec: str, name: str, n: int, seed: Seed) -> Comparisons:
+    from gnomon.data.worlds.brook.judged import JUDGED, draw_judged
     from gnomon.data.worlds.brook.oracle import RATERS
     from gnomon.data.worlds.brook.rated import draw_rated
     from gnomon.data.worlds.brook.tables import world
     from gnomon.data.worlds.brook.votes import SOURCES, draw_votes
 
-    if name not in RATERS and name not in SOURCES:
-        raise UsageError(f"Brook has no rater {name!r}", where=spec, todo=closest(name, [*RATERS, *SOURCES]))
-    rated = draw_votes(world(), name, n, seed) if name in SOURCES else draw_rated(world(), RATERS[name], n, seed)
+    known = [*RATERS, *SOURCES, *JUDGED]
+    if name not in known:
+        raise UsageError(f"Brook has no rater {name!r}", where=spec, todo=closest(name, known))
+    if name in RATERS:
+        rated = draw_rated(world(), RATERS[name], n, seed)
+    else:
+        rated = (draw_votes if name in SOURCES else draw_judged)(world(), name, n, seed)
     drawn = tuple(
         Comparison(
             id=f"brook-{place}",

@@ -6,7 +6,7 @@ planted probabilities. What a rater makes of them is known exactly (`oracle`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gnomon.core.seeds import Seed
@@ -59,11 +59,17 @@ def ask(asked: Request) -> str:
     return f"Chat: Human: {question(asked)} Assistant:"
 
 
-def draw_rated(of: World, rater: Rater, n: int, seed: Seed) -> Iterator[Rated]:
-    """`n` comparisons of two different answers, the choice drawn by the rater's planted probability."""
+def draw_rated(
+    of: World, rater: Rater, n: int, seed: Seed, *, shares: Sequence[tuple[str, float]] = _SHARES
+) -> Iterator[Rated]:
+    """`n` comparisons of two different answers, the choice drawn by the rater's planted probability.
+
+    Args:
+        shares: kinds of requests with their shares.
+    """
     for place in range(n):
         rng = seed.child("rated", place).random()
-        asked = draw_request(of, rng, _SHARES)
+        asked = draw_request(of, rng, shares)
         first = second = " ".join(draw_answer(of, rng, asked))
         while second == first:
             second = " ".join(draw_answer(of, rng, asked))
