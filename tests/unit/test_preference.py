@@ -177,12 +177,12 @@ def test_a_run_that_was_stopped_gives_the_same_model_and_rows(
     whole = run_training(cfg, "preference", root=tmp_path / "whole")
     calls = 0
 
-    def interrupting(pairs: Sequence[Pair]) -> PairBatch:
+    def interrupting(pairs: Sequence[Pair], **how: Any) -> PairBatch:
         nonlocal calls
         calls += 1
         if calls == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return pair_batch(pairs)
+        return pair_batch(pairs, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(preference, "pair_batch", interrupting)

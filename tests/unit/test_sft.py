@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -95,11 +96,11 @@ def test_a_run_that_was_stopped_gives_the_same_model_and_rows(
     whole = run_training(cfg, "sft", root=tmp_path / "whole")
     training = [0]
 
-    def interrupting(texts: Sequence[Encoded]) -> AnswerBatch:
+    def interrupting(texts: Sequence[Encoded], **how: Any) -> AnswerBatch:
         training[0] += len(texts) == 32
         if training[0] == 4:
             os.kill(os.getpid(), signal.SIGINT)
-        return answer_batch(texts)
+        return answer_batch(texts, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(sft, "answer_batch", interrupting)

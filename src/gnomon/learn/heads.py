@@ -28,6 +28,7 @@ from gnomon.core.errors import DataError, ModelError
 from gnomon.core.seeds import Seed
 from gnomon.learn.batches import Epochs, padded
 from gnomon.learn.loop import Fit, MetricLog, StepResult, fit, one_thread_if_small
+from gnomon.learn.lora import add_low_rank, merge_low_rank
 from gnomon.learn.optim import Optim
 from gnomon.models.transformer import Transformer, num_parameters
 
@@ -139,12 +140,12 @@ def train_head(
         torch.manual_seed(Seed(seed).child("head").value)
         scorer = Scorer(copy.deepcopy(model), ScalarHead(model.config.d_model, hidden=way == "mlp"))
         if way == "lora":
-            _add_low_rank(scorer.body)
+            add_low_rank(scorer.body, _LORA_RANK)
     order = Seed(seed).child("head", "order")
     fit_it = _train_frozen if way in ("linear", "mlp") else _train_body
     fit_it(scorer, sequences, goal_N, training, order, log, state)
     if way == "lora":
-        _merge_low_rank(scorer.body)
+        merge_low_rank(scorer.body)
     return scorer.eval()
 
 
@@ -299,41 +300,3 @@ def _last_hidden(body: Transformer, sequences: Sequence[Sequence[int]]) -> Tenso
             at = torch.stack((torch.arange(len(lengths_B)), lengths_B - 1), dim=1)
             parts.append(body.hidden(tokens_BT, at=at))
     return torch.cat(parts)
-
-
-class _LowRank(nn.Module):
-    """A frozen linear map plus a trained one of low rank, zero at the start (Hu et al. 2021)."""
-
-    def __init__(self, base: nn.Linear) -> None:
-        super().__init__()
-        self.base = base
-        self.down = nn.Parameter(torch.randn(_LORA_RANK, base.in_features) / base.in_features**0.5)
-        self.up = nn.Parameter(torch.zeros(base.out_features, _LORA_RANK))
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.base(x) + F.linear(F.linear(x, self.down), self.up)
-        return out
-
-    @torch.no_grad()
-    def merged(self) -> nn.Linear:
-        self.base.weight += self.up @ self.down
-        return self.base
-
-
-def _add_low_rank(body: Transformer) -> None:
-    for parameter in body.parameters():
-        parameter.requires_grad_(False)
-    for parent in list(body.modules()):
-        for name, child in list(parent.named_children()):
-            # The unembedding takes no part in a scalar value.
-            if isinstance(child, nn.Linear) and child is not body.unembed:
-                setattr(parent, name, _LowRank(child))
-
-
-def _merge_low_rank(body: Transformer) -> None:
-    for parent in list(body.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, _LowRank):
-                setattr(parent, name, child.merged())
-    for parameter in body.parameters():
-        parameter.requires_grad_(True)

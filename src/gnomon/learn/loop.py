@@ -97,7 +97,7 @@ def fit(
 
     Args:
         step: the algorithm; draws randomness from torch's global generator only.
-        batches: the batch of step i, 0 <= i < num_steps, or a list of its parts; of several processes, this one's parts.
+        batches: the batch of step i, 0 <= i < num_steps, or a list of its parts; of several processes, of this one's.
         model: on any device; only parameters with `requires_grad` move.
         fit: lengths and intervals.
         log: gets a row every `fit.log_every` steps: loss, gradient norm, rate, the step's own metrics.
@@ -187,7 +187,7 @@ class _Learner:
 
     def __init__(self, step: Callable[[nn.Module, Any], StepResult], model: nn.Module, fit: Fit) -> None:
         self.given, self.fit = model, fit
-        self.sharded = Sharded(step, model, bf16=fit.bf16) if ranks().count > 1 else None
+        self.sharded = Sharded(step, model, bf16=fit.bf16) if ranks().size > 1 else None
         self.model = self.sharded.model if self.sharded else model
         self._forward: Callable[[Any], StepResult] = self.sharded or partial(step, model)
         self.optimizer = adamw(self.model.parameters(), fit.optim)
@@ -202,7 +202,7 @@ class _Learner:
             for name, value in {"loss": loss.detach(), **metrics}.items():
                 found[name] = found.get(name, 0.0) + float(value)
             # Sharded gradients are averaged over the processes, and parts add up.
-            (loss if self.sharded is None else loss * ranks().count).backward()  # type: ignore[no-untyped-call]
+            (loss if self.sharded is None else loss * ranks().size).backward()  # type: ignore[no-untyped-call]
         found = summed(found)
         if not math.isfinite(found["loss"]):
             what = f"the loss of step {index + 1} is {found['loss']}"
@@ -225,8 +225,8 @@ class _Learner:
 def _parts(batch: Any) -> list[Any]:
     if isinstance(batch, list):
         return batch
-    if ranks().count > 1:
-        raise UsageError(f"{ranks().count} processes cannot share this training", todo="start it without torchrun")
+    if ranks().size > 1:
+        raise UsageError(f"{ranks().size} processes cannot share this training", todo="start it without torchrun")
     return [batch]
 
 

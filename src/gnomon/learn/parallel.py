@@ -36,11 +36,11 @@ class Ranks(NamedTuple):
 
     Attributes:
         rank: its number, from 0; number 0 writes.
-        count: how many there are.
+        size: how many there are.
     """
 
     rank: int = 0
-    count: int = 1
+    size: int = 1
 
 
 def ranks() -> Ranks:
@@ -77,16 +77,16 @@ def split(things: Sequence[T], accumulate: int = 1) -> list[list[T]]:
     >>> split("abcde", 2)
     [['a', 'b'], ['c', 'd', 'e']]
     """
-    rank, count = ranks()
-    mine = list(things[rank::count])
-    rounds = max(1, min(accumulate, len(things) // count))
+    rank, size = ranks()
+    mine = list(things[rank::size])
+    rounds = max(1, min(accumulate, len(things) // size))
     edges = [len(mine) * place // rounds for place in range(rounds + 1)]
     return [mine[begin:end] for begin, end in pairwise(edges)]
 
 
 def summed(values: Mapping[str, float]) -> dict[str, float]:
     """Sums over all processes of numbers that have the same names in each."""
-    if ranks().count == 1:
+    if ranks().size == 1:
         return dict(values)
     sums = torch.tensor(list(values.values()), dtype=torch.float64, device=_device())
     dist.all_reduce(sums)
@@ -95,7 +95,7 @@ def summed(values: Mapping[str, float]) -> dict[str, float]:
 
 def from_first(value: T) -> T:
     """The first process's `value`, in every process."""
-    if ranks().count == 1:
+    if ranks().size == 1:
         return value
     box = [value]
     dist.broadcast_object_list(box)
@@ -137,7 +137,7 @@ class Sharded(nn.Module):
 
         super().__init__()
         self.step, self.model = step, copy.deepcopy(model).to(_device())
-        mesh = init_device_mesh(_device().type, (ranks().count,))
+        mesh = init_device_mesh(_device().type, (ranks().size,))
         low = torch.bfloat16 if bf16 else None
         policy = MixedPrecisionPolicy(param_dtype=low, reduce_dtype=torch.float32 if bf16 else None)
         for block in [module for module in self.model.modules() if isinstance(module, Block)]:

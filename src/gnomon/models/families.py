@@ -28,7 +28,7 @@ from gnomon.models.transformer_config import TransformerConfig
 if TYPE_CHECKING:
     from gnomon.models.tokenizer import Tokenizer
 
-__all__ = ["FAMILIES", "load_folder", "read_config", "save_folder", "supported"]
+__all__ = ["FAMILIES", "load_folder", "read_config", "save_folder", "stored_rows", "supported"]
 
 _LLAMA = {
     "embed": ["model.embed_tokens"],
@@ -154,6 +154,14 @@ def save_folder(
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def stored_rows(config: TransformerConfig, ours: str, whole: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """The stored names of our parameter `ours`, each with its rows of `whole`, which has a row an output of the map."""
+    if config.family == "gpt_neox" and ".attn.qkv." in ours:
+        whole = whole.view(3, config.num_heads, config.d_head, *whole.shape[1:]).transpose(0, 1).reshape(whole.shape)
+    parts = torch.split(whole, _part_sizes(config, ours, whole.shape))
+    yield from zip(_names(config, ours), parts, strict=True)
+
+
 def _names(config: TransformerConfig, ours: str) -> list[str]:
     """Stored names of one of our parameters, in the order they are joined."""
     module, _, leaf = ours.rpartition(".")
@@ -186,16 +194,9 @@ def _joined(config: TransformerConfig, ours: str, parts: list[Tensor], shape: to
 
 def _stored_tensors(model: Transformer) -> Iterator[tuple[str, Tensor]]:
     """The inverse of `_joined`: stored names and tensors."""
-    config = model.config
     for ours, parameter in model.named_parameters():
-        whole = parameter.detach()
-        if config.family == "gpt_neox" and ".attn.qkv." in ours:
-            whole = (
-                whole.view(3, config.num_heads, config.d_head, *whole.shape[1:]).transpose(0, 1).reshape(whole.shape)
-            )
-        parts = torch.split(whole, _part_sizes(config, ours, whole.shape))
-        for name, part in zip(_names(config, ours), parts, strict=True):
-            yield name, part.t() if _transposed(config, ours) else part
+        for name, part in stored_rows(model.config, ours, parameter.detach()):
+            yield name, part.t() if _transposed(model.config, ours) else part
 
 
 def _part_sizes(config: TransformerConfig, ours: str, shape: torch.Size) -> list[int]:

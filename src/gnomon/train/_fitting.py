@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import torch
 from torch import nn
 
 from gnomon.core.config import to_json
@@ -20,6 +22,7 @@ from gnomon.learn.batches import Epochs
 from gnomon.learn.checkpoint import saved_step
 from gnomon.learn.heads import ScalarHead, save_head
 from gnomon.learn.loop import Fit, StepResult, fit
+from gnomon.learn.lora import add_low_rank, merge_low_rank, save_adapter
 from gnomon.learn.optim import Optim
 from gnomon.models.families import load_folder, save_folder
 from gnomon.models.load import checkpoint_folder, content_hash
@@ -29,7 +32,18 @@ from gnomon.models.transformer import Transformer, num_parameters
 if TYPE_CHECKING:
     from gnomon.store.run import Run
 
-__all__ = ["Start", "at_least", "context_of", "end_of", "identity", "keep", "plan_of", "shown_fit", "start_from"]
+__all__ = [
+    "Start",
+    "at_least",
+    "context_of",
+    "end_of",
+    "identity",
+    "keep",
+    "low_rank",
+    "plan_of",
+    "shown_fit",
+    "start_from",
+]
 
 Batch = TypeVar("Batch")
 
@@ -65,7 +79,8 @@ def start_from(model: str, data: str) -> Start:
 def identity(cfg: Any) -> dict[str, str]:
     """What decides a run's numbers beside its config: the hashes of the first weights and of the data's file."""
     found = {"model": content_hash(checkpoint_folder(cfg.model))}
-    files = [name for name in cfg.data.split(",") if name.partition(":")[0] != "brook"]
+    named = [name.partition("*")[0] for name in cfg.data.split(",")]
+    files = [name for name in named if name.partition(":")[0] != "brook"]
     if files:
         hashes = (hashlib.sha256(read_bytes(find_file(name.strip()))).hexdigest() for name in files)
         found["data"] = " ".join(hashes)
@@ -103,7 +118,7 @@ def plan_of(cfg: Any, order: Epochs) -> Fit:
 
 def shown_fit(
     step: Callable[[nn.Module, Batch], StepResult],
-    batches: Callable[[int], Batch],
+    batches: Callable[[int], Batch | list[Batch]],
     model: nn.Module,
     *,
     plan: Fit,
@@ -122,6 +137,23 @@ def shown_fit(
             shown = done
 
         fit(step, batches, model, fit=plan, log=run, state=state, watch=watch, on_log=on_log)
+
+
+@contextmanager
+def low_rank(cfg: Any, run: Run, start: Start) -> Iterator[None]:
+    """Where `cfg.lora` is a rank, only an update of that rank learns inside; afterwards it is in the weights.
+
+    It is kept beside them too, as a PEFT adapter in `adapter/` of the run's folder.
+    """
+    if not cfg.lora:
+        yield
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed(Seed(cfg.seed).child("lora").value)
+        add_low_rank(start.net, cfg.lora)
+    yield
+    save_adapter(start.net, run.folder / "adapter", base=cfg.model)
+    merge_low_rank(start.net)
 
 
 def keep(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -10,6 +12,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gnomon.core.errors import Stopped
+from gnomon.core.progress import unseen
 from gnomon.report.base import Estimate, Report
 
 if TYPE_CHECKING:
@@ -37,7 +41,8 @@ class Training(NamedTuple):
 def run_training(config: Any, name: str, *, fresh: bool = False, root: Path | None = None) -> Training:
     """Trains by the method that `config` configures; the same call goes on where an earlier one stopped.
 
-    What an earlier call finished is read, not trained again.
+    What an earlier call finished is read, not trained again. Of several processes that torchrun started together, the
+    first writes the run and returns; the others end here, with exit code 0.
 
     Args:
         config: an instance of a class registered under "train"; its module's `train(config, run)` does the work, its
@@ -47,16 +52,17 @@ def run_training(config: Any, name: str, *, fresh: bool = False, root: Path | No
         fresh: forget an earlier run of the same configuration.
         root: folder of the runs; None is GNOMON_RUNS or ./runs.
     """
-    from gnomon.store.run import Run
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        found = None if fresh else finished_training(config, name, root=root)
+        return found or _train(config, name, fresh=fresh, root=root)
+    from gnomon.learn.parallel import from_first, joined
 
-    began = monotonic()
-    identity = _identity(config)
-    if not fresh and (found := finished_training(config, name, root=root)):
-        return found
-    with Run.open("train", name, identity, root=root, fresh=fresh) as run:
-        _module(config).train(config, run)
-        run.finish("done")
-        return _training(config, run, began)
+    with joined() as me:
+        found = None if fresh or me.rank else finished_training(config, name, root=root)
+        done = from_first(found is not None)
+        if me.rank:
+            sys.exit(0 if done else _follow(config, name))
+        return found or _train(config, name, fresh=fresh, root=root)
 
 
 def finished_training(config: Any, name: str, *, root: Path | None = None) -> Training | None:
@@ -69,6 +75,26 @@ def finished_training(config: Any, name: str, *, root: Path | None = None) -> Tr
         return None
     with closing(Run.find(str(place))) as run:
         return _training(config, run, began) if run.status == "done" else None
+
+
+def _train(config: Any, name: str, *, fresh: bool, root: Path | None) -> Training:
+    from gnomon.store.run import Run
+
+    began = monotonic()
+    with Run.open("train", name, _identity(config), root=root, fresh=fresh) as run:
+        _module(config).train(config, run)
+        run.finish("done")
+        return _training(config, run, began)
+
+
+def _follow(config: Any, name: str) -> int:
+    """Takes part in a training that another process writes: its own run is thrown away, and it says nothing."""
+    with unseen(), tempfile.TemporaryDirectory() as scratch:
+        try:
+            _train(config, name, fresh=False, root=Path(scratch))
+        except Stopped as error:
+            return error.exit_code
+    return 0
 
 
 def _training(config: Any, run: Run, began: float) -> Training:

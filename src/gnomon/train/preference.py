@@ -18,11 +18,11 @@ begin at zero. One step is one batch of comparisons through `step`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,9 +36,21 @@ from gnomon.learn.batches import AnswerBatch, Epochs, PairBatch, answer_batch, p
 from gnomon.learn.heads import ScalarHead, Scorer, head_reads_at, load_head
 from gnomon.learn.loop import StepResult, one_thread_if_small
 from gnomon.learn.losses import answer_losses, binary_loss, ranked_loss, token_losses
+from gnomon.learn.parallel import split
 from gnomon.learn.texts import Pair, Texts, encode, fitted
 from gnomon.models.load import checkpoint_folder
-from gnomon.train._fitting import Start, at_least, context_of, end_of, identity, keep, plan_of, shown_fit, start_from
+from gnomon.train._fitting import (
+    Start,
+    at_least,
+    context_of,
+    end_of,
+    identity,
+    keep,
+    low_rank,
+    plan_of,
+    shown_fit,
+    start_from,
+)
 from gnomon.train._ranking import summarise
 
 if TYPE_CHECKING:
@@ -78,13 +90,17 @@ class Preference:
     "Go on without bad rows of a file even if they are more than one in a hundred."
     seed: int = 0
     "Seed of the draws and the order."
+    accumulate: int = 1
+    "Forwards that a step is cut into: so much less memory, the same gradient."
+    lora: int = 0
+    "Rank of an update to learn in place of all weights, for large models; 0 learns all weights."
     bf16: bool = False
     "Bfloat16 arithmetic, for processors that have it; not the same numbers."
 
     def __post_init__(self) -> None:
-        at_least(1, held_out=self.held_out, epochs=self.epochs, batch=self.batch)
+        at_least(1, held_out=self.held_out, epochs=self.epochs, batch=self.batch, accumulate=self.accumulate)
         at_least(int(any(name.startswith("brook") for name in sources(self.data))), pairs=self.pairs)
-        at_least(0, context=self.context)
+        at_least(0, context=self.context, lora=self.lora)
         if self.mu < 0 or (self.mu and self.objective == "imitation"):
             raise UsageError(
                 f"--mu is {self.mu:g}", todo="it weighs a loss beside a scalar's: give 0 or more, none here"
@@ -108,12 +124,18 @@ def train(cfg: Preference, run: Run) -> Path:
     scorer, taken = _scorer(cfg, start, read_at)
     if cfg.objective == "imitation":
         model: nn.Module = start.net
-        lay: Callable[[list[Pair]], AnswerBatch | PairBatch] = _chosen_only
+        lay: _Lay = _chosen_only
     else:
         model, lay = scorer, pair_batch
+
+    def batches(index: int) -> list[AnswerBatch | PairBatch]:
+        step_pairs = [pairs[place] for place in order(index)]
+        return [lay(part, of=step_pairs) for part in split(step_pairs, cfg.accumulate)]
+
     learn = partial(step, objective=cfg.objective, mu=cfg.mu)
     plan = plan_of(cfg, order)
-    shown_fit(learn, lambda i: lay([pairs[p] for p in order(i)]), model, plan=plan, run=run, label=cfg.objective)
+    with low_rank(cfg, run, start):
+        shown_fit(learn, batches, model, plan=plan, run=run, label=cfg.objective)
     found = values(scorer, held_pairs, cfg.objective, batch=cfg.batch)
     left_out = {**_left_out(given), "cut": taught.num_cut, "long": taught.num_long + held.num_long}
     run.add(_rows([measured[place] for place in held.places], held_pairs, found, cfg.objective, left_out))
@@ -125,7 +147,7 @@ def train(cfg: Preference, run: Run) -> Path:
 
 
 def step(model: nn.Module, batch: AnswerBatch | PairBatch, *, objective: Objective, mu: float = 0.0) -> StepResult:
-    """The loss of one batch, in nats.
+    """The loss of one batch, in nats; of a part of a step, its share in the step's.
 
     Args:
         model: a `Scorer`; for imitation the network alone.
@@ -134,17 +156,17 @@ def step(model: nn.Module, batch: AnswerBatch | PairBatch, *, objective: Objecti
         mu: weight of the mean loss of the chosen answers' tokens.
     """
     if isinstance(batch, AnswerBatch):
-        return StepResult(answer_losses(cast("Any", model), batch).mean())
+        return StepResult(answer_losses(cast("Any", model), batch).mean() * batch.share)
     scorer = cast(Scorer, model)
     num_texts = len(batch.ends_P2)
     at = torch.cat((batch.ends_P2, batch.at_N2)) if mu else batch.ends_P2
     h_ND = scorer.body.hidden(batch.tokens_BT, positions_BT=batch.positions_BT, mask=batch.mask_B1TT, at=at)
     good_P, bad_P = scorer.head(h_ND[:num_texts]).chunk(2)
-    compared = (ranked_loss if objective == "ranked" else binary_loss)(good_P, bad_P)
-    metrics = {"preference_loss": compared.detach(), "right": (good_P > bad_P).float().mean()}
+    compared = (ranked_loss if objective == "ranked" else binary_loss)(good_P, bad_P) * batch.share
+    metrics = {"preference_loss": compared.detach(), "right": (good_P > bad_P).float().mean() * batch.share}
     if not mu:
         return StepResult(compared, metrics)
-    said = token_losses(scorer.body, h_ND[num_texts:], batch.targets_N).mean()
+    said = token_losses(scorer.body, h_ND[num_texts:], batch.targets_N).mean() * batch.target_share
     return StepResult(compared + mu * said, {**metrics, "answer_loss": said.detach()})
 
 
@@ -227,8 +249,14 @@ def _length(pair: Pair) -> int:
     return len(pair.chosen.tokens) + len(pair.rejected.tokens)
 
 
-def _chosen_only(pairs: Sequence[Pair]) -> AnswerBatch:
-    return answer_batch([pair.chosen for pair in pairs])
+class _Lay(Protocol):
+    """Lays a part of the pairs of a step out as a batch."""
+
+    def __call__(self, pairs: Sequence[Pair], *, of: Sequence[Pair]) -> AnswerBatch | PairBatch: ...
+
+
+def _chosen_only(pairs: Sequence[Pair], *, of: Sequence[Pair]) -> AnswerBatch:
+    return answer_batch([pair.chosen for pair in pairs], of=[pair.chosen for pair in of])
 
 
 def _scalars(scorer: Scorer, pairs: Sequence[Pair]) -> Tensor:

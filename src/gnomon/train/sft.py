@@ -26,11 +26,23 @@ from gnomon.data.records import Found, divided
 from gnomon.learn.batches import AnswerBatch, Epochs, answer_batch
 from gnomon.learn.loop import StepResult, one_thread_if_small
 from gnomon.learn.losses import answer_losses
+from gnomon.learn.parallel import split
 from gnomon.learn.texts import Encoded, Texts, encode, fitted
 from gnomon.models.transformer import Transformer
 from gnomon.report.base import Estimate, Report
 from gnomon.stats.intervals import clustered_mean
-from gnomon.train._fitting import Start, at_least, context_of, end_of, identity, keep, plan_of, shown_fit, start_from
+from gnomon.train._fitting import (
+    Start,
+    at_least,
+    context_of,
+    end_of,
+    identity,
+    keep,
+    low_rank,
+    plan_of,
+    shown_fit,
+    start_from,
+)
 
 if TYPE_CHECKING:
     from gnomon.store.run import Run
@@ -65,13 +77,18 @@ class Sft:
     "Go on without bad rows of a file even if they are more than one in a hundred."
     seed: int = 0
     "Seed of the draws and the order."
+    accumulate: int = 1
+    "Forwards that a step is cut into: so much less memory, the same gradient."
+    lora: int = 0
+    "Rank of an update to learn in place of all weights, for large models; 0 learns all weights."
     bf16: bool = False
     "Bfloat16 arithmetic, for processors that have it; not the same numbers."
 
     def __post_init__(self) -> None:
-        at_least(1, held_out=self.held_out, best_of=self.best_of, epochs=self.epochs, batch=self.batch)
+        at_least(1, held_out=self.held_out, best_of=self.best_of, epochs=self.epochs)
+        at_least(1, batch=self.batch, accumulate=self.accumulate)
         at_least(int(self.data == "brook"), dialogues=self.dialogues)
-        at_least(0, context=self.context)
+        at_least(0, context=self.context, lora=self.lora)
 
 
 def train(cfg: Sft, run: Run) -> Path:
@@ -90,10 +107,12 @@ def train(cfg: Sft, run: Run) -> Path:
         len(taught.groups), cfg.batch, Seed(cfg.seed).child("order"), lengths=[len(t.tokens) for (t,) in taught.groups]
     )
 
-    def batches(index: int) -> AnswerBatch:
-        return answer_batch([taught.groups[i][0] for i in order(index)])
+    def batches(index: int) -> list[AnswerBatch]:
+        texts = [taught.groups[i][0] for i in order(index)]
+        return [answer_batch(part, of=texts) for part in split(texts, cfg.accumulate)]
 
-    shown_fit(step, batches, start.net, plan=plan_of(cfg, order), run=run, label="sft")
+    with low_rank(cfg, run, start):
+        shown_fit(step, batches, start.net, plan=plan_of(cfg, order), run=run, label="sft")
     after = mean_losses(start.net, [text for (text,) in held.groups], batch=cfg.batch)
     dialogues = [measured[place] for place in held.places]
     left_out = {"rows": found.num_rows, "bad": found.num_bad, "shown": found.bad, "cut": taught.num_cut}
@@ -103,8 +122,8 @@ def train(cfg: Sft, run: Run) -> Path:
 
 
 def step(model: nn.Module, batch: AnswerBatch) -> StepResult:
-    """The mean loss of the tokens of the answers, in nats."""
-    return StepResult(answer_losses(cast(Transformer, model), batch).mean())
+    """The mean loss of the tokens of the answers, in nats; of a part of a step, its share in the step's."""
+    return StepResult(answer_losses(cast(Transformer, model), batch).mean() * batch.share)
 
 
 @torch.no_grad()
