@@ -22,6 +22,7 @@ from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
 from gnomon.data.dialogues import Dialogue, open_dialogues
+from gnomon.data.overlap import Text, overlap
 from gnomon.data.records import Found, divided
 from gnomon.learn.batches import AnswerBatch, Epochs, answer_batch
 from gnomon.learn.loop import StepResult, one_thread_if_small
@@ -117,7 +118,7 @@ def train(cfg: Sft, run: Run) -> Path:
     dialogues = [measured[place] for place in held.places]
     left_out = {"rows": found.num_rows, "bad": found.num_bad, "shown": found.bad, "cut": taught.num_cut}
     left_out["long"] = taught.num_long + held.num_long
-    run.add(_rows(dialogues, before, after))
+    run.add(_rows(dialogues, before, after, met=_met(learnt, measured)))
     return keep(cfg, run, start, {"steps": cfg.epochs * order.per_epoch, "answers": len(taught.groups), **left_out})
 
 
@@ -157,6 +158,7 @@ def preview(cfg: Sft) -> dict[str, Any]:
         "tokens": f"{sum(len(t.tokens) for (t,) in texts.groups)}, of answers "
         f"{sum(len(t.tokens) - t.start for (t,) in texts.groups)}",
         "too long": f"{texts.num_cut} prompts cut, {texts.num_long} answers left out",
+        "held out, met in training": _met(learnt, measured),
         "first prompt": start.tokenizer.decode(text.tokens[: text.start].tolist(), special=True),
         "first answer": start.tokenizer.decode(text.tokens[text.start :].tolist(), special=True),
     }
@@ -179,6 +181,7 @@ def summarise(rows: Sequence[Row]) -> Report:
             for metric, each in series.items()
         ],
         summary="Held-out losses are in nats a token of an answer.",
+        notes=[f"Held out, met in training: {row.evidence['met']}." for row in rows[:1] if "met" in row.evidence],
     )
 
 
@@ -202,8 +205,19 @@ def _texts(cfg: Sft, start: Start, dialogues: Sequence[Dialogue]) -> Texts:
     return fitted([(text,) for text in encoded], context_of(start.net, cfg.context), tokenizer=start.tokenizer)
 
 
-def _rows(dialogues: Sequence[Dialogue], before: Sequence[float], after: Sequence[float]) -> list[Row]:
+def _met(learnt: Sequence[Dialogue], measured: Sequence[Dialogue]) -> str:
+    """What the answers measured on share with those trained on."""
+    sides = ([Text(d.prompt, (d.answer,)) for d in side] for side in (learnt, measured))
+    return overlap(*sides).told
+
+
+def _rows(dialogues: Sequence[Dialogue], before: Sequence[float], after: Sequence[float], *, met: str) -> list[Row]:
+    """Held-out answers with their losses; the first carries what training met of them, for a report sees only rows."""
     return [
-        Row(key=d.id, cluster=d.cluster, evidence={"before": b, "after": a, "group": d.group})
-        for d, b, a in zip(dialogues, before, after, strict=True)
+        Row(
+            key=d.id,
+            cluster=d.cluster,
+            evidence={"before": b, "after": a, "group": d.group, **({} if place else {"met": met})},
+        )
+        for place, (d, b, a) in enumerate(zip(dialogues, before, after, strict=True))
     ]
