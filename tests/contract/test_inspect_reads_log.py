@@ -1,14 +1,12 @@
 """inspect-ai itself opens the logs that `gnomon export --format inspect` writes, and sees in them what the run holds.
 
-It is looked for in the environment that `make bench` fills, or in the one that GNOMON_PEERS names.
+It runs in an environment of its own; see `peers`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +16,17 @@ from gnomon.cli import main
 from gnomon.core.record import Row
 from gnomon.store.inspect_log import to_inspect
 from gnomon.store.run import Run
+from tests.contract.peers import peer_python
 
 pytestmark = pytest.mark.timeout(300)
 
 PEER = Path(__file__).with_name("inspect_peer.py")
-PEERS = Path(os.environ.get("GNOMON_PEERS") or Path(__file__).parents[2] / ".bench-peers") / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
 def interpreter() -> str:
     """A Python that has inspect-ai."""
-    for python in (sys.executable, str(PEERS)):
-        found = Path(python).exists() and subprocess.run(
-            [python, "-c", "import importlib.util as u; raise SystemExit(u.find_spec('inspect_ai') is None)"]
-        )
-        if found and found.returncode == 0:
-            return python
-    pytest.skip(f"neither {sys.executable} nor {PEERS} has inspect-ai; GNOMON_PEERS names an environment that has")
+    return peer_python("inspect_ai")
 
 
 def opened(interpreter: str, log: Path) -> dict[str, Any]:

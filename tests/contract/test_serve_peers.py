@@ -1,16 +1,13 @@
 """Other people's clients against `gnomon serve`: the OpenAI SDK, lm-evaluation-harness, Inspect.
 
-They run in an environment of their own: the one that `make bench` fills, or the interpreter named by GNOMON_PEERS. A
-client that is in neither is skipped.
+They run in an environment of their own; see `peers`. A client that is nowhere is skipped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +19,10 @@ from gnomon.models.local import LocalModel
 from gnomon.serve.app import Service
 from gnomon.serve.running import listening, speaker_of
 from tests.contract.parity import made_folder, questions
+from tests.contract.peers import peer_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-PEERS = Path(os.environ.get("GNOMON_PEERS") or Path(__file__).parents[2] / ".bench-peers" / "bin" / "python")
 ASKED = "Where is the kettle?"
 READ = "import json, sys\nasked = json.loads(sys.argv[1])\n"
 SDK = """
@@ -83,17 +80,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_folder(tmp_path_factory.mktemp("made") / "model")
 
 
-def interpreter(*packages: str) -> str:
-    """A Python that has `packages`."""
-    for python in (sys.executable, str(PEERS)):
-        found = Path(python).exists() and subprocess.run(
-            [python, "-c", f"import {', '.join(packages)}"], capture_output=True
-        )
-        if found and not found.returncode:
-            return python
-    pytest.skip(f"neither {sys.executable} nor {PEERS} has {', '.join(packages)}")
-
-
 def served(folder: Path, python: str, script: str, **asked: Any) -> tuple[LocalModel, Any]:
     """What `script` prints about the server over the model in `folder`, and that model."""
     model = load_checkpoint(folder)
@@ -112,7 +98,7 @@ def served(folder: Path, python: str, script: str, **asked: Any) -> tuple[LocalM
 
 
 def test_the_openai_sdk(folder: Path) -> None:
-    model, told = served(folder, interpreter("openai"), SDK)
+    model, told = served(folder, peer_python("openai"), SDK)
     how = Sampling(temperature=0.0, max_tokens=8)
     chat, text = asyncio.run(_both(model, [Message("user", ASKED)], how))
     assert told["models"] == ["made"] and told["one"] == "made"
@@ -125,7 +111,7 @@ def test_the_openai_sdk(folder: Path) -> None:
 
 def test_lm_eval_reads_the_log_likelihoods_of_the_process(folder: Path) -> None:
     asked = questions(lettered=False)[:4]
-    model, told = served(folder, interpreter("lm_eval", "tenacity"), LM_EVAL, questions=asked)
+    model, told = served(folder, peer_python("lm_eval", "tenacity"), LM_EVAL, questions=asked)
 
     async def near() -> list[float]:
         scores = [await model.score(q.prompt, option) for q in asked for option in q.options]
@@ -137,7 +123,7 @@ def test_lm_eval_reads_the_log_likelihoods_of_the_process(folder: Path) -> None:
 
 
 def test_inspect(folder: Path) -> None:
-    model, told = served(folder, interpreter("inspect_ai", "openai"), INSPECT)
+    model, told = served(folder, peer_python("inspect_ai", "openai"), INSPECT)
     chat, _ = asyncio.run(_both(model, [Message("user", ASKED)], Sampling(temperature=0.0, max_tokens=8)))
     assert told["text"].strip() == chat.text.strip()
     assert sum(told["logprobs"]) == pytest.approx(chat.logprob, abs=1e-4)

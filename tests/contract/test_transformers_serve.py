@@ -7,8 +7,6 @@ environment that `make bench` fills has it; where none has, these tests are skip
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +15,11 @@ from faults import checkpoint, fails, run
 
 from benches.beside import Served, served
 from gnomon.store.run import Run, list_runs
+from tests.contract.peers import peer_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-PEERS = Path(__file__).parents[2] / ".bench-peers" / "bin" / "python"
-NEEDED = "import fastapi, uvicorn, torch, transformers.cli.transformers"
+NEEDED = ("fastapi", "uvicorn", "torch", "transformers.cli.transformers")
 SAMPLES = 40
 ASSAY = ["assay", "self-knowledge", "--only", "calibration", "--n", "8", "--resamples", "20"]
 
@@ -29,12 +27,7 @@ ASSAY = ["assay", "self-knowledge", "--only", "calibration", "--n", "8", "--resa
 @pytest.fixture(scope="module")
 def interpreter() -> str:
     """A Python that can run `transformers serve`."""
-    for python in (sys.executable, str(PEERS)):
-        if Path(python).exists() and not subprocess.run([python, "-c", NEEDED], capture_output=True).returncode:
-            return python
-    pytest.skip(
-        f"neither {sys.executable} nor {PEERS} can run `transformers serve` (pip install transformers[serving])"
-    )
+    return peer_python(*NEEDED)
 
 
 def serving(interpreter: str, folder: Path, **generation: bool) -> Iterator[Served]:

@@ -31,6 +31,7 @@ _VERBS = ("assay", "train", "study", "explain")
 
 _KINDS = [
     ["brook", "the model that ships with Gnomon, trained on its embedded world"],
+    ["brook-assistant", "what training on good answers made of it; ships too"],
     ["hf:FOLDER", "a checkpoint in Hugging Face layout on this machine"],
     ["hf:ORG/NAME@REVISION", "a checkpoint of the Hugging Face hub"],
     ["run:ID", "the checkpoint that a training run left"],

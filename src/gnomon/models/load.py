@@ -1,6 +1,7 @@
 """A model by its name, whatever stands behind it.
 
     brook                       the base model of the embedded world, in the package
+    brook-assistant             what fine-tuning on good answers made of it, in the package
     hf:FOLDER                   a checkpoint in Hugging Face layout on this machine
     hf:ORG/NAME@REVISION        one of the hub, downloaded unless it is in the hub's cache
     run:ID                      the checkpoint that a training run left; the first digits of the id do
@@ -38,6 +39,8 @@ __all__ = ["checkpoint_folder", "content_hash", "load", "load_checkpoint"]
 _HEAD_FILE = "head.safetensors"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+|[\w-][\w.-]*")
 _HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+# Folders of the package.
+_SHIPPED = {"brook": "checkpoint", "brook-assistant": "assistant"}
 _HASHED = ("*.safetensors", "config.json", "tokenizer*.json", "*.model", "vocab.*", "merges.txt", "*.jinja")
 
 
@@ -53,13 +56,13 @@ def load(name: str, *, device: str | None = None) -> Model:
         UsageError: the name makes no sense.
         ModelError: the model cannot be found, downloaded or read.
     """
-    if name == "brook":
-        return load_checkpoint(_brook(), name=name, device=device)
+    if name in _SHIPPED:
+        return load_checkpoint(_shipped(name), name=name, device=device)
     if name.startswith(("http://", "https://")):
         return _endpoint(name)
     scheme, colon, rest = name.partition(":")
     if scheme not in {**_FOLDERS, **_OTHERS} or not colon:
-        known = ["brook", *(f"{s}:" for s in (*_FOLDERS, *_OTHERS)), "http://"]
+        known = [*_SHIPPED, *(f"{s}:" for s in (*_FOLDERS, *_OTHERS)), "http://"]
         raise UsageError(f"no model is called {name!r}", todo=closest(scheme + colon, known))
     if not rest:
         raise UsageError(f"model name {name!r} says nothing after the colon", todo="say which model")
@@ -110,14 +113,14 @@ def load_checkpoint(folder: Path | str, *, name: str = "", device: str | None = 
 
 
 def checkpoint_folder(name: str) -> Path:
-    """The folder of a model whose weights are on this machine: `brook`, `hf:` or `run:`; for what changes weights.
+    """The folder of a model whose weights are on this machine: shipped, `hf:` or `run:`; for what changes weights.
 
     Raises:
         UsageError: the name is of another kind.
         ModelError: the model cannot be found or downloaded.
     """
-    if name == "brook":
-        return _brook()
+    if name in _SHIPPED:
+        return _shipped(name)
     scheme, _, rest = name.partition(":")
     if scheme not in _FOLDERS or not rest:
         raise UsageError(f"{name!r} is no model whose weights are here", todo="give brook, hf:FOLDER or run:ID")
@@ -186,10 +189,10 @@ def _head(path: Path, device: str, dtype: torch.dtype) -> tuple[Callable[[Tensor
     return value, read_at
 
 
-def _brook() -> Path:
-    folder = Path(str(resources.files("gnomon").joinpath("data", "worlds", "brook", "checkpoint")))
+def _shipped(name: str) -> Path:
+    folder = Path(str(resources.files("gnomon").joinpath("data", "worlds", "brook", _SHIPPED[name])))
     if not (folder / "config.json").is_file():
-        raise ModelError("this installation has no weights of brook", where=str(folder), todo="reinstall gnomon")
+        raise ModelError(f"this installation has no weights of {name}", where=str(folder), todo="reinstall gnomon")
     return folder
 
 
