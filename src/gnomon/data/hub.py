@@ -260,7 +260,7 @@ def _from_hub(repo: str, file: str, looked: list[str]) -> Path:
         raise DataError(
             f"{repo}/{file} cannot be fetched ({type(e).__name__})",
             where=f"looked at {', '.join(looked)}, the cache and the hub",
-            todo="set GNOMON_DATA to a folder that holds it, give --data PATH, or use --data brook",
+            todo="set GNOMON_DATA to a folder that holds it, give a path, or use brook",
         ) from None
 
 

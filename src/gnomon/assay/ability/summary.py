@@ -33,7 +33,7 @@ def summarised(rows: Sequence[Row], against: str) -> Report:
         title="What can it do, and what did that cost?",
         summary=_summary(accuracies, differences, against),
         estimates=[*accuracies, *differences, *others],
-        tables=[*_ways_table(series), *_group_table(series)],
+        tables=_group_table(series),
         figures=Drawn(lambda: _figures(accuracies, differences)),
         notes=_notes(series),
     )
@@ -120,11 +120,18 @@ def _others(name: str, rows: Sequence[Row]) -> list[Estimate]:
             found.append(Estimate.of(_named("perplexity", asked), _exp(nats), group=name))
         if (metric := _named("MC2", asked)) in rows[0].evidence["scores"]:
             found.append(Estimate.of(metric, clustered_mean(_values(rows, metric), clusters), group=name))
-    found += [
-        Estimate.of(f"accuracy ({way})", wins(_credits(rows, "", way), clusters), group=name, null=_chance(rows))
-        for way in _ways(rows, "")
-    ]
+        found += [_way_estimate(name, rows, asked, way) for way in _ways(rows, asked)]
     return found
+
+
+def _way_estimate(name: str, rows: Sequence[Row], asked: str, way: str) -> Estimate:
+    """Accuracy by one way to compare texts."""
+    credits = [
+        credit(scored_by(row.evidence["told"][asked], row.evidence["choices"], way), row.evidence["gold"])
+        for row in rows
+    ]
+    metric = _named(f"accuracy ({way})", asked)
+    return Estimate.of(metric, wins(credits, _clusters(rows)), group=name, null=_chance(rows))
 
 
 def _exp(nats: Interval) -> Interval:
@@ -142,32 +149,6 @@ def _safe_exp(nats: float) -> float:
 def _ways(rows: Sequence[Row], asked: str) -> list[str]:
     found = rows[0].evidence["told"][asked]
     return [way for way in WAYS if "sum" in found and (way != "pmi" or "alone" in found)]
-
-
-def _credits(rows: Sequence[Row], asked: str, way: str) -> list[float]:
-    return [
-        credit(scored_by(row.evidence["told"][asked], row.evidence["choices"], way), row.evidence["gold"])
-        for row in rows
-    ]
-
-
-def _ways_table(series: Mapping[str, list[Row]]) -> list[Table]:
-    """Accuracy of texts by every way to compare them."""
-    cells = []
-    for name, rows in series.items():
-        for asked in rows[0].evidence["told"]:
-            for way in _ways(rows, asked):
-                found = wins(_credits(rows, asked, way), _clusters(rows))
-                taken = "yes" if way == rows[0].evidence["by"] else ""
-                cells.append([name, asked or "bare", way, found.value, found.low, found.high, taken])
-    if not cells:
-        return []
-    caption = (
-        "sum is lm-evaluation-harness's acc, character its acc_norm, byte its acc_bytes; mean is per token; pmi "
-        "subtracts what the option has by itself. What its publishers take is what the report calls accuracy."
-    )
-    columns = ("series", "asked", "texts compared by", "accuracy", "low", "high", "taken")
-    return [Table(title="Ways to compare texts", columns=columns, rows=cells, caption=caption)]
 
 
 def _group_table(series: Mapping[str, list[Row]]) -> list[Table]:
