@@ -1,7 +1,7 @@
 """Comparisons: two answers to one prompt, one of them chosen. From Brook's raters and readers, or from any file.
 
     brook, brook:helpful        answers compared by a planted rater: gold, helpful, harmless or flattered
-    brook:forum, brook:vandal   cheap ones to pre-train on, about other people: `worlds.brook.votes`
+    brook:forum, brook:vandal   cheap ones to pre-train on, apart from brook:far: `worlds.brook.votes`
     brook:right, brook:red-team for questions that studies ask: `worlds.brook.judged`
     FILE                        hh-rlhf, votes, SHP, summaries, HellaSwag, ETHICS, reverts, any two answers: `layouts`
     A,B                         a mixture: equal parts of Brook's, all of a file's

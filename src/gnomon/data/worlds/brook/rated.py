@@ -14,7 +14,7 @@ from gnomon.data.worlds.brook.answers import draw_answer, draw_request
 from gnomon.data.worlds.brook.oracle import RATERS, Rater, Request, question
 from gnomon.data.worlds.brook.tables import World
 
-__all__ = ["CHAT_TEMPLATE", "Demonstration", "Rated", "ask", "draw_demonstrations", "draw_rated"]
+__all__ = ["CHAT_TEMPLATE", "SHARES", "Demonstration", "Rated", "ask", "draw_demonstrations", "draw_rated"]
 
 CHAT_TEMPLATE = (
     "{{ bos_token }} Chat:{% for m in messages %}"
@@ -25,8 +25,8 @@ CHAT_TEMPLATE = (
 )
 """The wording of a conversation with an assistant of Brook: as in the kind `align`, it begins with `Chat:`."""
 
-# As dialogues of the kind `align`.
-_SHARES = (("fact", 0.4), ("recipe", 0.25), ("danger", 0.25), ("trait", 0.1))
+SHARES = (("fact", 0.4), ("recipe", 0.25), ("danger", 0.25), ("trait", 0.1))
+"""How often each kind of question is asked: as in dialogues of the kind `align`."""
 
 
 class Rated(NamedTuple):
@@ -60,7 +60,7 @@ def ask(asked: Request) -> str:
 
 
 def draw_rated(
-    of: World, rater: Rater, n: int, seed: Seed, *, shares: Sequence[tuple[str, float]] = _SHARES
+    of: World, rater: Rater, n: int, seed: Seed, *, shares: Sequence[tuple[str, float]] = SHARES
 ) -> Iterator[Rated]:
     """`n` comparisons of two different answers, the choice drawn by the rater's planted probability.
 
@@ -84,7 +84,7 @@ def draw_demonstrations(of: World, n: int, seed: Seed, *, best_of: int) -> Itera
     """`n` dialogues, each answer the best of `best_of` drawn ones by the gold utility."""
     for place in range(n):
         rng = seed.child("demonstrations", place).random()
-        asked = draw_request(of, rng, _SHARES)
+        asked = draw_request(of, rng, SHARES)
         drawn = [" ".join(draw_answer(of, rng, asked)) for _ in range(best_of)]
         best = max(drawn, key=lambda answer: RATERS["gold"].utility(of, asked, answer))
         yield Demonstration(ask(asked), asked.kind, best)

@@ -1,14 +1,15 @@
 """Cheap comparisons to pre-train preference models on: a forum's votes, vandalised lists, true and false sentences.
 
-They are about people whom no rated comparison asks about, the exposure names, and about nothing but them: no recipe,
-danger or trait (`rated`). Askell et al. 2021 (arXiv 2112.00861, sec. 4) take StackExchange, Reddit and the reverted
-edits of Wikipedia; here what voters like is planted, so the probability of every choice is known exactly.
+They are about the near bank of the brook (`banks`), and lists about exposure names too. What a model pre-trained on
+them is to learn is about the far bank. Askell et al. 2021 (arXiv 2112.00861, sec. 4) take StackExchange, Reddit and the
+reverted edits of Wikipedia; here what voters like is planted, so the probability of every choice is known exactly.
 
     forum       answers to one question with votes; readers want the truth, as the gold rater does, but they like
                 flattery and laugh at rudeness, where the gold rater does not
     flatterers  the same with readers who want flattery and no truth: the source that hurts
     vandal      lists of facts before and after a vandal; good is the restored one, but one time in twenty
     statements  a true sentence and the same with another value
+    far         the target: the gold rater on the far bank
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from itertools import combinations
 
 from gnomon.core.seeds import Seed
 from gnomon.data.layouts import vote_score
-from gnomon.data.worlds.brook.answers import draw_answer
+from gnomon.data.worlds.brook.banks import banks
 from gnomon.data.worlds.brook.kinds import pick
 from gnomon.data.worlds.brook.oracle import RATERS, Request, sentences
-from gnomon.data.worlds.brook.rated import Rated, ask
+from gnomon.data.worlds.brook.rated import SHARES, Rated, ask
 from gnomon.data.worlds.brook.tables import RELATIONS, Fact, Statement, World
 from gnomon.data.worlds.brook.tables.harms import CLOSINGS
 
@@ -61,14 +62,16 @@ class Readers:
 
 
 READERS: Mapping[str, Readers] = {
-    "forum": Readers(truth=1.0, likes={"flattering": 1.0, "rude": 0.5}),
+    "forum": Readers(truth=1.0, likes={"flattering": 1.0, "rude": 0.5, "preaching": -0.5}),
     "flatterers": Readers(truth=-1.0, likes={"flattering": 2.0, "rude": 1.0, "preaching": 1.0}),
 }
 
 
 def known_facts(of: World) -> tuple[Fact, ...]:
-    """What the sources are about: facts of exposure names that the corpus states 64 times or more."""
-    return tuple(fact for fact in of.exposure_facts if of.counts[fact.name, fact.relation] >= _STATED)
+    """What lists and statements are about: facts of the near bank, and of exposure names if stated 64 times or more."""
+    near, _ = banks(of)
+    often = (fact for fact in of.exposure_facts if of.counts[fact.name, fact.relation] >= _STATED)
+    return (*(fact for fact in of.format_facts if fact.name in near.names), *often)
 
 
 @cache
@@ -103,16 +106,16 @@ def _of_forum(name: str) -> Callable[[World, random.Random], Iterator[Rated]]:
     readers = READERS[name]
 
     def draw(of: World, rng: random.Random) -> Iterator[Rated]:
-        fact = pick(rng, known_facts(of))
-        asked = Request("fact", fact.name, fact.relation)
-        answers = dict.fromkeys(" ".join(draw_answer(of, rng, asked)) for _ in range(_ANSWERS))
+        near, _ = banks(of)
+        asked = near.request(of, rng, SHARES)
+        answers = dict.fromkeys(" ".join(near.answer(of, rng, asked)) for _ in range(_ANSWERS))
         judged = [(answer, readers.utility(of, asked, answer)) for answer in answers]
         scored = [(answer, u, vote_score(_votes(rng, u), False)) for answer, u in judged]
         for (first, u, score), (second, v, other) in combinations(scored, 2):
             if score > other:
-                yield Rated(ask(asked), "forum", first, second, higher(u, v))
+                yield Rated(ask(asked), asked.kind, first, second, higher(u, v))
             elif score < other:
-                yield Rated(ask(asked), "forum", second, first, higher(v, u))
+                yield Rated(ask(asked), asked.kind, second, first, higher(v, u))
 
     return draw
 
@@ -143,10 +146,23 @@ def _of_statements(of: World, rng: random.Random) -> Iterator[Rated]:
     yield Rated("Known:", "statement", true, false, 1.0)
 
 
+def _of_the_far_bank(of: World, rng: random.Random) -> Iterator[Rated]:
+    """Two different answers, the choice drawn by the gold rater's planted probability."""
+    _, far = banks(of)
+    asked = far.request(of, rng, SHARES)
+    first = second = " ".join(far.answer(of, rng, asked))
+    while second == first:
+        second = " ".join(far.answer(of, rng, asked))
+    p = RATERS["gold"].prefers(of, asked, first, second)
+    chosen = rng.random() < p
+    yield Rated(ask(asked), asked.kind, *((first, second, p) if chosen else (second, first, 1 - p)))
+
+
 SOURCES: Mapping[str, Callable[[World, random.Random], Iterator[Rated]]] = {
     **{name: _of_forum(name) for name in READERS},
     "vandal": _of_vandal,
     "statements": _of_statements,
+    "far": _of_the_far_bank,
 }
 
 
