@@ -1,4 +1,6 @@
-"""The routes: `/v1/models`, `/v1/chat/completions`, `/v1/completions` and `/health`, over one model."""
+"""The routes over one model: `/v1/models` and `/health`, texts by `/v1/chat/completions` and `/v1/completions`, typed
+questions by `/v1/decisions` and `/v1/systemone`.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ from aiohttp import web
 from gnomon.core.errors import GnomonError
 from gnomon.models.base import Sampling
 from gnomon.serve import asked as reading
-from gnomon.serve import replies
-from gnomon.serve.asked import Asked, Given
+from gnomon.serve import deciding, replies, typed
+from gnomon.serve.asked import MOST_TEXTS, Asked, Given
 from gnomon.serve.gate import Gate
 from gnomon.serve.refusal import Refusal
 from gnomon.serve.replies import Answer, Head
@@ -81,6 +83,8 @@ class Service:
         app.router.add_get("/v1/models/{name:.+}", self._model)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/completions", self._completions)
+        app.router.add_post("/v1/decisions", self._decisions)
+        app.router.add_post("/v1/systemone", self._systemone)
         return app
 
     @web.middleware
@@ -160,6 +164,30 @@ class Service:
             answers, told = await asyncio.gather(self.answers(asked, hows), self._prompt_logprobs(asked))
             return web.json_response(replies.reply(head, answers, self.prompt_tokens(asked), told))
 
+    async def _decisions(self, request: web.Request) -> web.Response:
+        async with self.gate.through():
+            decided, count = await self._decided(typed.decisions(_parsed(await request.read())), "input")
+            return web.json_response(deciding.decisions_reply(self._answering, decided, count))
+
+    async def _systemone(self, request: web.Request) -> web.Response:
+        async with self.gate.through():
+            decided, count = await self._decided(typed.systemone(_parsed(await request.read())), "state")
+            head = (f"decision-{uuid.uuid4().hex}", int(time.time()), self._answering)
+            return web.json_response(deciding.systemone_reply(*head, decided, count))
+
+    async def _decided(self, asked: typed.Typed, param: str) -> tuple[list[deciding.Decided], int]:
+        """Every question's answer, and how many tokens were read."""
+        self._check_name(asked.model)
+        wanted = sum(len(question.options) for question in asked.questions)
+        if wanted > MOST_TEXTS:
+            raise Refusal(f"the questions have {wanted} options; at most {MOST_TEXTS} are scored", param="questions")
+        puts = [await deciding.put(question, asked.input, self._speaker) for question in asked.questions]
+        held = [self._speaker.count(each.prompt) for each in puts]
+        for count in held:
+            self._fits(count, 1, param)
+        pairs = zip(asked.questions, puts, strict=True)
+        return await asyncio.gather(*(deciding.decide(q, each, self._speaker) for q, each in pairs)), sum(held)
+
     def prompt_tokens(self, asked: Asked) -> int:
         """Tokens of all prompts."""
         return sum(self._speaker.count(prompt) for prompt in asked.prompts)
@@ -202,15 +230,20 @@ class Service:
         for prompt in asked.prompts:
             held = self._speaker.count(prompt)
             wanted = 1 if asked.max_tokens is None else asked.max_tokens
-            if held + wanted > limit:
-                raise Refusal(
-                    f"{held + wanted} tokens are wanted ({held} of the prompt, {wanted} of the answer) and {limit} "
-                    "allowed, the model's context; shorten the prompt or lower max_tokens",
-                    param="messages" if asked.is_chat else "prompt",
-                    code="context_length_exceeded",
-                )
+            self._fits(held, wanted, "messages" if asked.is_chat else "prompt")
             hows.append(replace(asked.how, max_tokens=limit - held if asked.max_tokens is None else wanted))
         return hows
+
+    def _fits(self, held: int, wanted: int, param: str) -> None:
+        """Raises `Refusal` where a prompt and its answer are longer than the context."""
+        limit = self._speaker.limit
+        if limit is not None and held + wanted > limit:
+            raise Refusal(
+                f"{held + wanted} tokens are wanted ({held} of the prompt, {wanted} of the answer) and {limit} "
+                "allowed, the model's context; shorten the prompt or lower max_tokens",
+                param=param,
+                code="context_length_exceeded",
+            )
 
 
 class _Streaming:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from gnomon.models.base import Message, Prompt, Sampling
+from gnomon.serve.fields import HARMLESS, Fields, flag, number, object_, short, text, whole
 from gnomon.serve.refusal import Refusal
 
 __all__ = ["MOST_TEXTS", "Asked", "Given", "chat", "completion"]
 
-T = TypeVar("T")
 Json: TypeAlias = Mapping[str, Any]
 # A prompt, or the token ids of one.
 Given: TypeAlias = Prompt | tuple[int, ...]
@@ -22,16 +21,6 @@ MOST_TEXTS = 2048
 _MOST_N, _MOST_TOP, _MOST_STOPS = 128, 20, 16
 # What plain completions are cut at where the client does not say.
 _TEXT_TOKENS = 16
-# They say who asks, or how the answer is billed, kept or delivered.
-_HARMLESS = {
-    "user",
-    "metadata",
-    "store",
-    "service_tier",
-    "safety_identifier",
-    "prompt_cache_key",
-    "parallel_tool_calls",
-}
 # Features that are not here; these values ask for none of them.
 _NEUTRAL: dict[str, tuple[object, ...]] = {
     "presence_penalty": (0,),
@@ -87,21 +76,22 @@ def chat(body: object) -> Asked:
     Raises:
         Refusal: a field is wrong, or asks for what is not here.
     """
-    fields = _Fields(body)
+    fields = Fields(body)
     messages = fields.take("messages", _messages)
     if messages is None:
         raise Refusal("the body has no messages", param="messages")
     _continues(fields, messages)
-    wants, top = fields.take("logprobs", _flag), fields.take("top_logprobs", _whole(0, _MOST_TOP))
+    wants, top = fields.take("logprobs", flag), fields.take("top_logprobs", whole(0, _MOST_TOP))
     if top is not None and not wants:
         raise Refusal("top_logprobs needs logprobs to be true", param="top_logprobs")
-    limits = [fields.take(name, _whole(1)) for name in ("max_completion_tokens", "max_tokens")]
-    return fields.asked(
+    limits = [fields.take(name, whole(1)) for name in ("max_completion_tokens", "max_tokens")]
+    return _asked(
+        fields,
         is_chat=True,
         prompts=(messages,),
         max_tokens=next((limit for limit in limits if limit is not None), None),
         num_top=(top or 0) if wants else None,
-        num_prompt_top=fields.take("prompt_logprobs", _whole(0, _MOST_TOP)),
+        num_prompt_top=fields.take("prompt_logprobs", whole(0, _MOST_TOP)),
     )
 
 
@@ -111,116 +101,93 @@ def completion(body: object) -> Asked:
     Raises:
         Refusal: a field is wrong, or asks for what is not here.
     """
-    fields = _Fields(body)
+    fields = Fields(body)
     prompts = fields.take("prompt", _prompts)
     if prompts is None:
         raise Refusal("the body has no prompt", param="prompt")
-    echo = fields.take("echo", _flag) or False
-    limit = fields.take("max_tokens", _whole(0))
+    echo = fields.take("echo", flag) or False
+    limit = fields.take("max_tokens", whole(0))
     if limit == 0 and not echo:
         raise Refusal("max_tokens is 0, which makes sense only with echo", param="max_tokens")
-    return fields.asked(
+    return _asked(
+        fields,
         is_chat=False,
         prompts=prompts,
         max_tokens=_TEXT_TOKENS if limit is None else limit,
-        num_top=fields.take("logprobs", _whole(0, _MOST_TOP)),
+        num_top=fields.take("logprobs", whole(0, _MOST_TOP)),
         echo=echo,
     )
 
 
-class _Fields:
-    """The fields of a body; what has not been taken at the end was not understood. null counts as left out."""
-
-    def __init__(self, body: object) -> None:
-        if not isinstance(body, Mapping):
-            raise Refusal("the body is no JSON object")
-        self._left = {str(name): value for name, value in body.items() if value is not None}
-
-    def take(self, name: str, read: Callable[[object], T]) -> T | None:
-        """The field as `read` understands it; None where it is not given."""
-        if name not in self._left:
-            return None
-        value = self._left.pop(name)
-        try:
-            return read(value)
-        except ValueError as error:
-            raise Refusal(f"{name} is {_short(value)}; give {error}", param=name) from None
-
-    def asked(
-        self,
-        *,
-        is_chat: bool,
-        prompts: tuple[Given, ...],
-        max_tokens: int | None,
-        num_top: int | None,
-        echo: bool = False,
-        num_prompt_top: int | None = None,
-    ) -> Asked:
-        """The request, with the fields that both routes share."""
-        model = self.take("model", _text)
-        if model is None:
-            raise Refusal("the body names no model", param="model")
-        n, stream = self.take("n", _whole(1, _MOST_N)) or 1, self.take("stream", _flag) or False
-        if n * len(prompts) > MOST_TEXTS:
-            raise Refusal(f"{n * len(prompts)} completions are wanted; at most {MOST_TEXTS} are given", param="n")
-        with_usage = self._with_usage(stream)
-        how = self._how()
-        self._refuse_the_rest()
-        return Asked(
-            is_chat=is_chat,
-            model=model,
-            prompts=prompts,
-            max_tokens=max_tokens,
-            how=how,
-            n=n,
-            num_top=num_top,
-            echo=echo,
-            num_prompt_top=num_prompt_top,
-            stream=stream,
-            with_usage=with_usage,
-        )
-
-    def _how(self) -> Sampling:
-        seed, stop = self.take("seed", _whole(-(1 << 63))), self.take("stop", _stops)
-        temperature, top_p = self.take("temperature", _number(0, 100)), self.take("top_p", _number(0, 1))
-        if top_p == 0:
-            raise Refusal("top_p is 0; give a number above 0, at most 1, or temperature 0 for greedy", param="top_p")
-        return Sampling(
-            temperature=1.0 if temperature is None else temperature,
-            top_p=1.0 if top_p is None else top_p,
-            stop=stop or (),
-            # Whoever names no seed wants another draw each time.
-            seed=secrets.randbits(62) if seed is None else seed,
-        )
-
-    def _with_usage(self, stream: bool) -> bool:
-        options = self.take("stream_options", _object) or {}
-        if options and not stream:
-            raise Refusal("stream_options needs stream to be true", param="stream_options")
-        unknown = sorted(set(options) - {"include_usage", "include_obfuscation"})
-        if unknown:
-            raise Refusal(f"unknown stream_options: {', '.join(unknown)}", param="stream_options")
-        return bool(options.get("include_usage"))
-
-    def _refuse_the_rest(self) -> None:
-        for name, value in self._left.items():
-            if name in _HARMLESS or value in _NEUTRAL.get(name, ()):
-                continue
-            if name in _NEUTRAL:
-                raise Refusal(f"{name} is not supported; leave it out", param=name, code="unsupported_parameter")
-            raise Refusal(f"unknown parameter {name!r}; leave it out", param=name, code="unknown_parameter")
+def _asked(
+    fields: Fields,
+    *,
+    is_chat: bool,
+    prompts: tuple[Given, ...],
+    max_tokens: int | None,
+    num_top: int | None,
+    echo: bool = False,
+    num_prompt_top: int | None = None,
+) -> Asked:
+    """The request, with the fields that both routes share."""
+    model = fields.take("model", text)
+    if model is None:
+        raise Refusal("the body names no model", param="model")
+    n, stream = fields.take("n", whole(1, _MOST_N)) or 1, fields.take("stream", flag) or False
+    if n * len(prompts) > MOST_TEXTS:
+        raise Refusal(f"{n * len(prompts)} completions are wanted; at most {MOST_TEXTS} are given", param="n")
+    with_usage = _with_usage(fields, stream)
+    how = _how(fields)
+    fields.refuse_the_rest(HARMLESS, _NEUTRAL)
+    return Asked(
+        is_chat=is_chat,
+        model=model,
+        prompts=prompts,
+        max_tokens=max_tokens,
+        how=how,
+        n=n,
+        num_top=num_top,
+        echo=echo,
+        num_prompt_top=num_prompt_top,
+        stream=stream,
+        with_usage=with_usage,
+    )
 
 
-def _continues(fields: _Fields, messages: tuple[Message, ...]) -> None:
+def _how(fields: Fields) -> Sampling:
+    seed, stop = fields.take("seed", whole(-(1 << 63))), fields.take("stop", _stops)
+    temperature, top_p = fields.take("temperature", number(0, 100)), fields.take("top_p", number(0, 1))
+    if top_p == 0:
+        raise Refusal("top_p is 0; give a number above 0, at most 1, or temperature 0 for greedy", param="top_p")
+    return Sampling(
+        temperature=1.0 if temperature is None else temperature,
+        top_p=1.0 if top_p is None else top_p,
+        stop=stop or (),
+        # Whoever names no seed wants another draw each time.
+        seed=secrets.randbits(62) if seed is None else seed,
+    )
+
+
+def _with_usage(fields: Fields, stream: bool) -> bool:
+    options = fields.take("stream_options", object_) or {}
+    if options and not stream:
+        raise Refusal("stream_options needs stream to be true", param="stream_options")
+    unknown = sorted(set(options) - {"include_usage", "include_obfuscation"})
+    if unknown:
+        raise Refusal(f"unknown stream_options: {', '.join(unknown)}", param="stream_options")
+    return bool(options.get("include_usage"))
+
+
+def _continues(fields: Fields, messages: tuple[Message, ...]) -> None:
     """A last assistant message is continued; what the client says of that must agree."""
     begun = messages[-1].role == "assistant"
-    continues = fields.take("continue_final_message", _flag)
+    continues = fields.take("continue_final_message", flag)
     if continues is not None and continues != begun:
         raise Refusal(
             "continue_final_message must be true where the last message is the assistant's, and only there",
             param="continue_final_message",
         )
-    adds = fields.take("add_generation_prompt", _flag)
+    adds = fields.take("add_generation_prompt", flag)
     if adds is not None and adds == begun:
         raise Refusal(
             "add_generation_prompt must be false where the last message is the assistant's, and only there",
@@ -239,7 +206,7 @@ def _message(entry: object, where: str) -> Message:
         raise Refusal(f"{where} is no object", param=where)
     role = _ROLES.get(str(entry.get("role")))
     if role is None:
-        raise Refusal(f"{where} has role {_short(entry.get('role'))}; give {', '.join(_ROLES)}", param=f"{where}.role")
+        raise Refusal(f"{where} has role {short(entry.get('role'))}; give {', '.join(_ROLES)}", param=f"{where}.role")
     # Clients send earlier answers back as they came, with fields that are empty.
     unknown = sorted(str(k) for k, v in entry.items() if k not in ("role", "content") and v not in (None, [], ""))
     if unknown:
@@ -284,44 +251,3 @@ def _stops(value: object) -> tuple[str, ...]:
     if not isinstance(found, list) or not all(isinstance(s, str) and s for s in found) or len(found) > _MOST_STOPS:
         raise ValueError(f"a text that is not empty, or at most {_MOST_STOPS} of them")
     return tuple(found)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("a text")
-    return value
-
-
-def _object(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError("an object")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("true or false")
-    return value
-
-
-def _whole(least: int, most: int | None = None) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        if type(value) is not int or value < least or (most is not None and value > most):
-            raise ValueError(f"a whole number, {least} or more" if most is None else f"{least} to {most}")
-        return value
-
-    return read
-
-
-def _number(least: float, most: float) -> Callable[[object], float]:
-    def read(value: object) -> float:
-        if type(value) not in (int, float) or not least <= value <= most or math.isnan(value):  # type: ignore[arg-type,operator]
-            raise ValueError(f"a number, {least} to {most}")
-        return float(value)  # type: ignore[arg-type]  # an int or float
-
-    return read
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard, cast
 import numpy as np
 
 from gnomon.core.seeds import Seed
-from gnomon.models.base import Completion, Message, Model, Prompt, Sampling
+from gnomon.models.base import Choice, Completion, Message, Model, Prompt, Sampling
 from gnomon.serve.asked import Given
 from gnomon.serve.refusal import Refusal
 
@@ -54,10 +54,12 @@ class Speaker(Protocol):
     Attributes:
         revision: names its weights.
         limit: its context in tokens; None where it has none.
+        chats: it has a chat template of its own, so a question in words is put as a user's message.
     """
 
     revision: str
     limit: int | None
+    chats: bool
 
     def count(self, prompt: Given) -> int:
         """Tokens of `prompt`."""
@@ -75,6 +77,10 @@ class Speaker(Protocol):
         """The prompt as one text."""
         ...
 
+    async def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
+        """Probabilities of whole continuations, as `Model.choose` gives them."""
+        ...
+
 
 class Weights:
     """A model whose weights are here."""
@@ -83,6 +89,7 @@ class Weights:
         self._model, self._tokenizer = model, model.tokenizer
         self.revision = model.revision
         self.limit: int | None = model.engine.limit
+        self.chats = model.tokenizer.chat_template is not None
         self._name = lru_cache(maxsize=1 << 16)(model.tokenizer.token_text)
 
     def count(self, prompt: Given) -> int:
@@ -114,6 +121,10 @@ class Weights:
     async def text(self, prompt: Given) -> str:
         """As in `Speaker`."""
         return prompt if isinstance(prompt, str) else "".join(text for _, text in self._spelled(prompt))
+
+    async def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
+        """As in `Speaker`."""
+        return await self._model.choose(prompt, options)
 
     def _ids(self, prompt: Given) -> list[int]:
         if _is_ids(prompt):
@@ -156,6 +167,7 @@ class Formulas:
         """
         self._model, self._letters, self.revision = model, letters, model.revision
         self.limit: int | None = None
+        self.chats = False
 
     def count(self, prompt: Given) -> int:
         """Words and marks."""
@@ -183,6 +195,10 @@ class Formulas:
     async def text(self, prompt: Given) -> str:
         """As in `Speaker`."""
         return prompt if isinstance(prompt, str) else " ".join(map(str, prompt))
+
+    async def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
+        """As in `Speaker`."""
+        return await self._model.choose(prompt, options)
 
     async def _top(self, prompt: Prompt) -> list[tuple[str, float]]:
         """The letters with their log-probabilities, the most probable first."""
