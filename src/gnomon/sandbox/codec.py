@@ -1,0 +1,171 @@
+"""Values as plain literals between judge and candidate: what is decoded is built here, of built-in types alone.
+
+The text is JSON. Lists, texts, numbers, booleans and None stand for themselves; everything else is an object with one
+key, its kind. A candidate's own classes cannot come through, so an answer cannot lie when it is compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator
+from enum import Enum
+from itertools import islice
+from typing import Any
+
+__all__ = ["Unreadable", "decode", "encode"]
+
+_ATOMS = frozenset({type(None), bool, int, float, str})
+_MOST_ITEMS = 2_000_000
+# An iterator that goes on is cut off with an error here.
+_MOST_DRAWN = 100_000
+# More integers with one hash than this are no accident: they make a set of them quadratic.
+_MOST_COLLISIONS = 200
+_MODULUS = (1 << 61) - 1
+
+
+class Unreadable(ValueError):
+    """A value that is no plain literal, or a text that is no encoded one."""
+
+
+def encode(value: object, function: Callable[[Any], int] | None = None) -> bytes:
+    """`value` as text.
+
+    Args:
+        function: gives a function's number, by which the other side calls it; without it functions are refused.
+
+    Raises:
+        Unreadable: it holds something else than built-in values, itself, or too many of them.
+    """
+    if type(value) in _ATOMS or (type(value) is list and all(type(x) in _ATOMS for x in value)):
+        try:
+            return json.dumps(value).encode()
+        except ValueError:  # an integer too long to be written in decimals
+            pass
+    try:
+        return json.dumps(_Plain(function).plain(value), check_circular=False).encode()
+    except RecursionError:
+        raise Unreadable("an answer nested too deeply") from None
+
+
+def decode(text: bytes, function: Callable[[int], Any] | None = None) -> Any:
+    """The value that `text` encodes.
+
+    Args:
+        function: gives what stands for the other side's function of a number.
+
+    Raises:
+        Unreadable: the text is no encoded value.
+    """
+    counted = Counter[int]()
+
+    def integer(digits: str) -> int:
+        return _counted(int(digits), counted)
+
+    def built(record: dict[str, Any]) -> Any:
+        if len(record) != 1:
+            raise Unreadable("an object with several keys")
+        kind, content = next(iter(record.items()))
+        if kind == "f" and function is not None:
+            return function(content)
+        if kind == "i":
+            return _counted(_BUILD["i"](content), counted)
+        if kind not in _BUILD:
+            raise Unreadable(f"a value of the unknown kind {kind!r}")
+        return _BUILD[kind](content)
+
+    try:
+        return json.loads(text, object_hook=built, parse_int=integer if _has_long_numbers(text) else None)
+    except Unreadable:
+        raise
+    except RecursionError:
+        raise Unreadable("an answer nested too deeply") from None
+    except (ValueError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+        raise Unreadable(f"no encoded value ({type(error).__name__})") from None
+
+
+class _Plain:
+    """Turns values into what JSON holds, counting them."""
+
+    def __init__(self, function: Callable[[Any], int] | None) -> None:
+        self._function, self._left = function, _MOST_ITEMS
+
+    def plain(self, value: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise Unreadable(f"an answer of more than {_MOST_ITEMS} values")
+        kind = type(value)
+        if kind is int:
+            return value if -(1 << 62) < value < 1 << 62 else {"i": hex(value)}
+        if kind in _ATOMS:
+            return value
+        if kind is list:
+            return [self.plain(x) for x in value]
+        if kind in _SEQUENCES:
+            return {_SEQUENCES[kind]: [self.plain(x) for x in value]}
+        if kind in _MAPPINGS:
+            return {"d": [[self.plain(k), self.plain(v)] for k, v in value.items()]}
+        if kind in _LITERALS:
+            return _LITERALS[kind](value)
+        return self._other(value, kind)
+
+    def _other(self, value: Any, kind: type) -> Any:
+        """What equals a built-in value without being one: named tuples, members of integer enumerations, views."""
+        if kind in _VIEWS:
+            return {_VIEWS[kind]: [self.plain(x) for x in value]}
+        if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+            return {"t": [self.plain(x) for x in tuple.__iter__(value)]}
+        if issubclass(kind, int) and issubclass(kind, Enum):
+            return self.plain(int.__add__(value, 0))
+        if kind in _ITERATORS or isinstance(value, Iterator):
+            drawn = [self.plain(x) for x in islice(value, _MOST_DRAWN + 1)]
+            if len(drawn) > _MOST_DRAWN:
+                raise Unreadable(f"an iterator of more than {_MOST_DRAWN} values")
+            return {"g": drawn}
+        if self._function is not None and callable(value):
+            return {"f": self._function(value)}
+        raise Unreadable(f"a {kind.__name__} is no plain value")
+
+
+_SEQUENCES: dict[type, str] = {tuple: "t", set: "s", frozenset: "z", deque: "q"}
+_MAPPINGS = (dict, Counter, OrderedDict, defaultdict)
+_LITERALS: dict[type, Callable[[Any], Any]] = {
+    complex: lambda v: {"c": [v.real, v.imag]},
+    bytes: lambda v: {"b": v.hex()},
+    bytearray: lambda v: {"y": v.hex()},
+    range: lambda v: {"r": [v.start, v.stop, v.step]},
+}
+_VIEWS: dict[type, str] = {type({}.keys()): "k", type({}.values()): "v", type({}.items()): "m"}
+_ITERATORS = (map, filter, zip, reversed, enumerate)
+
+
+_BUILD: dict[str, Callable[[Any], Any]] = {
+    "i": lambda c: int(c, 16),
+    "t": tuple,
+    "s": set,
+    "z": frozenset,
+    "q": deque,
+    "d": dict,
+    "c": lambda c: complex(float(c[0]), float(c[1])),
+    "b": bytes.fromhex,
+    "y": bytearray.fromhex,
+    "r": lambda c: range(*c),
+    "g": iter,
+    "k": lambda c: dict.fromkeys(c).keys(),
+    "v": lambda c: dict(enumerate(c)).values(),
+    "m": lambda c: dict(c).items(),
+}
+
+
+def _has_long_numbers(text: bytes) -> bool:
+    """Whether integers in it may share hashes; those below 2**61 have a hash each."""
+    return len(text) > 20_000
+
+
+def _counted(value: int, counted: Counter[int]) -> int:
+    if not -_MODULUS < value < _MODULUS:
+        residue = value % _MODULUS
+        counted[residue] += 1
+        if counted[residue] > _MOST_COLLISIONS:
+            raise Unreadable("integers made to collide")
+    return value

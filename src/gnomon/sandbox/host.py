@@ -1,0 +1,346 @@
+"""The judge's end of the sandbox: starts the zygote, gives it candidates, speaks with them, and keeps their time."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gnomon.sandbox.codec import Unreadable, decode, encode
+from gnomon.sandbox.frames import HEADER, pack
+from gnomon.sandbox.limits import Limits
+
+__all__ = ["Ended", "Raised", "Session", "Zygote"]
+
+_LOOK_SECONDS = 0.05
+_BETWEEN_LOOKS_SECONDS = 0.25
+# A packages's own modules alone, without running its __init__: the zygote stays small.
+_BOOT = """import sys, types
+for name, path in (("gnomon", {root!r}), ("gnomon.sandbox", {root!r} + "/sandbox")):
+    module = types.ModuleType(name)
+    module.__path__ = [path]
+    sys.modules[name] = module
+from gnomon.sandbox.zygote import main
+main({fd})
+"""
+
+
+class Ended(BaseException):
+    """The candidate can answer no more; not an Exception, so that no test catches it.
+
+    Attributes:
+        cause: "timeout", "crash", "unreadable", "output" or "infrastructure".
+    """
+
+    def __init__(self, cause: str, detail: str = "") -> None:
+        super().__init__(f"{cause}: {detail}" if detail else cause)
+        self.cause, self.detail = cause, detail
+
+
+class Raised(Exception):
+    """An exception of the candidate's, by the names of its classes and its text.
+
+    Attributes:
+        names: of the class and those above it, the nearest first.
+        detail: what it says.
+    """
+
+    names: Sequence[str] = ()
+    detail: str = ""
+
+
+class Zygote:
+    """A warm interpreter that forks candidates, one at a time.
+
+    Args:
+        layers: of "landlock" and "seccomp", those that candidates are held by.
+        wrapper: a command that the interpreter is started through, such as bubblewrap with its arguments.
+    """
+
+    def __init__(self, layers: Sequence[str], wrapper: Sequence[str] = ()) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        root = str(Path(__file__).resolve().parent.parent)
+        command = [sys.executable, "-I", "-S", "-c", _BOOT.format(root=root, fd=theirs.fileno())]
+        self._process = subprocess.Popen(
+            [*wrapper, *command],
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            # a new session, so that an interrupt from the terminal does not reach it
+            start_new_session=True,
+            env={"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"},
+        )
+        theirs.close()
+        self._control = ours
+        self._ask({"layers": list(layers)})
+
+    def start(self, limits: Limits) -> Session:
+        """A fresh candidate process."""
+        ask_theirs, ask_ours = os.pipe()
+        reply_ours, reply_theirs = os.pipe()
+        os.set_blocking(ask_ours, False)
+        os.set_blocking(reply_ours, False)
+        fds = array.array("i", [ask_theirs, reply_theirs])
+        try:
+            order = b"F" + json.dumps(asdict(limits)).encode()
+            self._control.sendmsg([order], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        except OSError:
+            for fd in (ask_ours, reply_ours):
+                os.close(fd)
+            raise Ended("infrastructure", "the sandbox's interpreter is gone") from None
+        finally:
+            os.close(ask_theirs)
+            os.close(reply_theirs)
+        return Session(self, limits, ask_ours, reply_ours)
+
+    def look(self) -> dict[str, Any]:
+        """The candidate's processor seconds (`cpu`) and the state of its main thread (`state`)."""
+        return self._ask(None, b"L")
+
+    def end(self, wait: bool = False) -> dict[str, Any]:
+        """Ends the candidate; the wait status it had ended with by itself (`status`, else 0) and its `cpu` seconds.
+
+        Args:
+            wait: it has closed its pipes, so it may be about to end by itself.
+        """
+        return self._ask(None, b"W" if wait else b"E")
+
+    def close(self) -> None:
+        """Ends the interpreter and what it runs."""
+        self._control.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _ask(self, record: dict[str, Any] | None, order: bytes = b"") -> dict[str, Any]:
+        try:
+            self._control.send(order or json.dumps(record).encode())
+            answer = self._control.recv(1 << 16)
+        except OSError:
+            answer = b""
+        if not answer:
+            raise Ended("infrastructure", "the sandbox's interpreter is gone")
+        found: dict[str, Any] = {} if answer == b"ready" else json.loads(answer)
+        return found
+
+
+class Session:
+    """One candidate's life, from the judge's side.
+
+    Attributes:
+        broken: how it ended, once it can answer no more: a test that swallows the exception changes nothing.
+        calls: answered so far.
+    """
+
+    def __init__(self, zygote: Zygote, limits: Limits, ask: int, reply: int) -> None:
+        self._zygote, self._limits, self._ask, self._reply = zygote, limits, ask, reply
+        self.broken: Ended | None = None
+        self.calls = 0
+        self.cpu_seconds = 0.0
+        self._began = self._looked = time.monotonic()
+        self._cpu, self._idle = 0.0, 0.0
+        self._functions: list[Callable[..., Any]] = []
+
+    def load(self, source: str, names: Sequence[str]) -> list[str]:
+        """Runs the candidate's source; which of `names` it has defined."""
+        answer = self._exchange({"kind": "calls", "source": source, "names": list(names)})
+        if "failed" in answer:
+            raise _raised(answer["failed"])
+        return [str(name) for name in answer.get("loaded", ())]
+
+    def call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], *, back: bool) -> tuple[Any, list[Any]]:
+        """What the candidate's function answers, and with `back` its arguments as the call has left them.
+
+        Raises:
+            Raised: the function raised, as a subclass of the built-in exception of that name where there is one.
+            Ended: it cannot answer any more.
+        """
+        text = encode([list(args), kwargs], self._numbered).decode()
+        answer = self._exchange({"name": name, "args": text, "back": back})
+        while "call" in answer:
+            answer = self._exchange({"value": self._called(answer).decode()})
+        self.calls += 1
+        if "raised" in answer:
+            raise _raised(answer["raised"])
+        if "value" not in answer:
+            self._break("unreadable", str(answer.get("unreadable", "no answer"))[:300])
+        value = self._decoded(answer["value"])
+        return value, self._decoded(answer["args"]) if back else []
+
+    def run(self, source: str, text: str) -> tuple[str, int]:
+        """Runs a whole program on the input `text`; what it prints, and the wait status it ended with."""
+        data = pack(json.dumps({"kind": "program", "source": source}).encode())
+        self._write(data + text.encode("utf-8", "surrogateescape"))
+        os.close(self._ask)
+        self._ask = -1
+        printed = self._read_to_end(self._limits.output_bytes)
+        return printed.decode("utf-8", "replace"), self.end(wait=True)
+
+    def end(self, wait: bool = False) -> int:
+        """Ends the process; the wait status it had ended with by itself, else 0. `wait` as for `Zygote.end`."""
+        for fd in (self._ask, self._reply):
+            if fd >= 0:
+                os.close(fd)
+        self._ask = self._reply = -1
+        found = self._zygote.end(wait)
+        self.cpu_seconds = max(self.cpu_seconds, float(found["cpu"]))
+        return int(found["status"])
+
+    def _numbered(self, function: Callable[..., Any]) -> int:
+        self._functions.append(function)
+        return len(self._functions) - 1
+
+    def _called(self, answer: dict[str, Any]) -> bytes:
+        args, kwargs = self._decoded(answer["args"])
+        try:
+            return encode(self._functions[int(answer["call"])](*args, **kwargs))
+        except Exception as error:
+            self._break("unreadable", f"a function of the test, called back, raised {type(error).__name__}")
+
+    def _decoded(self, text: object) -> Any:
+        try:
+            return decode(str(text).encode())
+        except Unreadable as error:
+            self._break("unreadable", str(error))
+
+    def _exchange(self, record: dict[str, Any]) -> dict[str, Any]:
+        if self.broken:
+            raise self.broken
+        self._write(pack(json.dumps(record).encode()))
+        size = HEADER.unpack(self._read(HEADER.size))[0]
+        if size > self._limits.answer_bytes:
+            self._break("unreadable", f"an answer of {size} bytes")
+        try:
+            answer = json.loads(self._read(size))
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            self._break("unreadable", "a frame that holds no answer")
+        if time.monotonic() - self._looked > _BETWEEN_LOOKS_SECONDS:
+            self._keep_time()
+        return answer
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._ask, view) :]
+            except BlockingIOError:
+                self._wait(self._ask, select.POLLOUT)
+            except BrokenPipeError:
+                self._crashed()
+
+    def _read(self, count: int) -> bytes:
+        parts: list[bytes] = []
+        while count:
+            try:
+                part = os.read(self._reply, min(count, 1 << 20))
+            except BlockingIOError:
+                self._wait(self._reply, select.POLLIN)
+                continue
+            if not part:
+                self._crashed()
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def _read_to_end(self, most: int) -> bytes:
+        parts: list[bytes] = []
+        total = 0
+        while True:
+            try:
+                part = os.read(self._reply, 1 << 16)
+            except BlockingIOError:
+                self._wait(self._reply, select.POLLIN)
+                continue
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+            total += len(part)
+            if total > most:
+                self._break("output", f"more than {most} bytes printed")
+
+    def _wait(self, fd: int, event: int) -> None:
+        poll = select.poll()
+        poll.register(fd, event)
+        if not poll.poll(_LOOK_SECONDS * 1000):
+            self._keep_time()
+
+    def _keep_time(self) -> None:
+        """Adds what the candidate has used since the last look, and ends it where that is too much.
+
+        Time that its main thread sleeps, while an answer is awaited and no other thread computes, is its own choice
+        and counts; time that it waits for a processor does not.
+        """
+        now = time.monotonic()
+        found = self._zygote.look()
+        passed, computed = now - self._looked, found["cpu"] - self._cpu
+        if found["state"] in "STt":
+            self._idle += max(0.0, passed - computed)
+        self._looked, self._cpu = now, found["cpu"]
+        self.cpu_seconds = max(self.cpu_seconds, self._cpu)
+        most = self._limits.cpu_seconds
+        if self._cpu + self._idle > most or now - self._began > most * self._limits.wall_factor:
+            self._break("timeout", f"{self._cpu:.2f} s computed, {self._idle:.2f} s asleep")
+
+    def _crashed(self) -> NoReturn:
+        status = self.end(wait=True)
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            if number == signal.SIGXCPU or (number == signal.SIGKILL and self.cpu_seconds > self._limits.cpu_seconds):
+                self._break("timeout", f"{self.cpu_seconds:.2f} s computed")
+            self._break("crash", f"ended by {signal.Signals(number).name}")
+        self._break("crash", f"left with status {os.WEXITSTATUS(status)}")
+
+    def _break(self, cause: str, detail: str) -> NoReturn:
+        self.broken = Ended(cause, detail)
+        raise self.broken
+
+
+def _raised(described: object) -> Raised:
+    """The exception to raise in the judge: also of the built-in class of that name, so that tests can expect it."""
+    import builtins
+
+    names, detail = _two_texts(described)
+    for name in names:
+        kind = getattr(builtins, name, None)
+        if isinstance(kind, type) and issubclass(kind, Exception) and name not in _NEVER:
+            break
+    else:
+        kind = Exception
+    found: Raised = _class_for(kind)(detail)
+    found.names, found.detail = names, detail
+    return found
+
+
+# Raised inside an iteration of the test's these would end it early, and what was not reached would count as passed.
+_NEVER = ("StopIteration", "StopAsyncIteration", "BaseExceptionGroup", "ExceptionGroup")
+_CLASSES: dict[type, Any] = {}
+
+
+def _class_for(kind: type) -> Any:
+    if kind not in _CLASSES:
+        try:
+            _CLASSES[kind] = type("Raised", (Raised, kind), {}) if kind is not Exception else Raised
+            _CLASSES[kind]("")
+        except TypeError:  # classes whose constructor wants more
+            _CLASSES[kind] = Raised
+    return _CLASSES[kind]
+
+
+def _two_texts(described: object) -> tuple[list[str], str]:
+    if isinstance(described, list) and len(described) == 2:
+        return str(described[0]).split(","), str(described[1])
+    return ["Exception"], ""

@@ -1,0 +1,189 @@
+"""The judge: runs a test in its own process, with the candidate behind a proxy that answers plain values.
+
+The candidate has no way to the verdict: it answers calls, and the judge compares what it decodes itself.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+from gnomon.sandbox.codec import Unreadable
+from gnomon.sandbox.host import Ended, Raised, Session, Zygote
+from gnomon.sandbox.limits import Limits
+from gnomon.sandbox.output import same_output
+from gnomon.sandbox.verdict import Cause, Check, Verdict
+
+__all__ = ["Judge"]
+
+_MOST_DETAIL = 300
+_ENDED: Mapping[str, Cause] = {
+    "timeout": "timeout",
+    "crash": "crash",
+    "unreadable": "unreadable answer",
+    "output": "too much output",
+    "infrastructure": "infrastructure",
+}
+
+
+class Judge:
+    """Decides about candidates with one zygote, one after the other.
+
+    Args:
+        zygote: makes a fresh zygote; called again when one is lost.
+    """
+
+    def __init__(self, zygote: Callable[[], Zygote]) -> None:
+        self._make, self._zygote = zygote, zygote()
+
+    def verdict(self, check: Check, source: str, limits: Limits) -> Verdict:
+        """What becomes of the candidate `source`; tried a second time where the sandbox itself failed."""
+        found = self._once(check, source, limits)
+        if found.cause == "infrastructure":
+            self._zygote.close()
+            self._zygote = self._make()
+            found = self._once(check, source, limits)
+        return found
+
+    def close(self) -> None:
+        """Ends the zygote."""
+        self._zygote.close()
+
+    def _once(self, check: Check, source: str, limits: Limits) -> Verdict:
+        if check.programs:
+            return self._programs(check, source, limits)
+        try:
+            session = self._zygote.start(limits)
+        except Ended as ended:
+            return _of_ended(ended)
+        try:
+            found = _decided(check, source, session)
+        finally:
+            try:
+                session.end()
+            except Ended as ended:
+                session.broken = session.broken or ended
+        if session.broken and found.cause == "passed":
+            found = _of_ended(session.broken)
+        return Verdict(cause=found.cause, detail=found.detail, cpu_seconds=session.cpu_seconds, calls=session.calls)
+
+    def _programs(self, check: Check, source: str, limits: Limits) -> Verdict:
+        """Runs a whole program once for each input; the first wrong one decides."""
+        try:
+            compile(source, "<candidate>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return Verdict(cause="syntax", detail=str(error)[:_MOST_DETAIL])
+        seconds = 0.0
+        for place, (text, wanted) in enumerate(check.programs):
+            try:
+                session = self._zygote.start(limits)
+            except Ended as ended:
+                return _of_ended(ended)
+            try:
+                printed, status = session.run(source, text)
+            except Ended as ended:
+                session.end()
+                return Verdict(
+                    cause=_ENDED[ended.cause], detail=ended.detail, cpu_seconds=session.cpu_seconds, calls=place
+                )
+            seconds = max(seconds, session.cpu_seconds)
+            if status:
+                return Verdict(cause="exception", detail=f"test {place} ended with {status}", cpu_seconds=seconds)
+            if not same_output(printed, wanted):
+                detail = f"test {place}: {printed[:80]!r}, not {wanted[:80]!r}"
+                return Verdict(cause="wrong answer", detail=detail, cpu_seconds=seconds, calls=place)
+        return Verdict(cause="passed", cpu_seconds=seconds, calls=len(check.programs))
+
+
+def _decided(check: Check, source: str, session: Session) -> Verdict:
+    try:
+        defined = session.load(source, check.names)
+    except Ended as ended:
+        return _of_ended(ended)
+    except Raised as raised:
+        return _of_raised(raised, loading=True)
+    if not set(check.names[:1]) <= set(defined):
+        return Verdict(cause="no entry point", detail=f"{check.names[0]} is not defined")
+    return _tested(check, session)
+
+
+def _tested(check: Check, session: Session) -> Verdict:
+    proxies = {name: _proxy(session, name, check.back) for name in check.names}
+    names: dict[str, Any] = {"__name__": "check"}
+    random.seed(check.seed)
+    try:
+        if check.setup:
+            exec(_compiled(check.setup, "<reference>"), names)
+        if not check.reference_bound:
+            names.update(proxies)
+        exec(_compiled(check.test, "<test>"), names)
+        if not check.reference_bound:
+            names.update(proxies)
+        if check.call:
+            names[check.call](proxies[check.names[0]])
+    except Ended as ended:
+        return _of_ended(ended)
+    except Unreadable as error:
+        return Verdict(cause="unreadable answer", detail=f"an argument of the test cannot be sent: {error}")
+    except AssertionError as error:
+        if isinstance(error, Raised):
+            return _of_raised(error)
+        return Verdict(cause="wrong answer", detail=_line(error))
+    except Raised as raised:
+        return _of_raised(raised)
+    except Exception as error:
+        # the test met an answer that it cannot work with, such as None where it adds
+        return Verdict(cause="wrong answer", detail=f"{type(error).__name__}: {_line(error)}")
+    return Verdict(cause="passed")
+
+
+def _proxy(session: Session, name: str, back: bool) -> Callable[..., Any]:
+    def candidate(*args: Any, **kwargs: Any) -> Any:
+        value, left = session.call(name, args, kwargs, back=back)
+        for ours, theirs in zip(args, left, strict=False):
+            _write_back(ours, theirs)
+        return value
+
+    candidate.__name__ = candidate.__qualname__ = name
+    return candidate
+
+
+def _write_back(ours: Any, theirs: Any) -> None:
+    if type(ours) is not type(theirs):
+        return
+    if isinstance(ours, list):
+        ours[:] = theirs
+    elif isinstance(ours, dict | set):
+        ours.clear()
+        ours.update(theirs)
+
+
+@lru_cache(maxsize=512)
+def _compiled(source: str, name: str) -> CodeType:
+    return compile(source, name, "exec", dont_inherit=True)
+
+
+def _of_ended(ended: Ended) -> Verdict:
+    return Verdict(cause=_ENDED[ended.cause], detail=ended.detail)
+
+
+def _of_raised(raised: Raised, loading: bool = False) -> Verdict:
+    names = raised.names
+    cause: Cause = "exception"
+    if "MemoryError" in names:
+        cause = "memory"
+    elif "PermissionError" in names:
+        cause = "forbidden action"
+    elif loading and ("SyntaxError" in names or "UnicodeEncodeError" in names):
+        cause = "syntax"
+    return Verdict(cause=cause, detail=f"{names[0]}: {raised.detail}"[:_MOST_DETAIL])
+
+
+def _line(error: BaseException) -> str:
+    try:
+        return " ".join(str(error).split())[:_MOST_DETAIL]
+    except Exception:
+        return ""
