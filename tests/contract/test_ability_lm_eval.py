@@ -1,7 +1,6 @@
 """Ability's numbers equal those of lm-evaluation-harness's own task types on the same rows and checkpoint.
 
-The harness runs in an environment of its own: the one that `make bench` fills, or the interpreter named by
-GNOMON_PEERS. Where it is in neither, the test is skipped.
+The harness runs in an environment of its own; `tests.contract.peers` says which. Without one the test is skipped.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from gnomon.report.base import Report
 from gnomon.trial.base import Cast
 from gnomon.trial.job import ask
 from tests.contract.parity import made_folder, questions
+from tests.contract.peers import peer_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-PEERS = Path(os.environ.get("GNOMON_PEERS") or Path(__file__).parents[2] / ".bench-peers" / "bin" / "python")
 HARNESS = """
 import json, sys
 import lm_eval
@@ -87,13 +86,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def harness(files: Path) -> dict[str, dict[str, float]]:
-    needed = ("lm_eval", "torch", "datasets", "accelerate")
-    there = "import importlib.util as u, sys; sys.exit(any(u.find_spec(n) is None for n in sys.argv[1:]))"
-    if not PEERS.exists() or subprocess.run([PEERS, "-c", there, *needed]).returncode:
-        pytest.skip(f"{PEERS} has no lm-eval with torch; GNOMON_PEERS names an environment that has")
+    python = peer_python("lm_eval", "torch", "datasets", "accelerate")
     paths = [files / "model", *(files / f"{name}.jsonl" for name in ("choices", "truths", "passages"))]
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(files / "cache")}
-    done = subprocess.run([PEERS, "-c", HARNESS, *map(str, paths)], capture_output=True, text=True, env=env)
+    done = subprocess.run([python, "-c", HARNESS, *map(str, paths)], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -15,6 +15,7 @@ from gnomon.assay.ability.asking import credit, scored_by
 from gnomon.core.errors import AbilityError, DataError, UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
+from gnomon.data.assistants import prompt_text
 from gnomon.data.formats import read_items
 from gnomon.data.worlds.brook import world
 from gnomon.models import base
@@ -270,11 +271,23 @@ def test_a_prompt_stands_before_and_what_it_gains_is_paired(tmp_path: Path) -> N
     assert row.evidence["scores"]["accuracy, prompted"] == 1.0
     item = next(iter(config.items(Seed(0))))
     text.write_text("changed")
-    from gnomon.assay import _before
-
-    _before._text.cache_clear()
+    prompt_text.cache_clear()
     with pytest.raises(DataError, match="changed"):
         asyncio.run(config.trial(item, Cast({"subject": speaker}), Seed(0)))
+
+
+def test_questions_may_be_human_turns(tmp_path: Path) -> None:
+    path = written(tmp_path / "made.jsonl", CHOICES[1:])
+    text = tmp_path / "assistant.txt"
+    text.write_text("Human: Hello.\n\nAssistant: Hello.")
+    config = Ability(tasks=(path,), turns=True, prompt=str(text), forms=("texts", "letters"))
+    texts, letters = config.items(Seed(0))
+    assert texts.meta["prompt"] == "\n\nHuman: What is the violin made of?\n\nAssistant:"
+    assert letters.meta["prompt"].startswith("\n\nHuman: What is the violin made of?\nChoices:\n (A) ")
+    assert letters.meta["prompt"].endswith("\n\nAssistant:") and texts.meta["alone"] == "Assistant:"
+    speaker = Speaker("brass")
+    asyncio.run(config.trial(texts, Cast({"subject": speaker}), Seed(0)))
+    assert f"{text.read_text()}{texts.meta['prompt']}" in speaker.seen
 
 
 def test_the_tax_is_the_other_models_accuracy_less_this_ones() -> None:

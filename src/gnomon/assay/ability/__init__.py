@@ -17,7 +17,7 @@ from typing import Literal
 
 from gnomon.assay._before import digest, unchanged
 from gnomon.assay.ability.asking import ask, measured
-from gnomon.assay.ability.tasks import Way, asked, expanded
+from gnomon.assay.ability.tasks import Asking, Form, Way, asked, expanded
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
@@ -45,7 +45,9 @@ class Ability:
     examples: str = ""
     "Where worked examples come from: a data set or file; by default a task's training split, or items not asked."
     prompt: str = ""
-    "File with a text to put before each item, or brook[:DIALOGUES]; items are asked without and with it."
+    "Text to put before each item: assistant-v1, brook, NAME:DIALOGUES, or a file; items are asked without and with it."
+    turns: bool = False
+    "Ask questions as a human turn that an assistant answers, as after dialogues, without a prompt and with one."
     against: ModelName = ModelName("")
     "A model to hold it against, such as what it was trained from; the report has the tax, paired by item."
 
@@ -56,6 +58,10 @@ class Ability:
             raise UsageError(f"--n is {self.n}", todo="give 1 or more; 0 takes all there is of a file")
         if self.n == 0 and {"brook", "synthetic"} & {t.partition("-")[0] for t in self.tasks}:
             raise UsageError("--n is 0, and a world has no end of items", todo="give 1 or more")
+        if self.turns and any(t.startswith("brook") for t in self.tasks):
+            raise UsageError(
+                "Brook's assistants answer in sentences, not in words", where="--turns", todo="leave it out"
+            )
         if min(self.shots, default=-1) < 0:
             raise UsageError(f"--shots is {list(self.shots)}", todo="give numbers of 0 or more")
 
@@ -67,8 +73,7 @@ class Ability:
         for name in expanded(self.tasks):
             for shots in self.shots:
                 for form in self.forms or (None,):
-                    letters = None if form is None else form == "letters"
-                    found = asked(name, letters, shots, self.n, self.examples, seed.child(name))
+                    found = asked(self._asking(name, form, shots), self.n, seed.child(name))
                     if found[0].meta["series"] in seen:
                         continue
                     seen.add(found[0].meta["series"])
@@ -76,11 +81,15 @@ class Ability:
                         _check_way(item, self.by)
                         yield replace(item, meta={**item.meta, **by, **before})
 
+    def _asking(self, name: str, form: Form | None, shots: int) -> Asking:
+        return Asking(name=name, form=form, shots=shots, examples=self.examples, turns=self.turns)
+
     async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
         """What the model makes of one item, bare and where wanted prompted, and what the other model makes of it."""
         told = {"": await ask(cast.subject, item, "", rng)}
         if self.prompt:
             before = unchanged(self.prompt, item.meta["before"], item.meta["dialect"])
+            before += "" if item.meta["prompt"].startswith("\n") or before.endswith(" ") else "\n\n"
             told["prompted"] = await ask(cast.subject, item, before, rng)
         if self.against:
             told["against"] = await ask(cast.against, item, "", rng)

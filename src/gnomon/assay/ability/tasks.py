@@ -20,14 +20,14 @@ from typing import Any, Literal, NamedTuple
 from gnomon.core.errors import DataError
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
+from gnomon.data.assistants import BARE, as_dialogue
 from gnomon.data.base import Source, shuffled
 from gnomon.data.hub import open_source
 from gnomon.data.prompts import Dialect, Shot, dialect
 
-__all__ = ["FORMS", "WAYS", "Form", "Task", "Way", "asked", "expanded", "task"]
+__all__ = ["WAYS", "Asking", "Form", "Task", "Way", "asked", "expanded", "task"]
 
 Form = Literal["texts", "letters", "word", "answer"]
-FORMS: tuple[Form, ...] = ("texts", "letters", "word", "answer")
 Way = Literal["sum", "mean", "character", "byte", "pmi"]
 WAYS: tuple[Way, ...] = ("sum", "mean", "character", "byte", "pmi")
 
@@ -81,6 +81,24 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+class Asking(NamedTuple):
+    """How a task is to be asked.
+
+    Attributes:
+        name: the task.
+        form: "texts" or "letters" for options; None takes what the task's publishers do.
+        shots: worked examples before each item, drawn anew for each.
+        examples: where they come from; "" is the task's own choice.
+        turns: whether a question is a human turn, and its answer an assistant's.
+    """
+
+    name: str
+    form: Form | None = None
+    shots: int = 0
+    examples: str = ""
+    turns: bool = False
+
+
 def expanded(names: Sequence[str]) -> list[str]:
     """The tasks' names, `brook` and `arc` as those that they stand for."""
     return list(dict.fromkeys(each for name in names for each in _GROUPS.get(name, (name,))))
@@ -97,37 +115,35 @@ def task(name: str, items: Sequence[Item]) -> Task:
     return Task(name, form="word" if cloze else "answer", bare=cloze)
 
 
-def asked(name: str, letters: bool | None, shots: int, n: int, examples: str, seed: Seed) -> list[Item]:
+def asked(asking: Asking, n: int, seed: Seed) -> list[Item]:
     """At most `n` items of a task, 0 for all, ready to be asked: `meta` says how.
 
-    Args:
-        name: the task.
-        letters: whether options are lettered; None takes what the task's publishers do.
-        shots: worked examples before each item, drawn anew for each.
-        n: most items.
-        examples: where worked examples come from; "" is the task's own choice.
-        seed: of all draws; items are the same for every form and number of examples.
+    Items are the same for every form, and where worked examples have a set of their own for every number of them.
 
     Raises:
         DataError: the source has no items to ask or too few examples, or cannot be opened.
         UsageError: nothing is called `name`.
     """
-    apart = examples or (_TASKS[name].examples if name in _TASKS else "")
+    name, shots = asking.name, asking.shots
+    apart = asking.examples or (_TASKS[name].examples if name in _TASKS else "")
     held = 0 if apart else shots
     source = _opened(name, n + held if n else 0, seed)
     usable = _usable(source.items)
     if len(usable) <= held:
         raise DataError(f"{len(usable)} items to ask, of which {held} are worked examples", where=source.where)
     how = task(name, usable)
-    if letters is not None and how.form in ("texts", "letters"):
-        how = how._replace(form="letters" if letters else "texts")
+    if asking.form is not None and how.form in ("texts", "letters"):
+        how = how._replace(form=asking.form)
     order = seed.child("select").random().sample(range(len(usable)), min(n + held if n else len(usable), len(usable)))
     chosen = [usable[place] for place in sorted(order[held:])]
     spare = [usable[place] for place in order[:held]]
     if apart and shots:
         spare = _usable(_opened(apart, 0, seed.child("examples")).items)
-    words = dialect(source.dialect)
-    made = [_ready(how, words, source, item, shots, spare, seed.child("item", item.id)) for item in chosen]
+    wording = _Wording(how, dialect(source.dialect), asking.turns)
+    made = [
+        _ready(wording, source, item, _examples(item, spare, shots, seed.child("item", item.id)), seed)
+        for item in chosen
+    ]
     if source.refused:
         # Rows are all that a report is made of, so the first one carries what was refused.
         made[0] = replace(made[0], meta={**made[0].meta, "refused": list(source.refused)})
@@ -154,24 +170,48 @@ def _usable(items: Sequence[Item]) -> list[Item]:
     return [item for item in items if (item.gold is not None if item.choices else item.answers)]
 
 
-def _ready(
-    how: Task, words: Dialect, source: Source, item: Item, shots: int, spare: Sequence[Item], seed: Seed
-) -> Item:
+class _Wording(NamedTuple):
+    """What words an item is asked in."""
+
+    how: Task
+    words: Dialect
+    turns: bool
+
+    def prompt(self, item: Item) -> str:
+        """Up to where the answer begins."""
+        if self.how.bare:
+            return item.question
+        if not self.turns:
+            return self.words.choice_prompt(item) if self.how.form == "letters" else self.words.open_prompt(item)
+        listed = self.words.choice_prompt(item).removeprefix("Question: ").removesuffix("\nAnswer:")
+        return as_dialogue(listed if self.how.form == "letters" else item.question)
+
+    def answer(self, item: Item) -> str:
+        """What goes on after the prompt of a worked example."""
+        if self.how.form == "letters":
+            return self.words.letters(len(item.choices))[item.gold or 0]
+        if "solution" in item.meta:
+            return f" {item.meta['solution']}\n#### {item.answers[0]}"
+        return f" {item.choices[item.gold or 0] if item.choices else item.answers[0]}"
+
+
+def _ready(wording: _Wording, source: Source, item: Item, shown: Sequence[Item], seed: Seed) -> Item:
     """The item with the prompt that asks it, worked examples included, and all that asking and reporting need."""
+    how = wording.how
     if how.form == "letters":
-        item = shuffled(item, seed)
-    shown = _examples(item, spare, shots, seed)
-    header = words.header([Shot(_prompt(how, words, e), _continuation(how, words, e)) for e in shown])
+        item, shown = shuffled(item, seed), [shuffled(each, seed) for each in shown]
+    shots = [Shot(wording.prompt(each), wording.answer(each)) for each in shown]
     letters = how.form == "letters" and how.name not in _LETTERED
-    series = f"{how.name}{', letters' if letters else ''}, {shots}-shot"
+    turns = wording.turns and not how.bare
+    series = f"{how.name}{', letters' if letters else ''}{', turns' if turns else ''}, {len(shown)}-shot"
     meta = {
         "task": how.name,
         "form": how.form,
         "series": series,
         "by": how.by,
-        "alone": how.alone if how.form == "texts" else "",
+        "alone": (BARE if turns else how.alone) if how.form == "texts" else "",
         "dialect": source.dialect,
-        "prompt": header + _prompt(how, words, item),
+        "prompt": wording.words.header(shots) + wording.prompt(item),
         "group": str(item.meta.get("group") or item.meta.get("task") or ""),
         **{key: item.meta[key] for key in ("mc2", "kind") if key in item.meta},
     }
@@ -192,19 +232,3 @@ def _examples(item: Item, spare: Sequence[Item], shots: int, seed: Seed) -> list
     if len(others) < shots:
         raise DataError(f"{len(others)} worked examples, not {shots}", where=item.id, todo="lower --shots")
     return seed.child("examples").random().sample(others, shots)
-
-
-def _prompt(how: Task, words: Dialect, item: Item) -> str:
-    if how.form == "letters":
-        return words.choice_prompt(item)
-    return item.question if how.bare else words.open_prompt(item)
-
-
-def _continuation(how: Task, words: Dialect, item: Item) -> str:
-    """What answers a worked example."""
-    if how.form == "letters":
-        return words.letters(len(item.choices))[item.gold or 0]
-    solution = item.meta.get("solution")
-    if solution:
-        return f" {solution}\n#### {item.answers[0]}"
-    return f" {item.choices[item.gold or 0] if item.choices else item.answers[0]}"
