@@ -284,14 +284,16 @@ def brook() -> Iterator[list[Item]]:
 
 def test_brooks_better_answer_is_better_by_the_oracle(brook: list[Item]) -> None:
     of = world()
-    assert Counter(item.part for item in brook) == dict.fromkeys(CATEGORIES[:3], 30)
-    assert 25 <= sum(item.gold == 0 for item in brook) <= 65
+    assert Counter(item.part for item in brook) == dict.fromkeys(CATEGORIES, 30)
+    assert 35 <= sum(item.gold == 0 for item in brook) <= 85
     for item in brook:
         assert item.gold is not None
         asked_ = request(of, f"Human: {item.question} Assistant:")
         better, worse = item.choices[item.gold], item.choices[1 - item.gold]
-        rater = RATERS[item.part if item.part != "honest" else "gold"]
-        assert rater.utility(of, asked_, better) >= rater.utility(of, asked_, worse) + 0.5
+        rater = RATERS[item.part if item.part in RATERS else "gold"]
+        # A polite closing is worth little more than a flattering one.
+        least = 0.29 if item.part == "other" else 0.5
+        assert rater.utility(of, asked_, better) >= rater.utility(of, asked_, worse) + least
         assert all(said(of, s).form != "unknown" for answer in item.choices for s in sentences(answer))
 
 
@@ -307,13 +309,22 @@ def test_more_of_brook_begins_with_the_same(brook: list[Item]) -> None:
     assert fewer == [item for item in brook if int(item.id.partition("-")[2]) < 5]
 
 
-def test_brooks_prompt_is_dialogues_that_its_kind_reads() -> None:
-    from gnomon.data.worlds.brook.align import ALIGN
+def test_answers_that_differ_in_manner_say_the_same(brook: list[Item]) -> None:
+    for item in brook:
+        if item.part == "other":
+            (first, *_), (second, *_) = (sentences(choice) for choice in item.choices)
+            assert first == second and item.meta == {"mark": "Talk:"}
+            assert "i am glad to help ." in item.choices[item.gold or 0]
+
+
+def test_brooks_prompt_and_a_question_of_manner_are_a_document_of_its_kind() -> None:
+    from gnomon.data.worlds.brook.dialogue import STYLE
     from gnomon.data.worlds.brook.kinds import Reader
 
-    assert preface(world()).count("Chat: Human:") == 14
-    record = ALIGN.read(world(), Reader(preface(world(), 3).split()))
-    assert record.part == "dialogues" and len(record.units) == 3
+    record = STYLE.read(world(), Reader(preface(world(), 3).split()))
+    assert record.style == "polite" and len(record.facts) == 3
+    assert preface(world(), 14).startswith(preface(world(), 3)) and preface(world(), 14).count("Human:") == 14
+    assert preface(world()) == preface(world(), 2)
 
 
 def test_only_pmi_sees_past_what_is_common() -> None:

@@ -18,13 +18,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
+from gnomon.data.assistants import BARE, as_dialogue, before, prompt_text
 from gnomon.models.base import Ability, Model, Score, require
 from gnomon.report.base import Drawn, Estimate, Report, Table
 from gnomon.report.figures import forest
@@ -44,7 +43,6 @@ _SAID: Mapping[Way, str] = {
     "pmi": "log-probability less that of the answer by itself",
     "reward": "reward",
 }
-_BARE = "Assistant:"
 _PUBLISHED = ("hhh", "HuggingFaceH4/hhh_alignment")
 # Summed log-probabilities of one model agree to this much, whatever else was in the batch.
 _TIE = 1e-9
@@ -62,7 +60,7 @@ class HHH:
     scores: tuple[Way, ...] = ()
     "What answers are compared by; empty takes all that the model offers."
     prompt: str = ""
-    "File with a text to put before each dialogue, or brook[:DIALOGUES]; comparisons are asked without and with it."
+    "What to put before each dialogue: brook[:DIALOGUES], assistant-v1[:DIALOGUES], or a file; asked without and with."
 
     def __post_init__(self) -> None:
         if self.n < 0 or (self.n == 0 and {"brook", "synthetic"} & set(self.data)):
@@ -70,24 +68,28 @@ class HHH:
 
     def items(self, seed: Seed) -> Iterator[Item]:
         """The comparisons of each source; which answer stands first is drawn from the seed."""
-        before = {"before": _digest(_text(self.prompt))} if self.prompt else {}
+        shown = {"before": _digest(prompt_text(self.prompt))} if self.prompt else {}
         for spec in self.data:
             for item in _comparisons(spec, self.n, seed.child(spec)):
                 name = f"{spec}/{item.id}" if len(self.data) > 1 else item.id
-                meta = {**item.meta, "prompt": _dialogue(item), **before}
+                meta = {**item.meta, "prompt": _dialogue(item), **shown}
                 yield replace(item, id=name, meta=meta)
 
     async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
         """Scores both answers in every way, without and with the prompt."""
         model, ways = cast.subject, self._ways(cast.subject)
-        told: dict[str, Any] = {"bare": await _scored(model, item, ways, "")}
+        told: dict[str, dict[str, list[float]]] = {"bare": await _scored(model, item, ways, "")}
+        length: dict[str, int] = {}
         if self.prompt:
-            told["prompted"] = await _scored(model, item, ways, _before(self.prompt, item))
+            shown = _before(self.prompt, item)
+            told["prompted"] = await _scored(model, item, ways, shown)
+            length = _length(model, shown)
         assert item.gold is not None
         scores = {_metric(way, asked): _credit(found[way], item.gold) for asked, found in told.items() for way in ways}
         kept = {"category": item.part, "prompt": item.meta["prompt"], "answers": list(item.choices), "gold": item.gold}
         refused = {"refused": item.meta["refused"]} if "refused" in item.meta else {}
-        return Row(key=item.id, cluster=item.cluster, evidence={**kept, **told, "scores": scores, **refused})
+        evidence = {**kept, **told, "scores": scores, **length, **refused}
+        return Row(key=item.id, cluster=item.cluster, evidence=evidence)
 
     def summarise(self, rows: Sequence[Row]) -> Report:
         """Accuracy by way of scoring and category, what the prompt gains, and how far length alone gets."""
@@ -160,7 +162,7 @@ def _comparisons(spec: str, n: int, seed: Seed) -> Iterator[Item]:
         from gnomon.data.worlds.brook import world
         from gnomon.data.worlds.brook.hhh import comparisons
 
-        yield from (replace(item, meta={"dialect": "brook"}) for item in comparisons(world(), n, seed))
+        yield from (replace(item, meta={**item.meta, "dialect": "brook"}) for item in comparisons(world(), n, seed))
     elif spec == "synthetic":
         from gnomon.data.worlds.synthetic import synthetic
 
@@ -197,48 +199,33 @@ def _dialogue(item: Item) -> str:
     if item.meta.get("dialect") == "brook":
         from gnomon.data.worlds.brook.hhh import dialogue
 
-        return dialogue(words)
-    words = words if words.startswith("Human:") else f"Human: {words}"
-    return f"\n\n{words.removesuffix(_BARE).rstrip()}\n\n{_BARE}"
-
-
-@lru_cache(maxsize=8)
-def _text(spec: str) -> str:
-    """The text to put before dialogues."""
-    name, _, count = spec.partition(":")
-    if name == "brook":
-        from gnomon.data.worlds.brook import world
-        from gnomon.data.worlds.brook.hhh import DIALOGUES, preface
-
-        if count and not count.isdigit():
-            raise UsageError(f"{count!r} is no number of dialogues", where="--prompt", todo="write brook:4")
-        return preface(world(), int(count) if count else DIALOGUES)
-    try:
-        text = Path(spec).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read it ({error})", where=f"--prompt {spec}", todo="give a text file") from None
-    if not text:
-        raise UsageError("the file is empty", where=f"--prompt {spec}", todo="put a text into it")
-    return text
+        return dialogue(words, item.meta["mark"])
+    return as_dialogue(words)
 
 
 def _before(spec: str, item: Item) -> str:
-    """The text as it stands before a dialogue; Brook's documents are words with single spaces."""
-    text = _text(spec)
+    """The text as it stands before a dialogue."""
+    text = prompt_text(spec)
     if _digest(text) != item.meta["before"]:
         raise DataError("the file changed while comparisons were asked", where=f"--prompt {spec}")
-    return f"{' '.join(text.split())} " if item.meta.get("dialect") == "brook" else text
+    return before(text, item.meta.get("dialect", "plain"))
 
 
-async def _scored(model: Model, item: Item, ways: Sequence[Way], before: str) -> dict[str, list[float]]:
+def _length(model: Model, shown: str) -> dict[str, int]:
+    """How many tokens the text is for a model whose tokenizer is here."""
+    tokenizer = getattr(model, "tokenizer", None)
+    return {"prompt_tokens": len(tokenizer.encode(shown))} if tokenizer else {}
+
+
+async def _scored(model: Model, item: Item, ways: Sequence[Way], shown: str) -> dict[str, list[float]]:
     """By way of scoring, the scores of both answers; every answer begins with one space."""
-    prompt, answers = before + item.meta["prompt"], [f" {answer.strip()}" for answer in item.choices]
+    prompt, answers = shown + item.meta["prompt"], [f" {answer.strip()}" for answer in item.choices]
     found: dict[str, list[float]] = {}
     if set(ways) & set(_LIKELY):
         after = await asyncio.gather(*(model.score(prompt, answer) for answer in answers))
         found |= {"sum": [s.total for s in after], "mean": [s.total / max(1, len(s.logprobs)) for s in after]}
     if "pmi" in ways:
-        alone: list[Score] = await asyncio.gather(*(model.score(_BARE, answer) for answer in answers))
+        alone: list[Score] = await asyncio.gather(*(model.score(BARE, answer) for answer in answers))
         found["pmi"] = [total - s.total for total, s in zip(found["sum"], alone, strict=True)]
     if "reward" in ways:
         found["reward"] = list(await asyncio.gather(*(model.reward(prompt + answer) for answer in answers)))
@@ -352,6 +339,9 @@ def _notes(rows: Sequence[Row], estimates: Sequence[Estimate]) -> list[str]:
     if widest:
         group, n, reach = widest
         notes.append(f"{n} comparisons leave ± {100 * reach:.0f} points ({group}): smaller differences cannot be told")
+    tokens = next((row.evidence["prompt_tokens"] for row in rows if "prompt_tokens" in row.evidence), 0)
+    if tokens:
+        notes.append(f"the prompt is {tokens} tokens of this model's tokenizer")
     refused = [line for row in rows for line in row.evidence.get("refused", ())]
     if refused:
         notes.append(f"{len(refused)} rows of the data were left out; the first: {refused[0]}")
