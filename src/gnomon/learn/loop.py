@@ -236,9 +236,9 @@ def _tell(
     log: MetricLog | None,
     on_log: Callable[[int, Mapping[str, float]], None] | None,
 ) -> None:
-    if row and log:
+    if row and log is not None:
         log.add_metrics(done, row)
-    if row and on_log:
+    if row and on_log is not None:
         on_log(done, row)
 
 

@@ -152,7 +152,7 @@ def low_rank(cfg: Any, run: Run, start: Start) -> Iterator[None]:
         torch.manual_seed(Seed(cfg.seed).child("lora").value)
         add_low_rank(start.net, cfg.lora)
     yield
-    save_adapter(start.net, run.folder / "adapter", base=cfg.model)
+    save_adapter(start.net, run.folder / "adapter", base=cfg.model.removeprefix("hf:"))
     merge_low_rank(start.net)
 
 

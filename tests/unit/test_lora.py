@@ -1,0 +1,166 @@
+"""Low-rank updates: nothing at the start, the same when merged, and alone in what moves and in what is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gnomon.core.errors import UsageError
+from gnomon.learn.checkpoint import load_state, save_state
+from gnomon.learn.lora import LowRank, add_low_rank, merge_low_rank, save_adapter
+from gnomon.learn.optim import Optim, adamw
+from gnomon.models.families import load_folder, save_folder
+from gnomon.models.transformer import Transformer, TransformerConfig
+from gnomon.train._running import run_training
+from gnomon.train.sft import Sft
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {"num_kv_heads": 2},
+    "gpt2": {"norm": "layernorm", "positions": "learned", "qkv_bias": True, "out_bias": True, "mlp": "gelu_tanh"},
+    "gpt_neox": {"norm": "layernorm", "rotary_fraction": 0.5, "qkv_bias": True, "out_bias": True, "mlp": "gelu"},
+}
+TOKENS = torch.arange(3, 23).view(2, 10)
+
+
+def network(family: str = "llama") -> Transformer:
+    more = dict(FAMILIES[family])
+    more |= {} if family == "llama" else {"mlp_bias": True}
+    more |= {"tie_embeddings": False, "parallel_block": True} if family == "gpt_neox" else {}
+    config = TransformerConfig(
+        vocab_size=30, d_model=16, num_layers=2, num_heads=4, d_mlp=24, max_positions=32, family=family, **more
+    )
+    return Transformer(config, generator=torch.Generator().manual_seed(0))
+
+
+def updated(family: str = "llama") -> Transformer:
+    """A network with updates that are not zero."""
+    net = network(family)
+    torch.manual_seed(1)
+    add_low_rank(net, 3)
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, LowRank):
+                module.up.normal_(0.0, 0.1)
+    return net
+
+
+def test_at_the_start_it_is_the_model_that_was_given() -> None:
+    net = network()
+    before = net(TOKENS)
+    add_low_rank(net, 3)
+    assert torch.equal(net(TOKENS), before)
+
+
+def test_only_the_updates_have_gradients() -> None:
+    net = updated()
+    net(TOKENS).square().mean().backward()
+    moved = {name for name, p in net.named_parameters() if p.grad is not None and bool(p.grad.any())}
+    maps = [f"blocks.{i}.{m}" for i in range(2) for m in ("attn.qkv", "attn.out", "mlp.up", "mlp.down")]
+    assert moved == {f"{m}.{side}" for m in maps for side in ("down", "up")}
+    assert moved == {name for name, p in net.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_merged_it_says_the_same(family: str) -> None:
+    net = updated(family)
+    want = net(TOKENS)
+    assert not torch.allclose(want, network(family)(TOKENS), atol=1e-3)
+    merge_low_rank(net)
+    torch.testing.assert_close(net(TOKENS), want, atol=1e-5, rtol=0)
+    assert net.state_dict().keys() == network(family).state_dict().keys()
+    assert all(p.requires_grad for p in net.parameters())
+
+
+def test_a_map_that_is_cut_in_pieces_is_cut_with_its_update() -> None:
+    config = TransformerConfig(
+        vocab_size=30, d_model=16, num_layers=1, num_heads=4, mlp="none", positions="shortformer"
+    )
+    net = Transformer(config, generator=torch.Generator().manual_seed(0))
+    add_low_rank(net, 3)
+    with torch.no_grad():
+        net.blocks[0].attn.qkv.up.normal_(0.0, 0.1)  # type: ignore[union-attr]  # an attention's, not a tensor's
+    want = net(TOKENS)
+    merge_low_rank(net)
+    torch.testing.assert_close(net(TOKENS), want, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_adapter_holds_the_difference_to_the_merged_model(family: str, tmp_path: Path) -> None:
+    net = updated(family)
+    save_adapter(net, tmp_path / "adapter", base="some/model")
+    save_folder(network(family), tmp_path / "base")
+    merge_low_rank(net)
+    save_folder(net, tmp_path / "merged")
+    adapter = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    base, merged = (load_file(tmp_path / name / "model.safetensors") for name in ("base", "merged"))
+    changed = {name for name in base if not torch.equal(base[name], merged[name])}
+    places = {name.removesuffix(".lora_A.weight") for name in adapter if name.endswith(".lora_A.weight")}
+    assert {f"{place.removeprefix('base_model.model.')}.weight" for place in places} == changed
+    for place in places:
+        update = adapter[f"{place}.lora_B.weight"] @ adapter[f"{place}.lora_A.weight"]
+        name = f"{place.removeprefix('base_model.model.')}.weight"
+        want = base[name] + (update.T if config["fan_in_fan_out"] else update) * config["lora_alpha"] / config["r"]
+        torch.testing.assert_close(merged[name], want, atol=1e-6, rtol=0)
+        assert place.rpartition(".")[2] in config["target_modules"]
+    assert config["base_model_name_or_path"] == "some/model"
+
+
+def test_the_state_holds_what_moves_and_goes_back_into_the_same(tmp_path: Path) -> None:
+    net = updated()
+    save_state(tmp_path / "state.safetensors", net, adamw(net.parameters(), Optim()), step=4)
+    kept = load_file(tmp_path / "state.safetensors")
+    assert all(name == "rng" or name.endswith((".down", ".up")) for name in kept)
+    other = network()
+    add_low_rank(other, 3)
+    assert load_state(tmp_path / "state.safetensors", other, adamw(other.parameters(), Optim())).step == 4
+    assert torch.equal(other(TOKENS), net(TOKENS))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    from gnomon.data.worlds.brook.tables import world
+    from gnomon.train._text import Special
+    from gnomon.train.pretrain import Pretrain, new_model
+
+    folder, words = tmp_path_factory.mktemp("tiny"), world().vocabulary
+    words.save(folder)
+    special = Special(len(words), words.ids["<bos>"], words.ids["<eos>"], words.ids["<pad>"])
+    save_folder(new_model(Pretrain(model_size="xs"), special), folder)
+    return f"hf:{folder}"
+
+
+@pytest.mark.parametrize("method", ["sft", "preference"])
+def test_a_training_moves_what_it_may_and_leaves_model_and_adapter(
+    tiny: str, method: Literal["sft", "preference"], tmp_path: Path
+) -> None:
+    from gnomon.train.preference import Preference
+
+    data: Any = {"model": tiny, "held_out": 20, "lora": 4, "peak_rate": 3e-3, "accumulate": 2}
+    config = Sft(dialogues=200, **data) if method == "sft" else Preference(pairs=200, **data)
+    done = run_training(config, method, root=tmp_path)
+    before = load_folder(tiny.removeprefix("hf:"))
+    after = load_folder(done.manifest.folder / "checkpoint")
+    still = {name for name, p in before.named_parameters() if torch.equal(p, after.get_parameter(name))}
+    assert {name for name, _ in before.named_parameters()} - still == {
+        f"blocks.{i}.{m}.weight" for i in range(2) for m in ("attn.qkv", "attn.out", "mlp.up", "mlp.down")
+    }
+    update = after.blocks[0].mlp.up.weight - before.blocks[0].mlp.up.weight  # type: ignore[union-attr]  # a block's
+    assert int(torch.linalg.matrix_rank(update, rtol=1e-3)) == 4
+    assert (done.manifest.folder / "adapter" / "adapter_model.safetensors").is_file()
+    if method == "sft":
+        gained = done.report.estimate("held-out loss gained")
+        assert gained.low is not None
+        assert gained.low > 0
+
+
+def test_numbers_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(UsageError, match="--lora is -1; give 0 or more"):
+        Sft(lora=-1)
+    with pytest.raises(UsageError, match="--accumulate is 0; give 1 or more"):
+        Sft(accumulate=0)
