@@ -64,6 +64,8 @@ def test_the_transcript_says_what_was_asked_and_what_held() -> None:
         ("chat", "/chat/completions"): True,
         ("completions", "/completions"): True,
         ("prefill", "/chat/completions"): False,
+        ("decide", "/decisions"): False,
+        ("decide", "/systemone"): False,
         ("top 5", "/chat/completions"): False,
         ("top 5", "/completions"): False,
         ("score", "/completions"): False,
@@ -154,7 +156,7 @@ def test_the_probe_asks_the_server_and_not_the_cache() -> None:
         async with serving(letters(0.5, 0.5)) as server:
             model = Endpoint(server.url, "planted", cache=Poisoned())
             await probe(model)
-            assert len(server.calls) == 10
+            assert len(server.calls) == 12
             await model.close()
 
     asyncio.run(go())

@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +52,7 @@ class Faults:
         leaks_key: repeats the key in error messages and replies.
         greedy: ignores temperature and seed.
         keeps_stop: leaves the stop string in the text.
+        decides: answers the routes for typed questions, a status and a body to a route and a body; None has none.
         turns: lets others run so many times before it answers, so that calls overlap.
     """
 
@@ -78,6 +79,7 @@ class Faults:
     error_200: str = ""
     key: str = ""
     leaks_key: bool = False
+    decides: Callable[[str, Json], tuple[int, Json]] | None = None
     greedy: bool = False
     keeps_stop: bool = False
     turns: int = 0
@@ -139,6 +141,9 @@ class Server:
             spoilt = await self._spoilt(request, route, body)
             if spoilt is not None:
                 return spoilt
+            if route in ("/decisions", "/systemone"):
+                status, told = self.faults.decides(route, body) if self.faults.decides else (404, {})
+                return web.json_response(told, status=status)
             reply = await self._reply(route, body)
             return await (self._streamed if body.get("stream") else self._whole)(request, reply)
         finally:

@@ -12,49 +12,23 @@ import functools
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from gnomon.core.errors import AbilityError, ModelError, UsageError, closest
 from gnomon.core.seeds import Seed
+from gnomon.models import decision_wire
 from gnomon.models import openai_wire as wire
 from gnomon.models.base import Ability, Choice, Completion, Message, Prompt, Sampling, Score, require
-from gnomon.models.http import CallCache, Http, Retry
+from gnomon.models.http import CallCache, Http, Refused, Retry
+from gnomon.models.offers import Offers, best_readout
 from gnomon.models.readout import Options, exact, from_top, split
 from gnomon.models.sampled import choose_by_samples, extended, parse_name, trimmed
 
 __all__ = ["Endpoint", "Offers"]
 
 OPENAI_URL = "https://api.openai.com/v1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Offers:
-    """What a server was seen to do.
-
-    Attributes:
-        chat, text: abilities by route.
-        num_top_chat, num_top_text: most probable tokens it lists.
-        honours_n: one call can draw several completions.
-        draws_differ: it does sample; some servers are greedy whatever temperature they are asked for.
-        continues: body fields that make it continue a last assistant message.
-    """
-
-    chat: frozenset[Ability] = frozenset({Ability.SAMPLE})
-    text: frozenset[Ability] = frozenset({Ability.SAMPLE})
-    num_top_chat: int = 0
-    num_top_text: int = 0
-    honours_n: bool = True
-    draws_differ: bool = True
-    continues: Mapping[str, Any] | None = None
-
-    @property
-    def can(self) -> frozenset[Ability]:
-        """The abilities of the model as a whole; PREFILL is about chat wherever there is chat."""
-        if not self.chat:
-            return self.text
-        return self.chat | (self.text - {Ability.PREFILL})
+_READOUTS = ["exact", "topk", "decision", "sampled"]
 
 
 class Endpoint:
@@ -68,7 +42,7 @@ class Endpoint:
         cache: answers kept from earlier.
         max_connections: most calls in flight; the number in use adapts below it.
         samples: draws behind a `choose` that must sample.
-        readout: "exact", "topk" or "sampled" to hold `choose` to it; None for the best one proved.
+        readout: "exact", "topk", "decision" or "sampled" to hold `choose` to it; None for the best one proved.
         retry: how failed calls are repeated.
 
     SCORE and TOPK may hold for plain text only or for chat only; a call that does not fit raises `AbilityError`.
@@ -94,8 +68,8 @@ class Endpoint:
         key = api_key if api_key is not None else os.environ.get(variable, "")
         if self._official and not key:
             raise UsageError("no key for api.openai.com", todo=f"set the environment variable {variable}")
-        if readout not in (None, "exact", "topk", "sampled"):
-            raise UsageError(f"no readout {readout!r}", todo=closest(str(readout), ["exact", "topk", "sampled"]))
+        if readout is not None and readout not in _READOUTS:
+            raise UsageError(f"no readout {readout!r}", todo=closest(readout, _READOUTS))
         self.http = Http(
             url=url,
             model=model,
@@ -151,7 +125,7 @@ class Endpoint:
             AbilityError: the server was not seen to answer this kind of prompt, or its draws do not differ.
             ModelError: it cannot be reached, or refuses the call.
         """
-        self._need_route(prompt)
+        self._need_texts(prompt)
         if how.tools:
             require(self, Ability.TOOLS, why="calling tools")
         # Whoever reads a stream sees that the texts are alike; who counts them would not.
@@ -185,18 +159,18 @@ class Endpoint:
         return Score(logprobs=tuple(e.logprob for e in found if e.logprob is not None))
 
     async def choose(self, prompt: Prompt, options: Sequence[str]) -> Choice:
-        """Probabilities of `options` by the best readout proved: full scores, else top-k lists, else samples.
+        """Probabilities of `options` by the best readout proved: full scores, top-k lists, typed questions, samples.
+
+        Where a top-k list cannot tell the options apart, or the route for typed questions refuses them (many servers
+        want an option to be one token), the next readout is used; `readout` of the choice says which it was.
 
         Raises:
             AbilityError: the readout asked for was not proved, or there are neither log-probabilities nor samples.
             ModelError: the server no longer gives what it gave when probed.
         """
-        self._need_route(prompt)
         parts = split(options)
         offered = self._offered(prompt)
-        readout = self.readout or (
-            "exact" if Ability.SCORE in offered else "topk" if Ability.TOPK in offered else "sampled"
-        )
+        readout = self.readout or best_readout(offered)
         if readout == "exact":
             self._need(prompt, Ability.SCORE)
             return await self._choose_exact(prompt, parts)
@@ -205,6 +179,12 @@ class Endpoint:
             choice = await self._choose_top(prompt, parts)
             if choice is not None:
                 return choice
+        if readout == "decision" or (self.readout is None and Ability.DECIDE in offered):
+            self._need(prompt, Ability.DECIDE)
+            choice = await self._decide(prompt, options)
+            if choice is not None:
+                return choice
+        self._need_texts(prompt)
         if not self.offers.draws_differ:
             raise self._greedy()
         forceable = isinstance(prompt, str) or Ability.PREFILL in offered
@@ -235,8 +215,8 @@ class Endpoint:
                 todo="add ?readout=sampled to the model's name, or use a server that gives log-probabilities",
             )
 
-    def _need_route(self, prompt: Prompt) -> None:
-        if self._offered(prompt):
+    def _need_texts(self, prompt: Prompt) -> None:
+        if Ability.SAMPLE in self._offered(prompt):
             return
         plain = isinstance(prompt, str)
         raise AbilityError(
@@ -334,6 +314,25 @@ class Endpoint:
         body, _ = self._prompt(prompt)
         found = await self._steps("/chat/completions", body | listed | {self.limit: 8})
         return _where_reached(found, parts)
+
+    async def _decide(self, prompt: Prompt, options: Sequence[str]) -> Choice | None:
+        """The choice by typed questions; None where the server refuses these options and samples can be drawn."""
+        by = self.offers.decides
+        assert by is not None, "DECIDE is proved with a route"
+        body = {"model": self.http.model, **decision_wire.question(by, prompt, options)}
+        try:
+            reply = await self.http.call(by.route, body)
+        except Refused as refused:
+            if refused.status not in (400, 422):
+                raise
+            if self.readout is None and Ability.SAMPLE in self._offered(prompt) and self.offers.draws_differ:
+                return None
+            raise ModelError(
+                f"{by.route} refuses the options {', '.join(map(repr, options))} ({refused.what})",
+                where=self.name,
+                todo="use options of one token each, or add ?readout=sampled to the model's name",
+            ) from None
+        return decision_wire.choice(by, reply, options, self.name)
 
     async def _steps(self, route: str, body: dict[str, Any]) -> list[wire.Step]:
         reply = await self.http.call(route, body | {"temperature": 0.0})

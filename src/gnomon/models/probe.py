@@ -14,11 +14,13 @@ from functools import partial
 from typing import Any
 
 from gnomon.core.errors import ModelError
+from gnomon.models import decision_wire
 from gnomon.models import openai_wire as wire
 from gnomon.models.anthropic import Anthropic
-from gnomon.models.base import Ability, Message, Model
+from gnomon.models.base import Ability, Message, Model, Prompt
 from gnomon.models.endpoint import Endpoint, Offers
 from gnomon.models.http import Http, Refused
+from gnomon.models.offers import Decides
 
 __all__ = ["Probed", "Step", "probe"]
 
@@ -36,6 +38,8 @@ _CONTINUE: tuple[Mapping[str, Any], ...] = (
     {},
 )
 _MOST_TOP = 20
+# Some servers want a question in words; `gnomon serve` goes on with the text as it stands where there are none.
+_INSTRUCTIONS = ("", "Choose what comes next.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +52,24 @@ class _Wording:
         prefill: how its answer is begun; "" for the first words of the answer that it gives by itself, which a server
             that continues them goes on with.
         text: to be continued.
+        options: ways to continue it.
     """
 
     question: str
     random: str
     prefill: str
     text: str
+    options: tuple[str, str]
 
 
-_ENGLISH = _Wording(question=QUESTION, random=RANDOM, prefill=PREFILL, text=TEXT)
+_ENGLISH = _Wording(question=QUESTION, random=RANDOM, prefill=PREFILL, text=TEXT, options=("A", "B"))
 # A model of the embedded world knows no other words than these.
 _BROOK = _Wording(
-    question="where is the mill ?", random="the", prefill="", text="Question: where is the mill ? Answer:"
+    question="where is the mill ?",
+    random="the",
+    prefill="",
+    text="Question: where is the mill ? Answer:",
+    options=(" the", " mill"),
 )
 _BEGUN_WORDS = 2
 
@@ -119,6 +129,7 @@ class _Asker:
         revision: what the server says it runs.
         failure: the first failure of a plain question; the server's state where no other question is answered.
         understands: no plain question was called a bad one.
+        status: HTTP status of the last question's refusal; 0 where it was answered.
     """
 
     def __init__(self, http: Http) -> None:
@@ -127,6 +138,7 @@ class _Asker:
         self.revision = ""
         self.failure: Refused | None = None
         self.understands = True
+        self.status = 0
 
     async def ask(self, asks: str, route: str, body: Mapping[str, Any], plain: bool = False) -> dict[str, Any] | None:
         """The reply, or None for a refusal; only a `plain` question is repeated as often as a call may be."""
@@ -135,12 +147,14 @@ class _Asker:
         except Refused as e:
             if e.status in (401, 403):
                 raise
+            self.status = e.status
             if plain and e.status >= 500:
                 self.failure = self.failure or e
             if plain and e.status == 400:
                 self.understands = False
             self._note(asks, route, body, str(e), False)
             return None
+        self.status = 0
         self.revision = self.revision or str(reply.get("model") or "")
         self._note(asks, route, body, json.dumps(reply, ensure_ascii=False)[:600], False)
         return reply
@@ -229,6 +243,34 @@ class _Server:
         reply = await self.chat("score", {**fields, "prompt_logprobs": 0}, prefill=begun)
         return self.asker.prove(reply is not None and _reads(wire.prompt_tail, reply, begun))
 
+    async def decides(self, spoken: bool) -> tuple[Decides | None, set[Ability], set[Ability]]:
+        """A route for typed questions, and what may stand before them: DECIDE for messages, and for plain text.
+
+        Args:
+            spoken: another question was answered, so the words that the server knows are known.
+        """
+        for words in (self.words,) if spoken else (_ENGLISH, _BROOK):
+            for route in (decision_wire.DECISIONS, decision_wire.SYSTEMONE):
+                for instructions in _INSTRUCTIONS:
+                    by = Decides(route, instructions)
+                    if await self._decides(by, words.text, words.options):
+                        chat = await self._decides(by, [Message("user", words.question)], words.options)
+                        return by, {Ability.DECIDE} if chat else set(), {Ability.DECIDE}
+                    if self.asker.status not in (400, 422):
+                        break
+        return None, set(), set()
+
+    async def _decides(self, by: Decides, prompt: Prompt, options: tuple[str, str]) -> bool:
+        body = {"model": self.base["model"], **decision_wire.question(by, prompt, options)}
+        try:
+            reply = await self.asker.ask("decide", by.route, body)
+            return self.asker.prove(reply is not None and bool(decision_wire.choice(by, reply, options, self.where)))
+        except Refused:
+            raise
+        except ModelError:
+            # Some servers answer what they do not know with a page.
+            return False
+
     async def draws(self, chat: bool) -> tuple[bool, bool]:
         """Whether one call draws several completions, and whether draws differ."""
         texts = await self._drawn("n", chat, seed=0, n=NUM_DRAWS)
@@ -252,41 +294,48 @@ class _Server:
 async def _probe_endpoint(model: Endpoint) -> list[Step]:
     server = _Server(model)
     asker = server.asker
-    chat, text = set[Ability](), set[Ability]()
     plain, continued = await server.answers_in_some_words()
-    if plain is not None:
-        chat.add(Ability.SAMPLE)
-    if continued:
-        text |= {Ability.SAMPLE, Ability.PREFILL}
-    if not chat and not text:
+    decides, chat, text = await server.decides(plain is not None or continued)
+    if plain is None and not continued and decides is None:
         raise asker.failure or ModelError(
             f"answers neither /chat/completions ({asker.transcript[0].reply}) nor /completions",
             where=model.name,
             todo="check URL and model name; the URL often ends in /v1",
         )
-    continues = await server.continues(plain) if plain is not None else None
-    if continues is not None:
-        chat.add(Ability.PREFILL)
-        if plain is not None and continues and await server.scores_chat(continues, plain):
-            chat.add(Ability.SCORE)
-    num_top_chat = await server.num_top(chat=True) if chat else 0
-    num_top_text = await server.num_top(chat=False) if text else 0
+    continues = None
+    if plain is not None:
+        continues, found = await _chats(server, plain)
+        chat |= found
+    if continued:
+        text |= {Ability.SAMPLE, Ability.PREFILL}
+    num_top_chat = await server.num_top(chat=True) if plain is not None else 0
+    num_top_text = await server.num_top(chat=False) if continued else 0
     chat |= {Ability.TOPK} if num_top_chat else set()
     text |= {Ability.TOPK} if num_top_text else set()
-    if text and await server.scores_text():
+    if continued and await server.scores_text():
         text.add(Ability.SCORE)
-    honours_n, draws_differ = await server.draws(chat=bool(chat))
+    draws = await server.draws(chat=plain is not None) if plain is not None or continued else (False, False)
     offers = Offers(
         chat=frozenset(chat),
         text=frozenset(text),
         num_top_chat=num_top_chat,
         num_top_text=num_top_text,
-        honours_n=honours_n,
-        draws_differ=draws_differ,
+        honours_n=draws[0],
+        draws_differ=draws[1],
         continues=continues,
+        decides=decides,
     )
     model.learn(offers, asker.revision)
     return asker.transcript
+
+
+async def _chats(server: _Server, plain: str) -> tuple[Mapping[str, Any] | None, set[Ability]]:
+    """Body fields that make a prefill be continued, and what the chat route can; `plain` is an answer of it."""
+    continues = await server.continues(plain)
+    if continues is None:
+        return None, {Ability.SAMPLE}
+    scores = bool(continues) and await server.scores_chat(continues, plain)
+    return continues, {Ability.SAMPLE, Ability.PREFILL} | ({Ability.SCORE} if scores else set())
 
 
 async def _probe_anthropic(model: Anthropic) -> list[Step]:
