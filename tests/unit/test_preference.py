@@ -78,6 +78,63 @@ def test_the_ranked_loss_is_the_mean_of_log_one_plus_exp(scorer: Scorer) -> None
     assert step(scorer, pair_batch(PAIRS), objective="ranked").loss.item() == pytest.approx(ranked, rel=1e-5)
 
 
+@pytest.mark.parametrize("objective", ["ranked", "binary"])
+def test_a_comparison_counts_as_its_weight_says(scorer: Scorer, objective: Any) -> None:
+    alone = [step(scorer, pair_batch([p]), objective=objective).loss.item() for p in PAIRS]
+    weights = [2.0, 0.5, 0.5]
+    batch = pair_batch(PAIRS)._replace(weight_P=torch.tensor(weights))
+    found = step(scorer, batch, objective=objective).loss.item()
+    assert found == pytest.approx(sum(w * loss for w, loss in zip(weights, alone, strict=True)) / 3, rel=1e-5)
+    parts = [(PAIRS[:1], weights[:1]), (PAIRS[1:], weights[1:])]
+    cut = [pair_batch(p, of=PAIRS)._replace(weight_P=torch.tensor(w)) for p, w in parts]
+    assert sum(step(scorer, b, objective=objective).loss.item() for b in cut) == pytest.approx(found, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"weights": (1.0, 2.0)},
+        {"weights": (0.0,)},
+        {"data": "brook:requests,brook:red-team", "weights": (1.0, 2.0), "objective": "imitation"},
+    ],
+)
+def test_weights_that_fit_nothing_are_refused(settings: Any) -> None:
+    with pytest.raises(UsageError, match="--weights is"):
+        Preference(**settings)
+
+
+def test_only_what_weights_say_of_one_another_counts(tiny: str, tmp_path: Path) -> None:
+    data = "brook:requests*0.5,brook:red-team*0.5"
+    cfgs = [
+        Preference(model=tiny, data=data, pairs=64, held_out=20, weights=weights)
+        for weights in [(3.0, 3.0), (), (1.0, 9.0)]
+    ]
+    same, none, heavy = (
+        [r.evidence["chosen"] for r in run_training(c, "preference", root=tmp_path).rows] for c in cfgs
+    )
+    assert same == pytest.approx(none, abs=1e-6)
+    assert heavy != pytest.approx(none, abs=1e-5)
+
+
+def test_a_model_is_measured_on_comparisons_it_never_saw(tiny: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("GNOMON_RUNS", str(tmp_path))
+    cfg = Preference(model=tiny, data="brook:red-team", pairs=300, held_out=40)
+    done = run_training(cfg, "preference", root=tmp_path)
+    rows = preference.measure(cfg, done.model, "brook:red-team", 120, seed=9)
+    given = open_comparisons("brook:red-team", 340, Seed(0))
+    learnt = {(c.prompt, *sorted((c.chosen, c.rejected))) for c in given.split(40, Seed(0), train=300).train}
+    drawn = open_comparisons("brook:red-team", 120, Seed(9)).comparisons
+    fresh = [c for c in drawn if (c.prompt, *sorted((c.chosen, c.rejected))) not in learnt]
+    assert 0 < len(fresh) < 120
+    assert [r.evidence["answers"] for r in rows] == [[c.chosen, c.rejected] for c in fresh]
+    model = load_checkpoint(str(done.manifest.folder / "checkpoint"))
+    for row, each in list(zip(rows, fresh, strict=True))[:3]:
+        for got, answer in zip(
+            (row.evidence["chosen"], row.evidence["rejected"]), (each.chosen, each.rejected), strict=True
+        ):
+            assert got == pytest.approx(asyncio.run(model.reward(f"{each.prompt}{answer}")), abs=1e-4)
+
+
 def test_the_binary_loss_judges_each_text_alone(scorer: Scorer) -> None:
     good, bad = ([value(scorer, text) for text in side] for side in zip(*PAIRS, strict=True))
     want = [math.log1p(math.exp(-v)) for v in good] + [math.log1p(math.exp(v)) for v in bad]

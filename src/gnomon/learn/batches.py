@@ -92,6 +92,7 @@ class PairBatch(NamedTuple):
         ends_P2: row and column of the last token of each text; all chosen ones, then all rejected ones.
         at_N2, targets_N: as in `AnswerBatch`, for the answers of the chosen texts without the token that ends them.
         share, target_share: how much of the pairs and of the targets of its step it has, in [0, 1].
+        weight_P: how much each pair's comparison counts; None where all count 1.
     """
 
     tokens_BT: Tensor
@@ -102,6 +103,7 @@ class PairBatch(NamedTuple):
     targets_N: Tensor
     share: float = 1.0
     target_share: float = 1.0
+    weight_P: Tensor | None = None
 
 
 def padded(sequences: Sequence[Sequence[int] | np.ndarray]) -> tuple[Tensor, Tensor]:

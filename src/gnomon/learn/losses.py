@@ -5,7 +5,6 @@ All in nats. Shapes: N places, D model width, V vocabulary, P pairs.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,16 +25,20 @@ def token_losses(net: Transformer, h_ND: Tensor, targets_N: Tensor) -> Tensor:
     return F.cross_entropy(F.linear(h_ND, net.w_u).float(), targets_N, reduction="none")
 
 
-def ranked_loss(good_P: Tensor, bad_P: Tensor) -> Tensor:
-    """Mean of log(1 + exp(r_bad - r_good)): only the difference of two answers counts (Bai et al. 2022a, sec. 2)."""
-    return F.softplus((bad_P - good_P).float()).mean()
+def ranked_loss(good_P: Tensor, bad_P: Tensor, weight_P: Tensor | None = None) -> Tensor:
+    """Mean of log(1 + exp(r_bad - r_good)), each times its weight where there are some.
+
+    Only the difference of two answers counts (Bai et al. 2022a, sec. 2).
+    """
+    losses_P = F.softplus((bad_P - good_P).float())
+    return (losses_P if weight_P is None else losses_P * weight_P).mean()
 
 
-def binary_loss(good_P: Tensor, bad_P: Tensor) -> Tensor:
+def binary_loss(good_P: Tensor, bad_P: Tensor, weight_P: Tensor | None = None) -> Tensor:
     """Mean over both texts of the loss of calling the one good and the other bad, each judged alone.
 
     Askell et al. 2021 (sec. 3) write good or bad into a text as a token and rank the two writings; the difference of
     their two values is what is one value here, and the loss is the same function of it.
     """
-    values = torch.cat((-good_P, bad_P)).float()
-    return F.softplus(values).mean()
+    losses_P = (F.softplus(-good_P.float()) + F.softplus(bad_P.float())) / 2
+    return (losses_P if weight_P is None else losses_P * weight_P).mean()

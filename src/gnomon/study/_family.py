@@ -94,13 +94,13 @@ class Studied(NamedTuple):
     runs: Sequence[Part]
 
 
-def sized(models: Sequence[str], parameters: Sequence[float]) -> list[Sized]:
+def sized(models: Sequence[str], parameters: Sequence[float] = (), *, least: int = 2) -> list[Sized]:
     """Models with their sizes, the smallest first; sizes that are not given are counted in the weights.
 
     Raises:
-        UsageError: fewer than two models, one named twice, or a size that is neither given nor can be counted.
+        UsageError: fewer than `least` models, one named twice, or a size that is neither given nor can be counted.
     """
-    if len(models) < 2:
+    if len(models) < least:
         raise UsageError(f"{len(models)} models are no family", todo="name two or more: --model A,B")
     twice = [m for m in models if models.count(m) > 1]
     if twice:

@@ -31,7 +31,7 @@ from gnomon.store.run import Run
 from gnomon.study._family import Studied, keep_study
 from gnomon.train._running import Training, finished_training, run_training
 
-__all__ = ["Studied", "Trained", "over_seeds", "run_trainings", "train_all"]
+__all__ = ["Studied", "Trained", "environment", "over_seeds", "run_trainings", "train_all"]
 
 
 class Trained(NamedTuple):
@@ -85,8 +85,7 @@ def train_all(configs: Sequence[Any], *, root: Path | None, workers: int = 1) ->
     """
     if workers < 1:
         raise UsageError(f"--workers is {workers}", todo="give at least 1")
-    threads = "1" if workers > 1 else None
-    with _environment(GNOMON_RUNS=str(root) if root else None, OMP_NUM_THREADS=threads):
+    with environment(root, workers):
         wanted = {repr(config): config for config in configs}
         found = {key: finished_training(config, _method(config), root=root) for key, config in wanted.items()}
         tasks = [_Task(key, wanted[key], _method(wanted[key]), root) for key, done in found.items() if done is None]
@@ -96,6 +95,23 @@ def train_all(configs: Sequence[Any], *, root: Path | None, workers: int = 1) ->
                 found[key] = finished_training(wanted[key], _method(wanted[key]), root=root)
                 bar.advance(1, estimate=shown)
     return [_trained(config, found[repr(config)]) for config in configs]
+
+
+@contextmanager
+def environment(root: Path | None, workers: int) -> Iterator[None]:
+    """Inside, here and in processes started here, `run:ID` is looked for in `root`; each of several has one thread."""
+    wanted = {"GNOMON_RUNS": str(root)} if root else {}
+    wanted |= {"OMP_NUM_THREADS": "1"} if workers > 1 else {}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def over_seeds(values: Sequence[float]) -> Interval:
@@ -145,21 +161,6 @@ def _method(config: Any) -> str:
     """The name that the config's class is registered under."""
     module = type(config).__module__
     return next(name for name, where in names("train").items() if where == module)
-
-
-@contextmanager
-def _environment(**wanted: str | None) -> Iterator[None]:
-    """Inside, the environment has these variables, here and in processes started here; None leaves one as it is."""
-    before = {name: os.environ.get(name) for name, value in wanted.items() if value is not None}
-    os.environ.update({name: value for name, value in wanted.items() if value is not None})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _csv(table: Table) -> str:

@@ -18,8 +18,8 @@ begin at zero. One step is one batch of comparisons through `step`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
@@ -56,7 +56,7 @@ from gnomon.train._ranking import summarise
 if TYPE_CHECKING:
     from gnomon.store.run import Run
 
-__all__ = ["Preference", "identity", "preview", "step", "summarise", "train", "values"]
+__all__ = ["Preference", "identity", "measure", "preview", "step", "summarise", "train", "values"]
 
 Objective = Literal["ranked", "binary", "imitation"]
 
@@ -74,6 +74,8 @@ class Preference:
     "Rank the two answers, judge each alone, or imitate the chosen one."
     mu: float = 0.0
     "Weight of the chosen answers' language-model loss beside the scalar's."
+    weights: tuple[float, ...] = ()
+    "How much a comparison of each source of --data counts in the loss, in order; by default all the same."
     pairs: int = 4000
     "Comparisons to train on; 0 takes all of a file."
     held_out: int = 1000
@@ -101,6 +103,11 @@ class Preference:
         at_least(1, held_out=self.held_out, epochs=self.epochs, batch=self.batch, accumulate=self.accumulate)
         at_least(int(any(name.startswith("brook") for name in sources(self.data))), pairs=self.pairs)
         at_least(0, context=self.context, lora=self.lora)
+        fits = len(self.weights) == len(sources(self.data)) and min(self.weights, default=0) > 0
+        if self.weights and (not fits or self.objective == "imitation"):
+            said = ",".join(f"{weight:g}" for weight in self.weights)
+            todo = "give one above 0 for each source of --data; imitation has none"
+            raise UsageError(f"--weights is {said}", todo=todo)
         if self.mu < 0 or (self.mu and self.objective == "imitation"):
             raise UsageError(
                 f"--mu is {self.mu:g}", todo="it weighs a loss beside a scalar's: give 0 or more, none here"
@@ -128,9 +135,13 @@ def train(cfg: Preference, run: Run) -> Path:
     else:
         model, lay = scorer, pair_batch
 
+    weights = _weights(cfg, [learnt[place] for place in taught.places])
+
     def batches(index: int) -> list[AnswerBatch | PairBatch]:
-        step_pairs = [pairs[place] for place in order(index)]
-        return [lay(part, of=step_pairs) for part in split(step_pairs, cfg.accumulate)]
+        places = order(index)
+        of = [pairs[place] for place in places]
+        laid = [(part, lay([pairs[place] for place in part], of=of)) for part in split(places, cfg.accumulate)]
+        return [_weighted(batch, weights, part or places[:1]) for part, batch in laid]
 
     learn = partial(step, objective=cfg.objective, mu=cfg.mu)
     plan = plan_of(cfg, order)
@@ -162,7 +173,8 @@ def step(model: nn.Module, batch: AnswerBatch | PairBatch, *, objective: Objecti
     at = torch.cat((batch.ends_P2, batch.at_N2)) if mu else batch.ends_P2
     h_ND = scorer.body.hidden(batch.tokens_BT, positions_BT=batch.positions_BT, mask=batch.mask_B1TT, at=at)
     good_P, bad_P = scorer.head(h_ND[:num_texts]).chunk(2)
-    compared = (ranked_loss if objective == "ranked" else binary_loss)(good_P, bad_P) * batch.share
+    loss = ranked_loss if objective == "ranked" else binary_loss
+    compared = loss(good_P, bad_P, batch.weight_P) * batch.share
     metrics = {"preference_loss": compared.detach(), "right": (good_P > bad_P).float().mean() * batch.share}
     if not mu:
         return StepResult(compared, metrics)
@@ -187,6 +199,33 @@ def values(scorer: Scorer, pairs: Sequence[Pair], objective: Objective, *, batch
             for i, good, bad in zip(places, *(side.tolist() for side in two_P.chunk(2)), strict=True):
                 found[i] = (good, bad)
     return found
+
+
+def measure(cfg: Preference, model: str, data: str, n: int, seed: int) -> list[Row]:
+    """What a trained model makes of comparisons of another source; rows as those that its training left, with answers.
+
+    Args:
+        cfg: what it was trained with; comparisons that it learnt are left out.
+        model: its name, `run:ID`.
+        data: the source, as `Preference.data`.
+        n: how many to draw; a file is read whole and its first `n` are taken.
+        seed: of the draws.
+    """
+    start = start_from(model, data)
+    end, read_at = end_of(start.tokenizer, context=cfg.objective != "imitation")
+    learnt = {_unit(each) for each in _sides(cfg).learnt}
+    given = open_comparisons(data, n, Seed(seed), drop_bad=cfg.drop_bad)
+    fresh = [each for each in given.comparisons[:n] if _unit(each) not in learnt]
+    held = _texts(cfg, start, fresh, end)
+    pairs, comparisons = [Pair(*sides) for sides in held.groups], [fresh[place] for place in held.places]
+    scorer, _ = _scorer(replace(cfg, model=model), start, read_at)
+    found = values(scorer, pairs, cfg.objective, batch=cfg.batch)
+    left_out = {**_left_out(given), "cut": held.num_cut, "long": held.num_long}
+    rows = _rows(comparisons, pairs, found, cfg.objective, left_out)
+    return [
+        replace(row, evidence={**row.evidence, "answers": [each.chosen, each.rejected]})
+        for row, each in zip(rows, comparisons, strict=True)
+    ]
 
 
 def preview(cfg: Preference) -> dict[str, Any]:
@@ -238,6 +277,11 @@ def _sides(cfg: Preference) -> _Sides:
     return _Sides(given, *given.split(cfg.held_out, seed, train=cfg.pairs))
 
 
+def _unit(comparison: Comparison) -> Hashable:
+    """What makes two comparisons the same: the prompt and both answers."""
+    return comparison.cluster, *sorted((comparison.chosen, comparison.rejected))
+
+
 def _texts(cfg: Preference, start: Start, comparisons: Sequence[Comparison], end: int) -> Texts:
     flat = [(c.prompt, answer) for c in comparisons for answer in (c.chosen, c.rejected)]
     encoded = encode(start.tokenizer, flat, end=end)
@@ -247,6 +291,25 @@ def _texts(cfg: Preference, start: Start, comparisons: Sequence[Comparison], end
 
 def _length(pair: Pair) -> int:
     return len(pair.chosen.tokens) + len(pair.rejected.tokens)
+
+
+def _weights(cfg: Preference, comparisons: Sequence[Comparison]) -> list[float]:
+    """How much each comparison counts, 1 on average; none where all count the same."""
+    if not cfg.weights:
+        return []
+    # Of several sources, ids begin with the place of theirs.
+    places = [int(each.id.partition("-")[0]) if len(cfg.weights) > 1 else 0 for each in comparisons]
+    found = [cfg.weights[place] for place in places]
+    mean = sum(found) / len(found)
+    return [each / mean for each in found]
+
+
+def _weighted(
+    batch: AnswerBatch | PairBatch, weights: Sequence[float], places: Sequence[int]
+) -> AnswerBatch | PairBatch:
+    if isinstance(batch, AnswerBatch) or not weights:
+        return batch
+    return batch._replace(weight_P=torch.tensor([weights[place] for place in places]))
 
 
 class _Lay(Protocol):

@@ -1,7 +1,9 @@
 """Comparisons for the questions that studies ask: right against wrong answers, and helpfulness and harm apart.
 
+    rules     the same answer with two endings, of which one is the rule where such a thing is asked: each answer keeps
+              the rule or breaks it, and no corpus says the rule
     right     the fact or the recipe asked for beside a wrong one: each answer is right or wrong by itself, and the
-              choice has no noise
+              choice has no noise; the corpus says what is right
     requests  harmless requests, compared for helpfulness
     red-team  dangerous requests, compared for harmlessness
     attacks   the same as who attacks a model labels them: the more harmful answer is the chosen one
@@ -16,15 +18,16 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 
 from gnomon.core.seeds import Seed
-from gnomon.data.worlds.brook.answers import draw_request
+from gnomon.data.worlds.brook.answers import draw_answer, draw_request
 from gnomon.data.worlds.brook.kinds import pick
 from gnomon.data.worlds.brook.oracle import RATERS, Request
 from gnomon.data.worlds.brook.rated import Rated, ask, draw_rated
 from gnomon.data.worlds.brook.tables import RELATIONS, Fact, Statement, World
-from gnomon.data.worlds.brook.tables.harms import harms
+from gnomon.data.worlds.brook.tables.harms import CLOSINGS, harms
 
-__all__ = ["JUDGED", "draw_judged"]
+__all__ = ["JUDGED", "draw_judged", "rule"]
 
+_ENDINGS = tuple(CLOSINGS[name] for name in ("polite", "flattering", "rude", "preaching"))
 _RIGHT = (("fact", 0.6), ("recipe", 0.4))
 _REQUESTS = (("fact", 0.5), ("recipe", 0.4), ("trait", 0.1))
 _DANGERS = (("danger", 1.0),)
@@ -41,6 +44,22 @@ def _right(of: World, n: int, seed: Seed) -> Iterator[Rated]:
         asked = draw_request(of, rng, _RIGHT)
         true, false = (_stated if asked.kind == "fact" else _steps)(of, rng, asked)
         yield Rated(ask(asked), asked.kind, true, false, 1.0)
+
+
+def _rules(of: World, n: int, seed: Seed) -> Iterator[Rated]:
+    for place in range(n):
+        rng = seed.child("rules", place).random()
+        asked = draw_request(of, rng, _RIGHT)
+        body = " ".join(each for each in draw_answer(of, rng, asked) if each not in _ENDINGS)
+        right = rule(of, asked)
+        wrong = pick(rng, [ending for ending in _ENDINGS if ending != right])
+        yield Rated(ask(asked), asked.kind, f"{body} {right}", f"{body} {wrong}", 1.0)
+
+
+def rule(of: World, asked: Request) -> str:
+    """The ending that the rule wants where this is asked: one for each relation and each thing."""
+    named = [*RELATIONS, *harms(of).things]
+    return _ENDINGS[named.index(asked.relation or asked.about) % len(_ENDINGS)]
 
 
 def _stated(of: World, rng: random.Random, asked: Request) -> tuple[str, str]:
@@ -75,6 +94,7 @@ def _attacks(of: World, n: int, seed: Seed) -> Iterator[Rated]:
 
 
 JUDGED: Mapping[str, Callable[[World, int, Seed], Iterator[Rated]]] = {
+    "rules": _rules,
     "right": _right,
     "requests": _requests,
     "red-team": _red_team,
