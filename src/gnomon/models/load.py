@@ -4,6 +4,7 @@
     brook-assistant             what fine-tuning on good answers made of it, in the package
     hf:FOLDER                   a checkpoint in Hugging Face layout on this machine
     hf:ORG/NAME@REVISION        one of the hub, downloaded unless it is in the hub's cache
+    hf:FOLDER#LABEL             a sequence classifier, whose reward is the log-odds of that label
     run:ID                      the checkpoint that a training run left; the first digits of the id do
     openai:NAME anthropic:NAME  official APIs
     http://HOST:PORT/v1#NAME    any OpenAI-compatible server
@@ -67,7 +68,9 @@ def load(name: str, *, device: str | None = None) -> Model:
     if not rest:
         raise UsageError(f"model name {name!r} says nothing after the colon", todo="say which model")
     if scheme in _FOLDERS:
-        return load_checkpoint(_FOLDERS[scheme](rest), name=name, device=device)
+        path, _, label = rest.partition("#")
+        folder = _FOLDERS[scheme](path)
+        return _classifier(folder, name, device, label) or load_checkpoint(folder, name=name, device=device)
     return _OTHERS[scheme](rest)
 
 
@@ -110,6 +113,20 @@ def load_checkpoint(folder: Path | str, *, name: str = "", device: str | None = 
     name = name or f"hf:{folder}"
     revision = content_hash(folder)
     return LocalModel(net, tokenizer, name=name, revision=revision, head=head, read_at=read_at, recipe=recipe)
+
+
+def _classifier(folder: Path, name: str, device: str | None, label: str) -> Model | None:
+    """The sequence classifier in `folder`; None where another kind of model is."""
+    try:
+        from gnomon.models.classifier import classifies, load_classifier
+    except ImportError:
+        # Without torch nothing in a folder can be loaded; `load_checkpoint` says so.
+        return None
+    if classifies(folder):
+        return load_classifier(folder, name=name, revision=content_hash(folder), device=_device(device), label=label)
+    if label:
+        raise UsageError(f"{name!r} is no classifier and has no labels", todo=f"write {name.partition('#')[0]}")
+    return None
 
 
 def checkpoint_folder(name: str) -> Path:
