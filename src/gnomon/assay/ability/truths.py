@@ -15,6 +15,11 @@ _E2 = 7.38905609893065
 
 def truths() -> Iterator[Planted]:
     """Each form's known accuracy, a guesser, a prompt that helps, a tax, worked examples, common options."""
+    yield from _answers()
+    yield from _changes()
+
+
+def _answers() -> Iterator[Planted]:
     yield Planted(
         name="knows",
         cast={"subject": "planted:able"},
@@ -31,6 +36,21 @@ def truths() -> Iterator[Planted]:
         },
         config=_WORLD,
     )
+    yield Planted(
+        name="shown",
+        cast={"subject": "planted:able?letter=0.5&gain=0.2"},
+        truth={"accuracy [synthetic-choice, letters, 2-shot]": 0.7},
+        config={"tasks": ("synthetic-choice",), "forms": ("letters",), "shots": (2,), "n": 60},
+    )
+    yield Planted(
+        name="common",
+        cast={"subject": "planted:able?sum=0.8&common=1"},
+        truth={f"accuracy [{_CHOICE}]": 0.8},
+        config={"tasks": ("synthetic-choice",), "by": "pmi", "n": 60},
+    )
+
+
+def _changes() -> Iterator[Planted]:
     yield Planted(
         name="null",
         cast={"subject": "planted:able?sum=0.25"},
@@ -64,16 +84,4 @@ def truths() -> Iterator[Planted]:
             "tax [mean of tasks]": 0.35 / 3,
         },
         config={**_WORLD, "against": "planted:able"},
-    )
-    yield Planted(
-        name="shown",
-        cast={"subject": "planted:able?letter=0.5&gain=0.2"},
-        truth={"accuracy [synthetic-choice, letters, 2-shot]": 0.7},
-        config={"tasks": ("synthetic-choice",), "forms": ("letters",), "shots": (2,), "n": 60},
-    )
-    yield Planted(
-        name="common",
-        cast={"subject": "planted:able?sum=0.8&common=1"},
-        truth={f"accuracy [{_CHOICE}]": 0.8},
-        config={"tasks": ("synthetic-choice",), "by": "pmi", "n": 60},
     )
