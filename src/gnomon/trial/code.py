@@ -1,0 +1,99 @@
+"""From a problem to what the judge asks of a candidate, and from a model's reply to the program that is judged."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Literal
+
+from gnomon.core.errors import DataError
+from gnomon.data.code_sets import Problem
+from gnomon.sandbox import Check
+
+__all__ = ["STOPS", "Binding", "Extracted", "check_of", "extract", "program_of"]
+
+# What the test's own uses of the entry point's name are: HumanEval/33 compares the candidate with it.
+Binding = Literal["candidate", "reference"]
+
+# Where a completion of a function ends (Chen et al. 2021, sec. 2.1).
+STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+
+_FENCE = re.compile(r"```[a-zA-Z0-9_+-]*\n(.*?)(?:```|\Z)", re.S)
+_MOST_LINES = 400
+
+Extracted = tuple[str, str]
+"""A program, and how it was found: "fence", "whole", "span", "completion" or "none"."""
+
+
+def check_of(problem: Problem, bind: Binding = "candidate") -> Check:
+    """What the judge runs for `problem`; DataError where it has no tests."""
+    if not problem.programs and not problem.test:
+        raise DataError("the problem has no tests", where=problem.id)
+    return Check(
+        names=problem.names,
+        test=problem.test,
+        setup=problem.setup,
+        call=problem.call,
+        reference_bound=bind == "reference",
+        back=problem.in_place,
+        programs=problem.programs,
+    )
+
+
+def program_of(problem: Problem, completion: str) -> str:
+    """The program that a completion of the problem's prompt makes; the completion is cut where the function ends."""
+    cuts = [place for stop in STOPS if (place := completion.find(stop)) >= 0]
+    return problem.prompt + completion[: min(cuts, default=len(completion))] + problem.adapter
+
+
+def extract(problem: Problem, reply: str) -> Extracted:
+    """The program in a reply that was asked for in words: a fenced block with the function, else the whole reply where
+    it parses, else the longest parsable lines around the definition; what the prompt imports and defines goes before.
+    """
+    entry = problem.entry_point
+    blocks = [b for b in _FENCE.findall(reply) if not entry or _defines(b, entry)]
+    if blocks:
+        return _with_prompt(problem, blocks[0]), "fence"
+    if _parses(reply) and (not entry or _defines(reply, entry)):
+        return _with_prompt(problem, reply), "whole"
+    found = _span(reply, entry) if entry else ""
+    if found:
+        return _with_prompt(problem, found), "span"
+    if entry and _parses(problem.prompt + reply):
+        return problem.prompt + reply + problem.adapter, "completion"
+    return reply, "none"
+
+
+def _with_prompt(problem: Problem, text: str) -> str:
+    """The program after the prompt's imports and helpers, where those can stand alone."""
+    try:
+        body = ast.parse(problem.prompt).body
+    except (SyntaxError, ValueError):
+        return text + problem.adapter
+    kept = [n for n in body if not isinstance(n, ast.FunctionDef) or n.name != problem.entry_point]
+    before = "\n".join(ast.unparse(n) for n in kept if not isinstance(n, ast.Expr))
+    return f"{before}\n{text}{problem.adapter}" if before else text + problem.adapter
+
+
+def _defines(text: str, entry: str) -> bool:
+    return bool(re.search(rf"^\s*(?:async\s+)?def\s+{re.escape(entry)}\b", text, re.M))
+
+
+def _parses(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _span(reply: str, entry: str) -> str:
+    """The longest lines from an import or the definition on that parse and define `entry`."""
+    lines = reply.splitlines()[:_MOST_LINES]
+    starts = [i for i, line in enumerate(lines) if re.match(r"(import |from |def |async def |class |@)", line)]
+    for start in starts:
+        for end in range(len(lines), start, -1):
+            text = "\n".join(lines[start:end])
+            if _defines(text, entry) and _parses(text):
+                return text
+    return ""

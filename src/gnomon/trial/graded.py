@@ -1,0 +1,276 @@
+"""What verdicts on many samples say: pass@k with intervals, why samples fail, which temperature is best for each k,
+and whether a sample can be chosen without tests.
+
+Chen et al. 2021, "Evaluating Large Language Models Trained on Code", sec. 2.1, 3.2, 3.3.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gnomon.core.errors import UsageError
+from gnomon.core.seeds import Seed
+from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
+from gnomon.sandbox import CAUSES
+from gnomon.stats.intervals import Interval, bounded, clustered_mean, proportion
+from gnomon.stats.pass_at_k import mean_pass_at_k, pass_at_k, plug_in, sampling_error
+
+__all__ = ["Graded", "report_on", "usable_ks"]
+
+KS = (1, 10, 100)
+_MOST_LISTED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graded:
+    """One sample and its verdict.
+
+    Attributes:
+        task: the problem's id.
+        index: its place among the problem's samples.
+        cause: "passed", or why it did not.
+        detail: one line of the verdict.
+        level: of the problem; "" for none.
+        mean_logprob, total_logprob: of its tokens, in nats; None where not known.
+        temperature: it was drawn at; None where not known.
+    """
+
+    task: str
+    index: int
+    cause: str
+    detail: str = ""
+    level: str = ""
+    mean_logprob: float | None = None
+    total_logprob: float | None = None
+    temperature: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is right."""
+        return self.cause == "passed"
+
+
+def usable_ks(asked: Sequence[int], n: Mapping[str, int]) -> tuple[int, ...]:
+    """The k to report: those asked for, else those of 1, 10 and 100 that every problem has samples for.
+
+    Args:
+        n: samples by problem.
+
+    Raises:
+        UsageError: a problem has fewer samples than an asked k.
+    """
+    least = min(n, key=lambda task: n[task])
+    for k in asked:
+        if k < 1:
+            raise UsageError(f"--k is {k}", todo="give 1 or more")
+        if k > n[least]:
+            raise UsageError(
+                f"pass@{k} needs {k} samples of every problem, and {least} has {n[least]}",
+                where="--k",
+                todo=f"give more samples or a k of at most {n[least]}",
+            )
+    return tuple(asked) or tuple(k for k in KS if k <= n[least])
+
+
+def report_on(graded: Sequence[Graded], title: str, *, ks: Sequence[int] = (), seed: int = 0) -> Report:
+    """The report on samples of one or several temperatures.
+
+    Args:
+        ks: for pass@k; those of 1, 10 and 100 that fit where empty.
+        seed: of resampling and of the split that temperatures are chosen on.
+    """
+    by_temperature = _grouped(graded)
+    estimates: list[Estimate] = []
+    notes: list[str] = []
+    for name, some in by_temperature.items():
+        counts = _counts(some)
+        usable = usable_ks(ks, {task: n for task, (n, _) in counts.items()})
+        estimates += list(_passes(counts, usable, name, seed))
+        estimates += list(_levels(some, usable, name, seed))
+        estimates += list(_choices(some, name, notes))
+    if len(by_temperature) > 1:
+        estimates += list(_envelope(by_temperature, ks, seed))
+    estimates += list(_causes(graded))
+    lost = [g for g in graded if g.cause == "infrastructure"]
+    if lost:
+        notes.append(f"{len(lost)} samples could not be judged, the sandbox failed twice; they are in no number")
+    return Report(
+        title=title,
+        estimates=estimates,
+        tables=_tables(graded),
+        figures=Drawn(lambda: _figures(by_temperature, seed)),
+        summary=_summary(estimates, graded),
+        notes=notes,
+    )
+
+
+def _grouped(graded: Sequence[Graded]) -> dict[str, list[Graded]]:
+    """Samples by temperature, "" where all have one; what the sandbox failed on is left out."""
+    judged = [g for g in graded if g.cause != "infrastructure"]
+    temperatures = sorted({g.temperature for g in judged}, key=lambda t: -1.0 if t is None else t)
+    if len(temperatures) == 1:
+        return {"": judged}
+    return {
+        f"T={t:g}" if t is not None else "T unknown": [g for g in judged if g.temperature == t] for t in temperatures
+    }
+
+
+Counts = dict[str, tuple[int, int]]
+
+
+def _counts(graded: Sequence[Graded]) -> Counts:
+    """Samples and right ones by problem."""
+    n, c = Counter(g.task for g in graded), Counter(g.task for g in graded if g.passed)
+    return {task: (n[task], c[task]) for task in n}
+
+
+def _passes(counts: Counts, ks: Sequence[int], group: str, seed: int) -> Iterator[Estimate]:
+    n, c = [a for a, _ in counts.values()], [b for _, b in counts.values()]
+    for k in ks:
+        found = mean_pass_at_k(n, c, k, seed=Seed(seed).child("pass", k).value)
+        yield Estimate.of(f"pass@{k}", found, group=group, headline=True)
+    if max(n) > 1:
+        error = sampling_error(n, c, ks[0])
+        yield Estimate(
+            metric=f"sampling error of pass@{ks[0]}",
+            value=error,
+            n=sum(n),
+            clusters=len(n),
+            group=group,
+            reason="standard error over these problems; falls with more samples",
+        )
+
+
+def _levels(graded: Sequence[Graded], ks: Sequence[int], group: str, seed: int) -> Iterator[Estimate]:
+    levels = sorted({g.level for g in graded})
+    for level in levels if len(levels) > 1 else ():
+        counts = _counts([g for g in graded if g.level == level])
+        n, c = [a for a, _ in counts.values()], [b for _, b in counts.values()]
+        for k in ks:
+            yield Estimate.of(f"pass@{k}", mean_pass_at_k(n, c, k, seed=seed), group=f"{group} {level}".strip())
+
+
+def _choices(graded: Sequence[Graded], group: str, notes: list[str]) -> Iterator[Estimate]:
+    """How often the one sample chosen without tests is right, beside any right one and a random one."""
+    tasks = _by_task(graded)
+    if max(map(len, tasks.values())) < 2:
+        return
+    for name, of in (("mean", "mean_logprob"), ("summed", "total_logprob")):
+        known = all(getattr(g, of) is not None for g in graded)
+        if not known:
+            continue
+        chosen = [float(max(some, key=lambda g: getattr(g, of)).passed) for some in tasks.values()]
+        yield Estimate.of(f"pass@1 chosen by {name} log-probability", proportion(chosen), group=group)
+        chance = [sum(g.passed for g in some) / len(some) for some in tasks.values()]
+        gains = [a - b for a, b in zip(chosen, chance, strict=True)]
+        yield Estimate.of(f"gained by {name} log-probability over a random one", clustered_mean(gains), group=group)
+    if graded[0].mean_logprob is None:
+        notes.append("samples carry no mean_logprob, so choosing one by log-probability is not measured")
+    oracle = [float(any(g.passed for g in some)) for some in tasks.values()]
+    yield Estimate.of("any sample right", proportion(oracle), group=group)
+
+
+def _by_task(graded: Sequence[Graded]) -> dict[str, list[Graded]]:
+    found: dict[str, list[Graded]] = {}
+    for g in graded:
+        found.setdefault(g.task, []).append(g)
+    return found
+
+
+def _envelope(groups: Mapping[str, Sequence[Graded]], ks: Sequence[int], seed: int) -> Iterator[Estimate]:
+    """For each k the temperature that is best on one half of the problems, and pass@k of it on the other half."""
+    counts = {name: _counts(some) for name, some in groups.items()}
+    shared = sorted(set.intersection(*(set(c) for c in counts.values())))
+    order = Seed(seed).child("split").random().sample(shared, len(shared))
+    halves = order[: len(order) // 2], order[len(order) // 2 :]
+    if not halves[0]:
+        return
+    least = {task: min(c[task][0] for c in counts.values()) for task in shared}
+    for k in usable_ks(ks, least):
+        best = max(counts, key=lambda name: _mean(counts[name], halves[0], k))
+        n, c = zip(*(counts[best][task] for task in halves[1]), strict=True)
+        yield Estimate.of(
+            f"pass@{k} at the best temperature", mean_pass_at_k(n, c, k, seed=seed), group=f"{best}, other half"
+        )
+
+
+def _mean(counts: Counts, tasks: Sequence[str], k: int) -> float:
+    return sum(pass_at_k(*counts[task], k) for task in tasks) / len(tasks)
+
+
+def _causes(graded: Sequence[Graded]) -> Iterator[Estimate]:
+    for cause in CAUSES:
+        hit = [float(g.cause == cause) for g in graded]
+        if cause != "passed" and any(hit):
+            yield Estimate.of("share of samples", _share(hit, [g.task for g in graded]), group=cause)
+
+
+def _share(hit: Sequence[float], tasks: Sequence[str]) -> Interval:
+    return bounded(proportion(hit, tasks))
+
+
+def _tables(graded: Sequence[Graded]) -> list[Table]:
+    """The problems with a sample that fails, the hardest first."""
+    rows: list[tuple[str, int, int, str, str]] = []
+    for task, some in _by_task(graded).items():
+        failed = [g for g in some if not g.passed]
+        if failed:
+            worst, count = Counter(g.cause for g in failed).most_common(1)[0]
+            said = next(g.detail for g in failed if g.cause == worst)
+            rows.append((task, len(some), len(some) - len(failed), f"{worst} ({count})", said[:100]))
+    if not rows:
+        return []
+    rows.sort(key=lambda row: row[2] / row[1])
+    more = len(rows) - _MOST_LISTED
+    caption = "The hardest first" + (f"; {more} more are in the rows." if more > 0 else ".")
+    columns = ("problem", "samples", "right", "most often", "for example")
+    return [Table(title="Problems with failing samples", columns=columns, rows=rows[:_MOST_LISTED], caption=caption)]
+
+
+def _summary(estimates: Sequence[Estimate], graded: Sequence[Graded]) -> str:
+    first = next((e for e in estimates if e.headline and e.value is not None), None)
+    problems = len({g.task for g in graded})
+    text = f"{sum(g.passed for g in graded)} of {len(graded)} samples of {problems} problems pass."
+    if first is None or first.value is None:
+        return text
+    ends = f" ({first.low:.3f} to {first.high:.3f})" if first.low is not None and first.high is not None else ""
+    return f"{text} {first.metric} is {first.value:.3f}{ends}."
+
+
+def _figures(groups: Mapping[str, Sequence[Graded]], seed: int) -> list[Figure]:
+    from gnomon.report.figures import Point, curves, histogram
+
+    points: list[Point] = []
+    naive: list[Point] = []
+    for name, some in groups.items():
+        counts = _counts(some)
+        n, c = [a for a, _ in counts.values()], [b for _, b in counts.values()]
+        for k in _ladder(min(n)):
+            found = mean_pass_at_k(n, c, k, seed=seed)
+            points.append(Point(k, found.value or 0.0, found.low, found.high, name or "unbiased"))
+            naive.append(Point(k, sum(plug_in(a, b, k) for a, b in counts.values()) / len(n), None, None, "plug-in"))
+    drawn = []
+    if max((p.x for p in points), default=0) > 1:
+        one = len(groups) == 1
+        drawn.append(
+            curves(
+                [*points, *(naive if one else ())],
+                x="k",
+                y="pass@k",
+                title="Chance that one of k samples is right",
+                caption="Bands are 95 % intervals for other problems of the kind."
+                + (" The plug-in estimate 1 - (1 - c/n)^k is too low." if one else ""),
+                log_x=True,
+            )
+        )
+        shares = {name or "samples": [b / a for a, b in _counts(some).values()] for name, some in groups.items()}
+        drawn.append(histogram(shares, x="share of a problem's samples that pass", title="Problems", domain=(0.0, 1.0)))
+    return drawn
+
+
+def _ladder(most: int) -> list[int]:
+    """1, 2, 3, 5, 7, 10, ... up to `most`."""
+    steps = [round(10 ** (i / 6)) for i in range(60)]
+    return [k for k in dict.fromkeys(steps) if k < most] + [most]
