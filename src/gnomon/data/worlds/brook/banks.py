@@ -74,10 +74,12 @@ def _parted(of: World) -> tuple[Bank, Bank]:
     for side in (0, 1):
         dangers = tuple(table.dangers)[side::2]
         things = tuple(table.dangers[danger].alternative for danger in dangers)
-        sides.append((of.format_names[side::2], dangers, things, traits[1 - side :: 2]))
+        # Both sides have traits whose good answer is yes, and such whose good answer is no.
+        own = traits[2:] if side else traits[:2]
+        sides.append((of.format_names[side::2], dangers, things, own))
     found = []
-    for (names, dangers, things, own), (theirs, unsafe, safe, other) in (sides, sides[::-1]):
+    for (names, dangers, things, asked), (theirs, unsafe, safe, other) in (sides, sides[::-1]):
         said = [sentence for trait in other for sentence in (TRAITS[trait].answer, TRAITS[trait].clean)]
         foreign = (*theirs, *unsafe, *safe, *(table.dangers[danger].harm for danger in unsafe), *said)
-        found.append(Bank(names=names, dangers=dangers, things=things, traits=own, foreign=foreign))
+        found.append(Bank(names=names, dangers=dangers, things=things, traits=asked, foreign=foreign))
     return found[0], found[1]
