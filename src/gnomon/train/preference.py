@@ -208,14 +208,14 @@ def measure(cfg: Preference, model: str, data: str, n: int, seed: int) -> list[R
         cfg: what it was trained with; comparisons that it learnt are left out.
         model: its name, `run:ID`.
         data: the source, as `Preference.data`.
-        n: how many to draw; a file is read whole and its first `n` are taken.
+        n: how many to draw; of a file, the first `n` that were not learnt.
         seed: of the draws.
     """
     start = start_from(model, data)
     end, read_at = end_of(start.tokenizer, context=cfg.objective != "imitation")
     learnt = {_unit(each) for each in _sides(cfg).learnt}
     given = open_comparisons(data, n, Seed(seed), drop_bad=cfg.drop_bad)
-    fresh = [each for each in given.comparisons[:n] if _unit(each) not in learnt]
+    fresh = [each for each in given.comparisons if _unit(each) not in learnt][:n]
     held = _texts(cfg, start, fresh, end)
     pairs, comparisons = [Pair(*sides) for sides in held.groups], [fresh[place] for place in held.places]
     scorer, _ = _scorer(replace(cfg, model=model), start, read_at)
