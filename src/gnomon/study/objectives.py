@@ -3,7 +3,7 @@
     gnomon study objectives
     gnomon study objectives --model run:7f3a,run:19ab,brook --pairs 300,1000,3000 --seeds 3 --workers 2
 
-Askell et al. 2021 (arXiv 2112.00861), sec. 3, figs. 8 to 10: where answers are better and worse by degrees, a ranked
+Askell et al. 2021 (arXiv 2112.00861), sec. 3: where answers are better and worse by degrees, a ranked
 preference model is far above imitation and grows faster with size; where each answer is right or wrong by itself, there
 is little between them. Trainings of one seed learn the same comparisons and are measured on the same ones, so readings
 are compared seed by seed.

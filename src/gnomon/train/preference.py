@@ -273,7 +273,7 @@ class _Sides(NamedTuple):
 
 def _sides(cfg: Preference) -> _Sides:
     seed = Seed(cfg.seed)
-    given = open_comparisons(cfg.data, cfg.pairs + cfg.held_out, seed, drop_bad=cfg.drop_bad)
+    given = open_comparisons(cfg.data, cfg.pairs + cfg.held_out, seed, drop_bad=cfg.drop_bad, model=cfg.model)
     return _Sides(given, *given.split(cfg.held_out, seed, train=cfg.pairs))
 
 
