@@ -28,6 +28,7 @@ from gnomon.core.errors import RunError, Stopped, UsageError
 from gnomon.learn.checkpoint import load_state, save_state
 from gnomon.learn.optim import Optim, adamw, learning_rate, update
 from gnomon.learn.parallel import Sharded, from_first, ranks, summed
+from gnomon.learn.thrift import need_bfloat16, recomputed
 
 __all__ = ["LOGGED", "Fit", "MetricLog", "StepResult", "fit", "one_thread_if_small"]
 
@@ -70,7 +71,8 @@ class Fit:
         log_every: steps to a row of metrics.
         save_every_s: seconds between saved states.
         watch_every: steps between calls of `watch`; 0 calls it at the end only.
-        bf16: bfloat16 autocast around the step function.
+        bf16: bfloat16 autocast around the step function; shards are whole bfloat16.
+        recompute: keep less for the gradient and compute it again.
     """
 
     num_steps: int
@@ -80,6 +82,7 @@ class Fit:
     save_every_s: float = 30.0
     watch_every: int = 0
     bf16: bool = False
+    recompute: bool = False
 
 
 def fit(
@@ -108,11 +111,14 @@ def fit(
     Raises:
         Stopped: Ctrl-C; the state is saved and the same call goes on from there.
         RunError: the loss is not finite; the state before that step stays.
-        UsageError: there are several processes, and batches that do not come in parts.
+        UsageError: there are several processes, and batches that do not come in parts; bfloat16 where there is none.
     """
+    if fit.bf16:
+        need_bfloat16()
     learner = _Learner(step, model, fit)
     state = from_first(state)
-    with torch.random.fork_rng(), one_thread_if_small(model), _interruptible() as stop:
+    alone = one_thread_if_small(model)
+    with torch.random.fork_rng(), alone, recomputed(learner.model, fit.recompute), _interruptible() as stop:
         torch.manual_seed(fit.seed)
         resumed = from_first(state is not None and state.exists())
         done, notes = load_state(state, learner.model, learner.optimizer) if state and resumed else (0, {})

@@ -145,7 +145,7 @@ class Sharded(nn.Module):
         fully_shard(self, mesh=mesh, mp_policy=policy)
 
     def forward(self, batch: Any) -> Any:
-        """What the step function says of `batch`, a NamedTuple of tensors and numbers."""
+        """What the step function says of `batch`, a NamedTuple of tensors, numbers and such NamedTuples."""
         return self.step(self.model, _moved(batch, _device()))
 
     @torch.no_grad()
@@ -156,9 +156,9 @@ class Sharded(nn.Module):
 
 
 def _moved(batch: Any, device: torch.device) -> Any:
-    if device.type == "cpu":
-        return batch
-    return type(batch)(*(value.to(device) if isinstance(value, Tensor) else value for value in batch))
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    return type(batch)(*(_moved(value, device) for value in batch)) if isinstance(batch, tuple) else batch
 
 
 def _device() -> torch.device:

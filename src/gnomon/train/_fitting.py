@@ -110,10 +110,11 @@ def at_least(least: int, **fields: int) -> None:
 
 
 def plan_of(cfg: Any, order: Epochs) -> Fit:
-    """How a config with `epochs`, `peak_rate`, `seed` and `bf16` is fitted: a short warm-up, then a falling rate."""
+    """How a config is fitted in so many epochs: the rate rises for a few steps to its peak, and then falls."""
     steps = cfg.epochs * order.per_epoch
     optim = Optim(peak=cfg.peak_rate, warmup_steps=min(20, steps // 5))
-    return Fit(num_steps=steps, optim=optim, seed=Seed(cfg.seed).child("fit").value, bf16=cfg.bf16)
+    seed = Seed(cfg.seed).child("fit").value
+    return Fit(num_steps=steps, optim=optim, seed=seed, bf16=cfg.bf16, recompute=cfg.recompute)
 
 
 def shown_fit(
