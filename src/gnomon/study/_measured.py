@@ -24,7 +24,7 @@ from gnomon.store.files import replace_file
 from gnomon.store.run import Run
 from gnomon.study._trained import Trained, environment
 
-__all__ = ["accuracy", "expected", "gaps", "measure_all", "planted", "shown"]
+__all__ = ["Vector", "accuracy", "expected", "gaps", "measure_all", "planted", "shown"]
 
 Vector = NDArray[np.float64]
 

@@ -24,6 +24,7 @@ from gnomon.core.errors import UsageError
 from gnomon.core.registry import registered
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Point, curves
+from gnomon.stats.intervals import bounded
 from gnomon.study._family import sized, spoken
 from gnomon.study._measured import accuracy, planted
 from gnomon.study._trained import Studied, Trained, over_seeds, train_all
@@ -201,7 +202,7 @@ def _ceilings(best: Mapping[str, float]) -> list[Estimate]:
 def _table(values: Values, names: Mapping[float, str]) -> Table:
     rows = []
     for kind, size, n, reading in _cells(values):
-        found = over_seeds(_over(values, kind, size, n, reading))
+        found = bounded(over_seeds(_over(values, kind, size, n, reading)))
         rows.append([_named(kind), names[size], size, n, reading, found.value, found.low, found.high, found.n])
     columns = ("comparisons", "model", "parameters", "pairs", "reading", "accuracy", "low", "high", "seeds")
     return Table(title="Accuracy by reading", columns=columns, rows=rows)
@@ -222,7 +223,7 @@ def _figure(values: Values, kind: str, of: str, fixed: float, best: float | None
     for _, size, n, reading in [cell for cell in _cells(values) if cell[0] == kind]:
         x, other = (size, n) if of == "parameters" else (n, size)
         if other == fixed:
-            found = over_seeds(_over(values, kind, size, n, reading))
+            found = bounded(over_seeds(_over(values, kind, size, n, reading)))
             points.append(Point(x, found.value or 0.0, found.low, found.high, reading))
     places = sorted({p.x for p in points})
     if len(places) < 2:

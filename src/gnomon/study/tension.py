@@ -23,6 +23,7 @@ from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Point, curves
+from gnomon.stats.intervals import bounded
 from gnomon.study._family import sized, spoken
 from gnomon.study._measured import accuracy, gaps, measure_all, shown
 from gnomon.study._trained import Studied, over_seeds, train_all
@@ -158,7 +159,7 @@ def _crossed(values: Values, size: float) -> list[Estimate]:
         cell = _at(values, size, share)
         if cell:
             metric = f"accuracy on {theirs} comparisons, trained on {ours} ones alone"
-            found.append(Estimate.of(metric, over_seeds(cell[theirs]), null=0.5, headline=True))
+            found.append(Estimate.of(metric, bounded(over_seeds(cell[theirs])), null=0.5, headline=True))
     return found
 
 
@@ -169,7 +170,9 @@ def _danger(rows: Mapping[_Mixture, Sequence[Sequence[Row]]], size: float) -> li
         of = [_complies(test) for test in rows.get(_Mixture(size, share, 1.0), ())]
         if of and all(v is not None for v in of):
             metric = f"prefers the dangerous recipe, trained on {name} comparisons alone"
-            found.append(Estimate.of(metric, over_seeds([v for v in of if v is not None]), null=0.5, headline=True))
+            found.append(
+                Estimate.of(metric, bounded(over_seeds([v for v in of if v is not None])), null=0.5, headline=True)
+            )
     return found
 
 
@@ -194,7 +197,9 @@ def _best(values: Values, size: float, headline: bool) -> list[Estimate]:
         return []
     share = max(plain, key=lambda s: float(np.mean(plain[s][SERIES[2]])))
     group = f"{spoken(size)}, share {share:g}"
-    found = [Estimate.of("best mean accuracy", over_seeds(plain[share][SERIES[2]]), group=group, headline=headline)]
+    found = [
+        Estimate.of("best mean accuracy", bounded(over_seeds(plain[share][SERIES[2]])), group=group, headline=headline)
+    ]
     for test in TESTS:
         best = max(plain, key=lambda s: float(np.mean(plain[s][test])))
         lost = [b - a for a, b in zip(plain[share][test], plain[best][test], strict=True)]
@@ -219,7 +224,7 @@ def _heavier(values: Values, size: float) -> list[Estimate]:
 
 def _accuracies(values: Values) -> list[Estimate]:
     return [
-        Estimate.of("accuracy", over_seeds(cell[test]), group=f"{test}: {spoken(m.parameters)}, {_said(m)}")
+        Estimate.of("accuracy", bounded(over_seeds(cell[test])), group=f"{test}: {spoken(m.parameters)}, {_said(m)}")
         for m, cell in values.items()
         for test in SERIES
     ]
@@ -233,7 +238,7 @@ def _table(values: Values, names: Mapping[float, str]) -> Table:
     rows = []
     for m, cell in values.items():
         for test in SERIES:
-            found = over_seeds(cell[test])
+            found = bounded(over_seeds(cell[test]))
             place = [names[m.parameters], m.parameters, m.share, m.weight, test]
             rows.append([*place, found.value, found.low, found.high, found.n])
     columns = ("model", "parameters", "share harmless", "weight", "test", "accuracy", "low", "high", "seeds")
@@ -258,7 +263,7 @@ Cells = Mapping[float, Mapping[str, Sequence[float]]]
 
 
 def _interval(cells: Cells, test: str, x: float) -> Point:
-    found = over_seeds(cells[x][test])
+    found = bounded(over_seeds(cells[x][test]))
     return Point(x, found.value or 0.0, found.low, found.high, test)
 
 
@@ -282,7 +287,7 @@ def _by_size(values: Values, names: Mapping[float, str]) -> list[Figure]:
     points = []
     for m, cell in values.items():
         if m.weight == 1:
-            found = over_seeds(cell[SERIES[2]])
+            found = bounded(over_seeds(cell[SERIES[2]]))
             points.append(Point(m.share, found.value or 0.0, found.low, found.high, spoken(m.parameters)))
     title, x = "Mean of both accuracies, by size", "share of harmless comparisons"
     return (
