@@ -187,7 +187,9 @@ def _cells(values: Values) -> list[tuple[str, float, int, str]]:
 def _accuracies(values: Values) -> list[Estimate]:
     return [
         Estimate.of(
-            "accuracy", over_seeds(_over(values, *cell)), group=f"{_named(kind)}: {reading}, {spoken(size)}, {n} pairs"
+            "accuracy",
+            bounded(over_seeds(_over(values, *cell))),
+            group=f"{_named(kind)}: {reading}, {spoken(size)}, {n} pairs",
         )
         for cell in _cells(values)
         for kind, size, n, reading in [cell]
