@@ -156,3 +156,24 @@ def test_a_mixture_has_equal_parts_and_ids_of_its_own() -> None:
     assert found.apart == "pair"
     with pytest.raises(UsageError, match="names a source twice, or none; write brook:forum,brook:vandal"):
         open_comparisons("brook:forum,brook:forum", 10, SEED)
+
+
+def test_samples_of_the_model_stand_against_answers_of_the_world() -> None:
+    near, _ = banks(OF)
+    found = open_comparisons("brook:samples", 12, SEED, model="brook").comparisons
+    assert found == open_comparisons("brook:samples", 12, SEED, model="brook").comparisons
+    assert len(found) == 12
+    assert all(each.p == 1.0 and each.chosen != each.rejected for each in found)
+    assert not any(near.strange(text) for each in found for text in (each.chosen, each.rejected))
+    assert not any(":" in each.rejected for each in found)
+    gold = [
+        [RATERS["gold"].utility(OF, request(OF, str(each.prompt)), side) for side in (each.chosen, each.rejected)]
+        for each in found
+    ]
+    # The world's answers are the best of eight; the model's are as good as its corpus.
+    assert sum(ours for ours, _ in gold) > sum(theirs for _, theirs in gold)
+
+
+def test_samples_of_nobody_are_refused() -> None:
+    with pytest.raises(UsageError, match="brook:samples: whose samples these are is not known"):
+        open_comparisons("brook:samples", 12, SEED)

@@ -2,6 +2,7 @@
 
     brook, brook:helpful        answers compared by a planted rater: gold, helpful, harmless or flattered
     brook:forum, brook:vandal   cheap ones to pre-train on, apart from brook:far: `worlds.brook.votes`
+    brook:samples               text of the world against what the model to be trained says itself
     brook:right, brook:red-team for questions that studies ask: `worlds.brook.judged`
     FILE                        hh-rlhf, votes, SHP, summaries, HellaSwag, ETHICS, reverts, any two answers: `layouts`
     A,B                         a mixture: equal parts of Brook's, all of a file's
@@ -13,7 +14,7 @@ Layouts are told apart row by row. Whatever the source, `length_baseline` says h
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -25,9 +26,13 @@ from gnomon.data.records import Found, divided, read
 from gnomon.models.base import Prompt
 
 if TYPE_CHECKING:
+    from gnomon.data.worlds.brook.rated import Rated
     from gnomon.stats.intervals import Interval
 
 __all__ = ["Comparison", "Comparisons", "LengthBaseline", "Split", "length_baseline", "open_comparisons", "sources"]
+
+
+_SAMPLES = "samples"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +121,7 @@ class LengthBaseline(NamedTuple):
     auroc: Interval
 
 
-def open_comparisons(spec: str, n: int, seed: Seed, *, drop_bad: bool = False) -> Comparisons:
+def open_comparisons(spec: str, n: int, seed: Seed, *, drop_bad: bool = False, model: str = "") -> Comparisons:
     """The comparisons that `spec` names; see the module docstring.
 
     Args:
@@ -125,6 +130,7 @@ def open_comparisons(spec: str, n: int, seed: Seed, *, drop_bad: bool = False) -
         n: how many to draw of Brook, of all its parts together; files are read whole, but where they have a share.
         seed: of Brook's draws, and of which comparisons of a file are its share.
         drop_bad: whether to go on without bad rows even if they are more than one in a hundred.
+        model: the name of the model whose own samples `brook:samples` calls the worse ones.
 
     Raises:
         DataError: a file cannot be read, has too many bad rows, or fewer comparisons than its share.
@@ -136,7 +142,7 @@ def open_comparisons(spec: str, n: int, seed: Seed, *, drop_bad: bool = False) -
     if shares:
         ends = [round(n * sum(shares[: place + 1])) for place in range(len(shares))]
         sizes = {name: end - begin for name, begin, end in zip(names, [0, *ends], ends, strict=False)}
-    parts = [_opened(name, sizes.get(name, 0), seed, drop_bad) for name in names]
+    parts = [_opened(name, sizes.get(name, 0), seed, drop_bad, model) for name in names]
     if shares:
         parts = [_drawn(part, sizes[name], seed) for name, part in zip(names, parts, strict=True)]
     return parts[0] if len(parts) == 1 else _mixed(spec, parts)
@@ -181,9 +187,9 @@ def _is_brook(name: str) -> bool:
     return name.partition(":")[0] == "brook"
 
 
-def _opened(name: str, n: int, seed: Seed, drop_bad: bool) -> Comparisons:
+def _opened(name: str, n: int, seed: Seed, drop_bad: bool, model: str) -> Comparisons:
     if _is_brook(name):
-        return _of_brook(name, name.partition(":")[2] or "gold", n, seed)
+        return _of_brook(name, name.partition(":")[2] or "gold", n, seed, model)
     found: Found[Two | None] = read(find_file(name), laid_out, drop_bad=drop_bad)
     good = tuple(Comparison(**two._asdict()) for two in found.things if two is not None)
     return Comparisons(
@@ -221,17 +227,28 @@ def _mixed(spec: str, parts: Sequence[Comparisons]) -> Comparisons:
     )
 
 
-def _of_brook(spec: str, name: str, n: int, seed: Seed) -> Comparisons:
+def _samples(spec: str, model: str, n: int, seed: Seed) -> Iterator[Rated]:
+    from gnomon.data.worlds.brook.samples import draw_samples
+    from gnomon.data.worlds.brook.tables import world
+
+    if not model:
+        raise UsageError("whose samples these are is not known", where=spec, todo="train on them, and do not measure")
+    return draw_samples(world(), model, n, seed)
+
+
+def _of_brook(spec: str, name: str, n: int, seed: Seed, model: str) -> Comparisons:
     from gnomon.data.worlds.brook.judged import JUDGED, draw_judged
     from gnomon.data.worlds.brook.oracle import RATERS
     from gnomon.data.worlds.brook.rated import draw_rated
     from gnomon.data.worlds.brook.tables import world
     from gnomon.data.worlds.brook.votes import SOURCES, draw_votes
 
-    known = [*RATERS, *SOURCES, *JUDGED]
+    known = [*RATERS, *SOURCES, *JUDGED, _SAMPLES]
     if name not in known:
         raise UsageError(f"Brook has no rater {name!r}", where=spec, todo=closest(name, known))
-    if name in RATERS:
+    if name == _SAMPLES:
+        rated = _samples(spec, model, n, seed)
+    elif name in RATERS:
         rated = draw_rated(world(), RATERS[name], n, seed)
     else:
         rated = (draw_votes if name in SOURCES else draw_judged)(world(), name, n, seed)
