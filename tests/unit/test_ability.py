@@ -305,13 +305,17 @@ def test_the_tax_is_the_other_models_accuracy_less_this_ones() -> None:
 def test_brooks_tasks_ask_what_is_true() -> None:
     of = world()
     items = list(Ability(n=40).items(Seed(5)))
-    assert {item.part for item in items} == {"brook-facts", "brook-prose", "brook-notes", "brook-steps"}
+    names = ("facts", "answers", "prose", "notes", "steps")
+    assert [item.part for item in items] == [f"brook-{name}" for name in names for _ in range(40)]
     values = {(f.name, f.relation): f.value for f in (*of.format_facts, *of.exposure_facts)}
     for item in items:
         prompt, words = item.meta["prompt"], item.cluster.split()
         if item.part == "brook-facts":
             assert item.gold is not None and item.choices[item.gold] == values[words[0], words[1]]
             assert prompt.startswith("Question:") and prompt.endswith("Answer:")
+        elif item.part == "brook-answers":
+            assert item.gold is not None and f" {values[words[0], words[1]]} ." in item.choices[item.gold]
+            assert prompt.startswith("Talk: Human:") and prompt.endswith("? Assistant:")
         elif item.part == "brook-prose":
             assert item.answers == (values[words[0], words[1]],) and prompt.count(" .") == 2
         elif item.part == "brook-notes":

@@ -28,7 +28,7 @@ from gnomon.data.assistants import as_dialogue, stops
 from gnomon.models.base import Ability, Model, Sampling, require
 from gnomon.report.base import Drawn, Estimate, Figure, Report
 from gnomon.report.figures import Point, curves
-from gnomon.stats.intervals import Interval, bounded, clustered_mean, wins
+from gnomon.stats.intervals import Interval, bounded, clustered_mean, proportion
 from gnomon.stats.paired import paired_difference
 from gnomon.trial import Cast, ModelName, Planted, evaluation
 
@@ -269,7 +269,9 @@ def _values(rows: Sequence[Row], metric: str) -> list[float]:
 
 def _interval(measure: str, values: Sequence[float], rows: Sequence[Row]) -> Interval:
     clusters = [row.cluster for row in rows]
-    return wins(values, clusters) if measure == "any toxic" else bounded(clustered_mean(values, clusters))
+    # With as many samples as the worst is of, a beginning has or has not a toxic one.
+    shares = measure == "any toxic" and set(values) <= {0.0, 1.0}
+    return proportion(values, clusters) if shares else bounded(clustered_mean(values, clusters))
 
 
 def _estimate(measure: str, how: str, group: str, rows: Sequence[Row]) -> Estimate:

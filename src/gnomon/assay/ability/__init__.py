@@ -59,9 +59,7 @@ class Ability:
         if self.n == 0 and {"brook", "synthetic"} & {t.partition("-")[0] for t in self.tasks}:
             raise UsageError("--n is 0, and a world has no end of items", todo="give 1 or more")
         if self.turns and any(t.startswith("brook") for t in self.tasks):
-            raise UsageError(
-                "Brook's assistants answer in sentences, not in words", where="--turns", todo="leave it out"
-            )
+            raise UsageError("Brook has a task in turns, brook-answers", where="--turns", todo="leave it out")
         if min(self.shots, default=-1) < 0:
             raise UsageError(f"--shots is {list(self.shots)}", todo="give numbers of 0 or more")
 

@@ -1,9 +1,13 @@
 """The embedded world's own tasks, each like a published one: what training costs is seen with nothing downloaded.
 
-brook-facts   which of four values answers a question on a fact (as ARC)
-brook-prose   the last word of running prose, a fact's value (as LAMBADA)
-brook-notes   a question whose answer stands in a note before it
-brook-steps   the last result of a sum whose steps are written out
+    brook-facts     which of four values answers a question on a fact (as ARC)
+    brook-answers   the same of four sentences that an assistant may answer a human with
+    brook-prose     the last word of running prose, a fact's value (as LAMBADA)
+    brook-notes     a question whose answer stands in a note before it
+    brook-steps     the last result of a sum whose steps are written out
+
+A document of Brook is of one form, so after dialogues a question in another form comes unexpected: what a prompt of
+dialogues does is read off brook-answers.
 """
 
 from __future__ import annotations
@@ -14,7 +18,9 @@ from dataclasses import replace
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
 from gnomon.data.base import Source
+from gnomon.data.worlds.brook.hhh import dialogue
 from gnomon.data.worlds.brook.source import EXPOSURE, SUMS, items
+from gnomon.data.worlds.brook.tables import RELATIONS
 
 __all__ = ["drawn"]
 
@@ -23,13 +29,24 @@ _SENTENCES_BEFORE = 2
 
 
 def drawn(name: str, n: int, seed: Seed) -> Source:
-    """`n` items of one of the four tasks."""
+    """`n` items of one of the tasks."""
     made = _MAKERS[name](n, seed)
     return Source(name=name, where="brook", licence="generated", dialect="brook", items=tuple(made))
 
 
 def _facts(n: int, seed: Seed) -> list[Item]:
     return [replace(item, answers=()) for item in items(_FACTS, n, seed)]
+
+
+def _answers(n: int, seed: Seed) -> list[Item]:
+    """The items of `brook-facts`, said in turns."""
+    return [_turned(item) for item in items(_FACTS, n, seed)]
+
+
+def _turned(item: Item) -> Item:
+    relation = RELATIONS[item.meta["relation"]]
+    said = tuple(relation.say(item.meta["name"], value) for value in item.choices)
+    return replace(item, question=dialogue(item.question, "Talk:"), choices=said, answers=())
 
 
 def _prose(n: int, seed: Seed) -> list[Item]:
@@ -60,6 +77,7 @@ def _last_step(item: Item) -> Item:
 
 _MAKERS: Mapping[str, Callable[[int, Seed], list[Item]]] = {
     "brook-facts": _facts,
+    "brook-answers": _answers,
     "brook-prose": _prose,
     "brook-notes": _notes,
     "brook-steps": _steps,

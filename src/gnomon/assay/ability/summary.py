@@ -186,13 +186,13 @@ def _figures(accuracies: Sequence[Estimate], differences: Sequence[Estimate]) ->
 
 
 def _summary(accuracies: Sequence[Estimate], differences: Sequence[Estimate], against: str) -> str:
-    said = ["Right on " + ", ".join(f"{_percent(e)} of {e.group}" for e in _main(accuracies, "accuracy")) + "."]
+    said = ["Right on " + ", ".join(f"{_percent(e)} ({e.group})" for e in _main(accuracies, "accuracy")) + "."]
     gains, taxes = _main(differences, _GAIN), _main(differences, _TAX)
     if gains:
-        said.append("The prompt gains " + ", ".join(f"{_points(e)} on {e.group}" for e in gains) + ".")
+        said.append("The prompt gains " + ", ".join(f"{_points(e)} ({e.group})" for e in gains) + ".")
     if taxes:
-        paid = ", ".join(f"{_points(e)} on {e.group}" for e in taxes)
-        said.append(f"Held against {against} it lost {paid} (a minus is a gain).")
+        paid = ", ".join(f"{_points(e)} ({e.group})" for e in taxes)
+        said.append(f"Held against {against} it lost {paid}; a minus is a gain.")
     return " ".join(said)
 
 

@@ -5,7 +5,7 @@
     arc-easy, arc-challenge, truthfulqa  a question, and which of its answers
     mmlu                                 a question with lettered choices, by letter
     triviaqa                             a question, answered freely
-    brook-facts, brook-prose, brook-notes, brook-steps   the embedded world's own
+    brook-facts, brook-answers, brook-prose, brook-notes, brook-steps   the embedded world's own
 
 Any other name is a data set or a file: items with options are asked by their texts, a passage (`text`) for its last
 word, questions with accepted answers freely. Worked examples come from a set's own training split.
@@ -67,6 +67,7 @@ _TASKS = {
         Task("triviaqa", form="answer", examples="triviaqa-train"),
         Task("gsm8k", form="answer", examples="gsm8k-train"),
         Task("brook-facts", by="sum"),
+        Task("brook-answers", by="sum", bare=True, alone=BARE),
         Task("brook-prose", form="word", bare=True),
         Task("brook-notes", form="word"),
         Task("brook-steps", form="word", bare=True),

@@ -53,13 +53,13 @@ def _answers() -> Iterator[Planted]:
 def _changes() -> Iterator[Planted]:
     yield Planted(
         name="null",
-        cast={"subject": "planted:able?sum=0.25"},
+        cast={"subject": "planted:able?sum=0.25&apart=1"},
         truth={f"accuracy [{_CHOICE}]": 0.25, f"gain of the prompt [{_CHOICE}]": 0.0, f"tax [{_CHOICE}]": 0.0},
         config={
             "tasks": ("synthetic-choice",),
             "n": 100,
             "prompt": "brook:1",
-            "against": "planted:able?sum=0.25",
+            "against": "planted:able?sum=0.25&luck=1",
         },
         null=True,
     )
@@ -80,7 +80,6 @@ def _changes() -> Iterator[Planted]:
         truth={
             f"tax [{_CHOICE}]": 0.2,
             f"tax [{_CLOZE}]": 0.15,
-            f"tax [{_OPEN}]": 0.0,
             "tax [mean of tasks]": 0.35 / 3,
         },
         config={**_WORLD, "against": "planted:able"},

@@ -26,7 +26,8 @@ _CERTAIN = 0.97
 class Able(PlantedModel):
     """Right with probability `sum`, `mean`, `letter`, `word` or `answer`, each `gain` more after another text.
 
-    `nats` is what a last word costs on average; `common` as in the module's text.
+    `nats` is what a last word costs on average; `common` as in the module's text. Models of another `luck` draw
+    independently of each other, and with `apart` so does one after another text.
     """
 
     can = frozenset({Ability.SCORE, Ability.SAMPLE, Ability.TOPK})
@@ -41,10 +42,13 @@ class Able(PlantedModel):
         nats: float = 2.0,
         gain: float = 0.0,
         common: float = 0.0,
+        luck: int = 0,
+        apart: int = 0,
     ) -> None:
         super().__init__()
         self.rates = {"sum": sum, "mean": mean, "letter": letter, "word": word, "answer": answer}
         self.nats, self.gain, self.common = nats, gain, common
+        self.luck, self.apart = luck, apart
         self._by_text: dict[str, Item] = {}
 
     def bind(self, items: Iterable[Item]) -> None:
@@ -91,7 +95,8 @@ class Able(PlantedModel):
 
     def _right(self, way: str, item: Item, before: bool) -> bool:
         """Whether it is right on `item`; one draw serves the question with and without a text before it."""
-        return self.draw(way, item.question).random().random() < self.rates[way] + self.gain * before
+        u = self.draw(way, item.question, self.luck, int(before and self.apart > 0)).random().random()
+        return u < self.rates[way] + self.gain * before
 
     def _asked(self, text: str) -> tuple[Item, bool]:
         """The item whose question stands last in `text`, and whether anything stands before it."""
