@@ -11,7 +11,7 @@ import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,19 +98,24 @@ def ask_peer(interpreter: str, script: str, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def publish(bench: str, figures: Sequence[Figure], file: str, *, children: bool = False) -> None:
+def publish(
+    bench: str, figures: Sequence[Figure], file: str, *, children: bool = False, more: Mapping[str, Any] | None = None
+) -> None:
     """Prints the figures as a table, and writes them with the peak memory where `file` is given.
 
     Args:
         children: the work was done by child processes, so the peak is theirs.
+        more: printed a line each, and kept beside the figures.
     """
     peak = resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss * 1024
     for line in _lines(figures):
         print(line)
+    for name, value in (more or {}).items():
+        print(f"{name}: {value}")
     print(f"peak memory {peak / 2**20:.0f} MiB")
     if file:
         records = [{**asdict(f), "met": f.met, "ratio": f.ratio} for f in figures]
-        text = json.dumps({"bench": bench, "peak_bytes": peak, "figures": records}, indent=1)
+        text = json.dumps({"bench": bench, "peak_bytes": peak, "figures": records, **(more or {})}, indent=1)
         Path(file).write_text(text + "\n", encoding="utf-8")
 
 

@@ -64,9 +64,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def worker(interpreter: str) -> Iterator[Worker]:
-    """`local_peer.py` run by `interpreter` until the block ends."""
-    command = [interpreter, str(Path(__file__).with_name("local_peer.py"))]
+def worker(interpreter: str, script: str = "local_peer.py") -> Iterator[Worker]:
+    """The script of that name beside this file, run by `interpreter` until the block ends."""
+    command = [interpreter, str(Path(__file__).with_name(script))]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_one_thread())
     with process:
         yield Worker(process)
