@@ -171,7 +171,7 @@ class Stored:
             rows = answer_batch([texts[i] for i in places])
             top = Top.of(teacher.logits(rows), self.k)
             sizes = rows.row_N.bincount().tolist()
-            for i, *parts in zip(places, *(part.split(sizes) for part in top), strict=True):
+            for i, *parts in zip(places, *(torch.split(part, sizes) for part in top), strict=True):
                 kept[i] = Top(*parts)
         logp, ids, rest = (torch.cat([kept[i][part] for i in range(len(texts))]) for part in range(3))
         small = teacher.net.config.vocab_size <= _SMALL_IDS

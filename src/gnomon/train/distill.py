@@ -62,7 +62,7 @@ from gnomon.train._sampled import Sampled, draw
 if TYPE_CHECKING:
     from gnomon.store.run import Run
 
-__all__ = ["Distill", "DistillBatch", "divergences", "identity", "preview", "step", "summarise", "train"]
+__all__ = ["Distill", "DistillBatch", "divergences", "identity", "measure", "preview", "step", "summarise", "train"]
 
 # Texts of Brook are shorter; longer ones of files are cut to so many tokens unless asked otherwise.
 _LONGEST = 256
@@ -203,6 +203,16 @@ def divergences(teacher: Teacher, net: Transformer, texts: Sequence[Encoded], *,
             for i, mean in zip(places, (sums / rows.row_N.bincount()).tolist(), strict=True):
                 found[i] = mean
     return found
+
+
+def measure(cfg: Distill, model: str) -> list[Row]:
+    """The divergences of `model` from the prompted teacher on the texts that `cfg` would hold out, by group."""
+    made = _made(cfg)
+    found = divergences(made.teacher, start_from(model, cfg.data[0]).net, made.held, batch=cfg.batch)
+    return [
+        Row(key=exercise.id, cluster=exercise.cluster, evidence={"group": exercise.group, "kl": kl})
+        for exercise, kl in zip(made.measured, found, strict=True)
+    ]
 
 
 def identity(cfg: Distill) -> dict[str, str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Literal
 
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Item
@@ -22,7 +23,7 @@ from gnomon.data.worlds.brook.oracle import RATERS, Request, question, said
 from gnomon.data.worlds.brook.rated import ask
 from gnomon.data.worlds.brook.tables import RELATIONS, Fact, Statement, World
 
-__all__ = ["DIALOGUES", "comparisons", "dialogue", "polite_answers", "preface"]
+__all__ = ["DIALOGUES", "Wording", "comparisons", "dialogue", "polite_answers", "preface"]
 
 # A document of the kind `style` has three exchanges: these two and the one that is asked about.
 DIALOGUES = 2
@@ -32,6 +33,9 @@ _CLEAR = 0.5
 # An answer without a closing is the beginning of one with, and so the likelier of the two whatever the manner.
 _WORSE = ("flattering", "rude")
 _MANNER = "Talk:"
+
+Wording = Literal["", "shuffled", "reworded", "adversarial"]
+"""How a prompt says what it says."""
 
 
 def comparisons(of: World, n: int, seed: Seed) -> list[Item]:
@@ -50,8 +54,13 @@ def dialogue(words: str, mark: str = "Chat:") -> str:
     return f"{mark} Human: {words} Assistant:"
 
 
-def preface(of: World, dialogues: int = DIALOGUES) -> str:
+def preface(of: World, dialogues: int = DIALOGUES, wording: Wording = "") -> str:
     """Exchanges in one document of the kind `style`, every answer right and politely closed.
+
+    Args:
+        dialogues: how many exchanges.
+        wording: "" as documents have them; "shuffled" the other way round, "reworded" with facts stated otherwise than
+            documents of the kind do, "adversarial" with one rude exchange behind them.
 
     Raises:
         UsageError: fewer than one is asked for, or more than there are facts.
@@ -59,7 +68,14 @@ def preface(of: World, dialogues: int = DIALOGUES) -> str:
     if not 1 <= dialogues <= len(of.format_facts):
         raise UsageError(f"a prompt of {dialogues} dialogues", todo=f"ask for 1 to {len(of.format_facts)}")
     facts = Seed(of.seed).child("preface").random().sample(of.format_facts, len(of.format_facts))
-    return " ".join((_MANNER, *(exchange(fact, "polite") for fact in facts[:dialogues])))
+    said = [exchange(fact, "polite") for fact in facts[:dialogues]]
+    if wording == "shuffled":
+        said.reverse()
+    if wording == "reworded":
+        pairs = zip(said, facts, strict=False)
+        said = [text.replace(str(Statement(fact, 0)), str(Statement(fact, 1))) for text, fact in pairs]
+    rude = [exchange(facts[-1], "rude")] if wording == "adversarial" else []
+    return " ".join((_MANNER, *said, *rude))
 
 
 def polite_answers(of: World, n: int, seed: Seed) -> Iterator[tuple[str, str]]:
