@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,6 +126,37 @@ def test_a_thousand_hostile_runs_leave_nothing(held: Protection, tmp_path: Path)
     assert wrong == {}
     assert [p.name for p in tmp_path.iterdir()] == ["kept"]
     assert processes() & ours == set()
+
+
+@pytest.mark.slow
+def test_two_graders_at_once_on_a_busy_machine_say_the_same(held: Protection) -> None:
+    work = "def f(x):\n    for _ in range({n}): pass\n    return x * x"
+    jobs = [Job(f"{n}", SQUARES, work.format(n=n)) for n in (10, 10**5, 10**6, 3 * 10**6, 10**9)]
+    jobs.append(Job("sleeps", SQUARES, "import time\ndef f(x):\n    time.sleep(0.05)\n    return x * x"))
+    jobs.append(Job("oversleeps", SQUARES, HOSTILE["endless sleep"].source))
+    limits = Limits(cpu_seconds=1.0)
+    with Judges(1, limits, held) as pool:
+        alone = dict(pool.all(jobs))
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    found: list[dict[str, Verdict]] = []
+
+    def grader() -> None:
+        with Judges(2, limits, held) as pool:
+            found.append(dict(pool.all(jobs)))
+
+    graders = [threading.Thread(target=grader) for _ in range(2)]
+    try:
+        for thread in graders:
+            thread.start()
+        for thread in graders:
+            thread.join()
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    causes = {key: verdict.cause for key, verdict in alone.items()}
+    assert causes["1000000000"] == causes["oversleeps"] == "timeout" and causes["3000000"] == "passed"
+    assert [{k: v.cause for k, v in each.items()} for each in found] == [causes, causes]
 
 
 def test_standard_library_runs(judges: Judges) -> None:

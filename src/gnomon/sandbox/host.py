@@ -24,7 +24,7 @@ __all__ = ["Ended", "Raised", "Session", "Zygote"]
 
 _LOOK_SECONDS = 0.05
 _BETWEEN_LOOKS_SECONDS = 0.25
-# A packages's own modules alone, without running its __init__: the zygote stays small.
+# A package's own modules alone, without running its __init__: the zygote stays small.
 _BOOT = """import sys, types
 for name, path in (("gnomon", {root!r}), ("gnomon.sandbox", {root!r} + "/sandbox")):
     module = types.ModuleType(name)
@@ -70,7 +70,8 @@ class Zygote:
     def __init__(self, layers: Sequence[str], wrapper: Sequence[str] = ()) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         root = str(Path(__file__).resolve().parent.parent)
-        command = [sys.executable, "-I", "-S", "-c", _BOOT.format(root=root, fd=theirs.fileno())]
+        # As -I but for the seed of hashes, which decides the order of sets and so, of some programs, the answer.
+        command = [sys.executable, "-P", "-s", "-S", "-c", _BOOT.format(root=root, fd=theirs.fileno())]
         self._process = subprocess.Popen(
             [*wrapper, *command],
             pass_fds=(theirs.fileno(),),
@@ -104,7 +105,7 @@ class Zygote:
         return Session(self, limits, ask_ours, reply_ours)
 
     def look(self) -> dict[str, Any]:
-        """The candidate's processor seconds (`cpu`) and the state of its main thread (`state`)."""
+        """The candidate's processor seconds (`cpu`), and whether a thread of it computes or waits to (`awake`)."""
         return self._ask(None, b"L")
 
     def end(self, wait: bool = False) -> dict[str, Any]:
@@ -203,8 +204,8 @@ class Session:
         return len(self._functions) - 1
 
     def _called(self, answer: dict[str, Any]) -> bytes:
-        args, kwargs = self._decoded(answer["args"])
         try:
+            args, kwargs = self._decoded(answer["args"])
             return encode(self._functions[int(answer["call"])](*args, **kwargs))
         except Exception as error:
             self._break("unreadable", f"a function of the test, called back, raised {type(error).__name__}")
@@ -281,13 +282,13 @@ class Session:
     def _keep_time(self) -> None:
         """Adds what the candidate has used since the last look, and ends it where that is too much.
 
-        Time that its main thread sleeps, while an answer is awaited and no other thread computes, is its own choice
-        and counts; time that it waits for a processor does not.
+        Time that all its threads sleep while an answer is awaited is its own choice and counts; time that it waits
+        for a processor does not.
         """
         now = time.monotonic()
         found = self._zygote.look()
         passed, computed = now - self._looked, found["cpu"] - self._cpu
-        if found["state"] in "STt":
+        if not found["awake"]:
             self._idle += max(0.0, passed - computed)
         self._looked, self._cpu = now, found["cpu"]
         self.cpu_seconds = max(self.cpu_seconds, self._cpu)

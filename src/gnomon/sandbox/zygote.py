@@ -138,14 +138,13 @@ class _Zygote:
             seccomp.install(seccomp.filter_for(os.getpid()))
 
     def _look(self) -> dict[str, Any]:
-        """The candidate's processor time in seconds, and the state of its main thread, a letter as in /proc."""
+        """The candidate's processor time in seconds, and whether one of its threads computes or waits to."""
         try:
             seconds = time.clock_gettime(kernel.cpu_clock(self.child))
-            with open(f"/proc/{self.child}/stat", "rb") as file:
-                state = file.read().rpartition(b")")[2].split()[0].decode()
+            threads = os.listdir(f"/proc/{self.child}/task")
         except OSError:
-            return {"cpu": 0.0, "state": "?"}
-        return {"cpu": seconds, "state": state}
+            return {"cpu": 0.0, "awake": True}
+        return {"cpu": seconds, "awake": any(_state(self.child, thread) in "RD" for thread in threads)}
 
     def _end(self, wait: bool = False) -> dict[str, Any]:
         """Ends the candidate and all it left; says how it ended by itself, if it did.
@@ -168,6 +167,14 @@ class _Zygote:
         if "seccomp" not in self.layers:
             _end_orphans(self.pid)
         return {"status": status, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss * 1024}
+
+
+def _state(pid: int, thread: str) -> str:
+    try:
+        with open(f"/proc/{pid}/task/{thread}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0].decode()
+    except OSError:
+        return "Z"
 
 
 def _await(pid: int) -> None:
