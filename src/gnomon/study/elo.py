@@ -92,6 +92,8 @@ def study(cfg: Elo, root: Path | None, workers: int) -> Studied:
         UsageError: no such rater, or models whose size is not known.
         AbilityError: the judge gives no reward.
     """
+    if cfg.judge.partition(":")[0] == "brook":
+        _rater(cfg.judge.partition(":")[2] or "gold")
     family = sized(cfg.model, cfg.parameters, least=1)
     sides = [
         _Side(model, bool(prompt), _answered(cfg, model, prompt, root, workers))
