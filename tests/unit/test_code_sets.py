@@ -148,7 +148,7 @@ def test_completions_and_solutions(tmp_path: Path) -> None:
 
 def test_a_completion_ends_with_its_function() -> None:
     problem = parse_problem(HUMANEVAL, "here")
-    assert program_of(problem, "    return 1\n\nprint(3)\ndef g(): pass") == problem.prompt + "    return 1\n"
+    assert program_of(problem, "    return 1\n\nprint(3)\ndef g(): pass") == problem.opening + "    return 1\n"
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ def read_samples(path: Path, problems: Mapping[str, Problem]) -> list[Sample]:
 def made_samples(kind: str, problems: Iterable[Problem]) -> Iterator[Sample]:
     """One sample a problem: its reference ("references") or nothing after the prompt ("empty")."""
     for problem in problems:
-        completion = "" if kind == "empty" else problem.reference.removeprefix(problem.prompt)
-        source = problem.prompt if kind == "empty" else problem.reference
+        completion = "" if kind == "empty" else problem.reference.removeprefix(problem.opening)
+        source = problem.opening if kind == "empty" else problem.reference
         record = {"task_id": problem.id, "completion": completion}
         yield Sample(task=problem.id, index=0, source=source + problem.adapter, record=record)
 
@@ -100,9 +100,7 @@ def _sample(record: dict[str, Any], problems: Mapping[str, Problem], seen: Count
     if len(text) > MOST_CHARS:
         raise DataError(f"{field} has {len(text)} characters", where=where, todo=f"leave out those above {MOST_CHARS}")
     problem = problems[task]
-    source = text if field == "solution" else problem.prompt + text
-    if problem.programs or problem.prompt.startswith("\nQUESTION:"):
-        source = text
+    source = text if field == "solution" else problem.opening + text
     return Sample(
         task=task,
         index=seen[task],

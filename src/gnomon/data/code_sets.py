@@ -16,7 +16,10 @@ from typing import Any
 from gnomon.core.errors import DataError
 from gnomon.data.formats import read_bytes, read_parquet
 
-__all__ = ["Problem", "parse_problem", "read_problems"]
+__all__ = ["STOPS", "Problem", "parse_problem", "read_problems"]
+
+# Where the completion of a function ends (Chen et al. 2021, sec. 2.1).
+STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +28,9 @@ class Problem:
 
     Attributes:
         id: as the set names it, such as "HumanEval/0".
-        prompt: what a model continues; a completion is graded after it.
+        prompt: what a model continues.
+        opening: the part of the prompt that the program begins with; a completion is graded after it.
+        stops: where a completion ends.
         entry_point: the function that is tested; "" for whole programs.
         reference: a right solution as a whole program; "" where the set has none.
         test: Python that raises where a candidate is wrong.
@@ -40,6 +45,8 @@ class Problem:
 
     id: str
     prompt: str = ""
+    opening: str = ""
+    stops: tuple[str, ...] = ()
     entry_point: str = ""
     reference: str = ""
     test: str = ""
@@ -120,6 +127,8 @@ def _humaneval(row: Mapping[str, Any]) -> Problem:
     return Problem(
         id=str(row["task_id"]),
         prompt=row["prompt"],
+        opening=row["prompt"],
+        stops=STOPS,
         entry_point=row["entry_point"],
         reference=reference,
         setup=reference,
@@ -164,6 +173,8 @@ def _table(row: Mapping[str, Any]) -> Problem:
     return Problem(
         id=str(row["task_id"]),
         prompt=row["prompt"],
+        opening=row["prompt"],
+        stops=STOPS,
         entry_point=entry,
         reference=reference,
         setup=setup,
@@ -187,6 +198,7 @@ def _mbpp(row: Mapping[str, Any]) -> Problem:
     return Problem(
         id=str(row["task_id"]),
         prompt=f'"""\n{text}\n{shown}\n"""\n',
+        stops=("\nassert", "\nprint", "\nif", '\n"""', "\n```"),
         entry_point=names[0],
         reference=code,
         setup=code,

@@ -10,13 +10,10 @@ from gnomon.core.errors import DataError
 from gnomon.data.code_sets import Problem
 from gnomon.sandbox import Check
 
-__all__ = ["STOPS", "Binding", "Extracted", "check_of", "extract", "program_of"]
+__all__ = ["Binding", "Extracted", "check_of", "extract", "program_of"]
 
 # What the test's own uses of the entry point's name are: HumanEval/33 compares the candidate with it.
 Binding = Literal["candidate", "reference"]
-
-# Where a completion of a function ends (Chen et al. 2021, sec. 2.1).
-STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 
 _FENCE = re.compile(r"```[a-zA-Z0-9_+-]*\n(.*?)(?:```|\Z)", re.S)
 _MOST_LINES = 400
@@ -42,8 +39,8 @@ def check_of(problem: Problem, bind: Binding = "candidate") -> Check:
 
 def program_of(problem: Problem, completion: str) -> str:
     """The program that a completion of the problem's prompt makes; the completion is cut where the function ends."""
-    cuts = [place for stop in STOPS if (place := completion.find(stop)) >= 0]
-    return problem.prompt + completion[: min(cuts, default=len(completion))] + problem.adapter
+    cuts = [place for stop in problem.stops if (place := completion.find(stop)) >= 0]
+    return problem.opening + completion[: min(cuts, default=len(completion))] + problem.adapter
 
 
 def extract(problem: Problem, reply: str) -> Extracted:
@@ -59,15 +56,15 @@ def extract(problem: Problem, reply: str) -> Extracted:
     found = _span(reply, entry) if entry else ""
     if found:
         return _with_prompt(problem, found), "span"
-    if entry and _parses(problem.prompt + reply):
-        return problem.prompt + reply + problem.adapter, "completion"
+    if entry and _parses(problem.opening + reply):
+        return problem.opening + reply + problem.adapter, "completion"
     return reply, "none"
 
 
 def _with_prompt(problem: Problem, text: str) -> str:
     """The program after the prompt's imports and helpers, where those can stand alone."""
     try:
-        body = ast.parse(problem.prompt).body
+        body = ast.parse(problem.opening).body
     except (SyntaxError, ValueError):
         return text + problem.adapter
     kept = [n for n in body if not isinstance(n, ast.FunctionDef) or n.name != problem.entry_point]

@@ -1,0 +1,144 @@
+"""How often does a model write a program that works? Sampled, and graded by tests it cannot reach.
+
+    gnomon assay code --model brook
+    gnomon assay code --model M --data HumanEval.jsonl.gz --samples 20 --temperature 0.2,0.8 --top-p 0.95
+
+Chen et al. 2021, "Evaluating Large Language Models Trained on Code", arXiv 2107.03374.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gnomon.assay.code.asking import ask, judged
+from gnomon.assay.code.truths import settings
+from gnomon.core.errors import UsageError
+from gnomon.core.record import Item, Row
+from gnomon.core.seeds import Seed
+from gnomon.data.code_brook import brook_problems, planted_chance
+from gnomon.data.code_sets import Problem, read_problems
+from gnomon.data.worlds.brook import world
+from gnomon.models.base import Ability, require
+from gnomon.report.base import Report
+from gnomon.trial import Cast, Planted, evaluation
+from gnomon.trial.code import Binding
+from gnomon.trial.graded import Graded, report_on
+
+__all__ = ["Code"]
+
+
+@evaluation
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """How often a model writes a program that works, and whether more tries or a choice among them help."""
+
+    data: str = "brook"
+    "Problems: brook (small programs of the embedded world), or a file of HumanEval, MBPP or APPS."
+    n: int = 60
+    "Most problems; those of a file in its order."
+    samples: int = 10
+    "Samples a problem, at each temperature."
+    temperature: tuple[float, ...] = (1.0,)
+    "Temperatures to sample at; with several, the best for each k is chosen on half of the problems."
+    top_p: float = 1.0
+    "Nucleus mass; the published protocol has 0.95."
+    max_tokens: int = 300
+    "Longest completion."
+    ask: Literal["complete", "chat"] = "complete"
+    "Continue the prompt, or ask for the function in words and take it from the reply."
+    k: tuple[int, ...] = ()
+    "For pass@k; those of 1, 10 and 100 that fit when empty."
+    bind: Binding = "candidate"
+    "What the test's own uses of the function's name call."
+    timeout: float = 3.0
+    "Processor seconds a sample."
+    strong: bool = False
+    "Run samples inside bubblewrap too."
+    unsafe: bool = False
+    "Go on where this machine can hold too little."
+
+    def __post_init__(self) -> None:
+        for name in ("n", "samples", "max_tokens", "timeout"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}", todo="give more than 0")
+        if not self.temperature or min(self.temperature) < 0 or len(set(self.temperature)) < len(self.temperature):
+            raise UsageError(f"--temperature is {self.temperature}", todo="give different numbers of at least 0")
+        if self.k and (min(self.k) < 1 or max(self.k) > self.samples):
+            raise UsageError(f"--k {max(self.k)} of --samples {self.samples}", todo="give a k from 1 to --samples")
+
+    def problems(self, seed: Seed) -> Iterator[Problem]:
+        """The problems, at most `n`."""
+        if self.data == "brook":
+            yield from brook_problems(world("S"), self.n, seed)
+        else:
+            yield from list(read_problems(Path(self.data)).values())[: self.n]
+
+    def items(self, seed: Seed) -> Iterator[Item]:
+        """Each problem at each temperature."""
+        for problem in self.problems(seed):
+            for temperature in self.temperature:
+                yield Item(
+                    id=f"{problem.id} T={temperature:g}",
+                    cluster=problem.id,
+                    question=problem.text,
+                    source=self.data,
+                    meta={"temperature": temperature, **_kept(problem, self.ask)},
+                )
+
+    async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
+        """Samples one problem, and has every sample judged."""
+        require(cast.subject, Ability.SAMPLE, why="writing programs")
+        problem = Problem(**_tuples(item.meta["problem"]))
+        drawn = await ask(self, problem, item, cast.subject, rng)
+        found = await judged(self, problem, drawn)
+        share = sum(s["cause"] == "passed" for s in found) / len(found)
+        evidence = {
+            "temperature": item.meta["temperature"],
+            "level": problem.level,
+            "samples": found,
+            "scores": {"passed": share},
+        }
+        return Row(key=item.id, cluster=item.cluster, evidence=evidence)
+
+    def summarise(self, rows: Sequence[Row]) -> Report:
+        """pass@k with intervals over problems, why samples fail, and what choosing one by log-probability gains."""
+        graded = [g for row in rows for g in _graded(row)]
+        return report_on(graded, f"Programs for {self.data}", ks=self.k)
+
+    def planted(self) -> Iterable[Planted]:
+        """Programmers of known skill, one who is never right, and one whose best temperature depends on k."""
+        return settings()
+
+
+def _kept(problem: Problem, how: str) -> dict[str, Any]:
+    """What the item carries: the problem, and for planted programmers what is right, what is wrong, how often."""
+    fields = {name: getattr(problem, name) for name in Problem.__dataclass_fields__}
+    kept: dict[str, Any] = {"problem": fields, "prompt": problem.text if how == "chat" else problem.prompt}
+    if problem.level.endswith(("operation", "operations")):
+        right = problem.reference.removeprefix(problem.opening)
+        kept |= {"chance": planted_chance(problem.level), "right": right, "wrong": [f"{right} + 1", " 0", " x +"]}
+    return kept
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """A problem's fields from JSON: lists are tuples again."""
+    found = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return {**found, "programs": tuple((a, b) for a, b in fields["programs"])}
+
+
+def _graded(row: Row) -> Iterator[Graded]:
+    for index, sample in enumerate(row.evidence["samples"]):
+        total, tokens = sample["logprob"], sample["tokens"]
+        yield Graded(
+            task=row.cluster,
+            index=index,
+            cause=sample["cause"],
+            detail=sample["detail"],
+            level=row.evidence["level"],
+            temperature=row.evidence["temperature"],
+            total_logprob=total,
+            mean_logprob=None if total is None else total / max(tokens, 1),
+        )

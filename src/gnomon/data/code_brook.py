@@ -1,0 +1,57 @@
+"""Small programs of the embedded world as problems: how often a model that learnt it is right is planted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gnomon.core.seeds import Seed
+from gnomon.data.code_sets import Problem
+from gnomon.data.worlds.brook import KINDS, World
+from gnomon.data.worlds.brook.programs import RIGHT, Operation, Program, code, tasks
+
+__all__ = ["brook_problems", "planted_chance"]
+
+_TEST = """
+def check(candidate):
+    for x in range(10):
+        assert candidate(x) == REFERENCE(x), x
+"""
+
+
+def brook_problems(of: World, n: int, seed: Seed) -> Iterator[Problem]:
+    """About `n` problems, as many of each number of operations, where there are as many."""
+    for place, operations in enumerate(RIGHT):
+        every = tasks(operations)
+        share = n // len(RIGHT) + (place < n % len(RIGHT))
+        for task in seed.child(operations).random().sample(every, min(len(every), share)):
+            yield _problem(of, task)
+
+
+def planted_chance(level: str) -> float:
+    """How often a program of this level is right in the texts that a model of Brook learns from.
+
+    >>> planted_chance("1 operation")
+    0.95
+    """
+    return RIGHT[int(level.split()[0])]
+
+
+def _problem(of: World, task: tuple[Operation, ...]) -> Problem:
+    right = Program(task, tuple(o.constant for o in task))
+    words = KINDS["program"].render(of, (right,)).words
+    head = words.index("return") + 1
+    reference = code(right)
+    return Problem(
+        id=" then ".join(map(str, task)),
+        prompt=" ".join(words[:head]),
+        opening=" ".join(words[words.index("def") : head]),
+        stops=("\n", " Task:", "Task:"),
+        entry_point="f",
+        reference=reference,
+        setup=f"{reference}\nREFERENCE = f\n",
+        test=_TEST,
+        names=("f",),
+        call="check",
+        text=f"Write a function f(x) of a digit x that returns, modulo 10: {', then '.join(map(str, task))}.",
+        level=f"{len(task)} operation{'s' * (len(task) > 1)}",
+    )
