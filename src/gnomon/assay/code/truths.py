@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from gnomon.data.worlds.brook.programs import RIGHT
 from gnomon.models.planted.programmer import HOT_CHANCE
@@ -13,12 +14,17 @@ __all__ = ["settings"]
 
 def settings() -> Iterator[Planted]:
     """Programmers of known skill."""
-    chances = list(RIGHT.values())
     yield Planted(
         name="skill",
-        cast={"subject": "planted:programmer"},
-        truth={"pass@1": _mean(chances, 1), "pass@5": _mean(chances, 5), **_levels(1.0)},
+        cast={"subject": "planted:talented?a=1&b=2"},
+        truth={f"pass@{k}": _beta(1.0, 2.0, k) for k in (1, 5)},
         config={"n": 60, "samples": 10, "k": (1, 5)},
+    )
+    yield Planted(
+        name="brook",
+        cast={"subject": "planted:programmer"},
+        truth={f"pass@1 [{k} operation{'s' * (k > 1)}]": p for k, p in RIGHT.items()},
+        config={"n": 60, "samples": 10, "k": (1,)},
     )
     yield Planted(
         name="null",
@@ -28,19 +34,19 @@ def settings() -> Iterator[Planted]:
         null=True,
     )
     yield Planted(
+        name="no-gap",
+        cast={"subject": "planted:programmer?gap=0"},
+        truth={"gained by mean log-probability over a random one": 0.0},
+        config={"n": 60, "samples": 10, "k": (1,)},
+    )
+    yield Planted(
         name="temperature",
         cast={"subject": "planted:hasty"},
-        truth={
-            "pass@1 [T=0.8]": HOT_CHANCE,
-            "pass@10 [T=0.8]": 1 - (1 - HOT_CHANCE) ** 10,
-        },
+        truth={"pass@1 [T=0.8]": HOT_CHANCE, "pass@10 [T=0.8]": 1 - (1 - HOT_CHANCE) ** 10},
         config={"n": 60, "samples": 20, "k": (1, 10), "temperature": (0.2, 0.8)},
     )
 
 
-def _mean(chances: list[float], k: int) -> float:
-    return sum(1 - (1 - p) ** k for p in chances) / len(chances)
-
-
-def _levels(know: float) -> dict[str, float]:
-    return {f"pass@1 [{k} operation{'s' * (k > 1)}]": know * p for k, p in RIGHT.items()}
+def _beta(a: float, b: float, k: int) -> float:
+    """The mean of 1 - (1-p)^k for p of a Beta distribution."""
+    return 1.0 - prod((b + i) / (a + b + i) for i in range(k))

@@ -1,4 +1,4 @@
-"""Programmers who are right as often as is planted: `planted:programmer?know=1`, `planted:hasty?`.
+"""Programmers who are right as often as is planted: `planted:programmer`, `planted:talented?a=1&b=2`, `planted:hasty`.
 
 Their items carry the right completion and wrong ones of each prompt, and the chance of the right one.
 """
@@ -14,7 +14,7 @@ from gnomon.core.seeds import Seed
 from gnomon.models.base import Ability, Completion, Prompt, Sampling
 from gnomon.models.planted.base import PlantedModel, planted
 
-__all__ = ["Hasty", "Programmer"]
+__all__ = ["Hasty", "Programmer", "Talented"]
 
 # At the planted temperatures below, `Hasty` knows half of the problems cold and tries its luck hot.
 COLD, HOT = 0.2, 0.8
@@ -59,6 +59,19 @@ class Programmer(PlantedModel):
         count = len(text.split())
         mean = -1.0 - self.gap * (not right) + rng.gauss(0.0, 1.0)
         return Completion(text=text, finish="stop", num_tokens=count, logprob=mean * count)
+
+
+@planted("talented")
+class Talented(Programmer):
+    """Right with a chance that is drawn for each problem from a Beta distribution, so that pass@k has a closed form."""
+
+    def __init__(self, a: float = 1.0, b: float = 2.0) -> None:
+        super().__init__()
+        self.a, self.b = a, b
+
+    def chance(self, item: Item, how: Sampling) -> float:
+        """The problem's own draw; another run's problems have others."""
+        return Seed(how.seed).child(self.kind, "chance", item.cluster).random().betavariate(self.a, self.b)
 
 
 @planted("hasty")
