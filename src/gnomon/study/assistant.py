@@ -66,6 +66,8 @@ class Assistant:
     "Comparisons a category, and items a task."
     texts: int = 4000
     "Texts to distil on."
+    held_out: int = 400
+    "Texts to measure divergences on."
     top_k: int = 0
     "As for `gnomon train distill`: 0 computes all of the teacher's probabilities in place."
     peak_rate: float = 3e-4
@@ -157,7 +159,8 @@ def study(cfg: Assistant, root: Path | None, workers: int) -> Studied:
 
 
 def _distilled(cfg: Assistant, model: str, seed: int, **more: Any) -> Distill:
-    given = {"prompt": cfg.prompt, "data": cfg.data, "texts": cfg.texts, "peak_rate": cfg.peak_rate, "seed": seed}
+    given = {"prompt": cfg.prompt, "data": cfg.data, "texts": cfg.texts, "held_out": cfg.held_out, "seed": seed}
+    given["peak_rate"] = cfg.peak_rate
     return Distill(**{**given, "model": model, "top_k": cfg.top_k, **more})
 
 
@@ -212,7 +215,7 @@ def _wordings(lab: _Lab, model: str) -> list[Longer]:
 
 def _learnt(lab: _Lab, model: str, students: Mapping[str, Trained]) -> list[Learnt]:
     """What was learnt in each way, measured on the same fresh texts of both halves."""
-    fresh = _distilled(lab.cfg, model, _FRESH, texts=lab.cfg.texts and 64, held_out=400, top_k=0)
+    fresh = _distilled(lab.cfg, model, _FRESH, texts=lab.cfg.texts and 64, top_k=0)
     return [
         Learnt(name, lab.compared(each.model, lab.cfg.prompt, f" ({name})"), measure(fresh, each.model))
         for name, each in students.items()
