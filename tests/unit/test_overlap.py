@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnomon.core.errors import UsageError
+from gnomon.core.record import Row
 from gnomon.data.overlap import Text, overlap
 from gnomon.models.base import Message
 
@@ -73,3 +74,21 @@ def test_a_million_words_take_less_than_two_seconds() -> None:
     found = overlap(trained, trained[:500], words=13)
     assert time.process_time() - begun < 2
     assert found.runs == found.answers == 500
+
+
+def test_trainers_say_what_they_met() -> None:
+    from gnomon.train import preference, sft
+
+    told = sft.preview(sft.Sft(dialogues=60, held_out=20))["held out, met in training"]
+    assert told.startswith("of ") and ", 0 have a prompt, " in told, "no prompt is on both sides"
+    cfg = preference.Preference(pairs=60, held_out=20)
+    told = preference.preview(cfg)["held out, met in training"]
+    assert told.startswith("of 2") and "a run of 1" in told
+    rows = [_row(0, told), _row(1, "")]
+    assert preference.summarise(rows).notes == [f"Held out, met in training: {told}."]
+
+
+def _row(place: int, told: str) -> Row:
+    common = {"objective": "ranked", "chosen": 1.0, "rejected": float(place), "p": None, "group": "", "tokens": [1, 1]}
+    more = {"left_out": {"met": told}} if told else {}
+    return Row(key=str(place), cluster=str(place), evidence={**common, "characters": [3, 4], **more})

@@ -21,6 +21,7 @@ __all__ = ["FEWEST_WORDS", "MOST_WORDS", "Overlap", "Text", "flat", "overlap"]
 FEWEST_WORDS, MOST_WORDS = 8, 13
 _SHORTEST_SHARE = 0.05
 _WORD = re.compile(r"\w+")
+Words = NDArray[np.uint32]
 Hashes = NDArray[np.uint64]
 
 
@@ -106,7 +107,7 @@ class _Learnt:
     def __init__(self, ids: dict[str, int]) -> None:
         self.prompts: set[str] = set()
         self.answers: set[str] = set()
-        self.pieces: list[list[int]] = []
+        self.pieces: list[Words] = []
         self._ids = ids
 
     def add(self, text: Text) -> None:
@@ -119,10 +120,10 @@ def _bare(text: str) -> str:
     return " ".join(text.split())
 
 
-def _pieces(text: Text, ids: dict[str, int]) -> list[list[int]]:
+def _pieces(text: Text, ids: dict[str, int]) -> list[Words]:
     """The words of prompt and answers, as numbers."""
     return [
-        [ids.setdefault(word, len(ids)) for word in _WORD.findall(part.lower())]
+        np.array([ids.setdefault(word, len(ids)) for word in _WORD.findall(part.lower())], dtype=np.uint32)
         for part in (flat(text.prompt), *text.answers)
     ]
 
@@ -134,12 +135,12 @@ def _rule(lengths: Sequence[int]) -> int:
     return int(np.clip(np.quantile(lengths, _SHORTEST_SHARE), FEWEST_WORDS, MOST_WORDS))
 
 
-def _runs(pieces: Sequence[Sequence[int]], length: int) -> Hashes:
+def _runs(pieces: Sequence[Words], length: int) -> Hashes:
     """A 64-bit hash of every run of `length` words within a piece; two of a billion runs are confused once in 20."""
-    long = [np.asarray(piece, dtype=np.uint64) for piece in pieces if len(piece) >= length]
+    long = [piece for piece in pieces if len(piece) >= length]
     if not long:
         return np.zeros(0, dtype=np.uint64)
-    words = _scrambled(np.concatenate(long))
+    words = _scrambled(np.concatenate(long).astype(np.uint64))
     total = np.zeros(len(words) - length + 1, dtype=np.uint64)
     for place in range(length):
         # wraps around at 2^64, as a hash may

@@ -63,6 +63,8 @@ def _left_out(found: Mapping[str, Any]) -> list[str]:
         "long": "comparisons do not fit the context and were left out",
     }
     told = [f"{found[key]} {what}." for key, what in words.items() if found.get(key)]
+    if found.get("met"):
+        told.append(f"Held out, met in training: {found['met']}.")
     if found.get("bad"):
         told.append(f"{found['bad']} of {found['rows']} rows cannot be used: {'; '.join(found['shown'])}.")
     return told

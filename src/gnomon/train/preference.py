@@ -32,6 +32,7 @@ from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
 from gnomon.data.comparisons import Comparison, Comparisons, length_baseline, open_comparisons, sources
+from gnomon.data.overlap import Text, overlap
 from gnomon.learn.batches import AnswerBatch, Epochs, PairBatch, answer_batch, pair_batch
 from gnomon.learn.heads import ScalarHead, Scorer, head_reads_at, load_head
 from gnomon.learn.loop import StepResult, one_thread_if_small
@@ -151,6 +152,7 @@ def train(cfg: Preference, run: Run) -> Path:
         shown_fit(learn, batches, model, plan=plan, run=run, label=cfg.objective)
     found = values(scorer, held_pairs, cfg.objective, batch=cfg.batch)
     left_out = {**_left_out(given), "cut": taught.num_cut, "long": taught.num_long + held.num_long}
+    left_out["met"] = _met(learnt, measured)
     run.add(_rows([measured[place] for place in held.places], held_pairs, found, cfg.objective, left_out))
     facts = {"steps": plan.num_steps, "comparisons": len(pairs), "read_at": read_at, **left_out}
     if cfg.objective == "imitation":
@@ -246,6 +248,7 @@ def preview(cfg: Preference) -> dict[str, Any]:
         "same answer twice": f"{given.num_same} comparisons, left out",
         "comparisons": f"{len(texts.groups)} to train on, {len(measured)} held out",
         "too long": f"{texts.num_cut} prompts cut, {texts.num_long} comparisons left out",
+        "held out, met in training": _met(learnt, measured),
         "the longer is the better": f"right on {_shown(accuracy)}; AUROC {_shown(auroc)}",
         "first prompt": decode(first.chosen.tokens[: first.chosen.start].tolist(), special=True),
         "first chosen": decode(first.chosen.tokens[first.chosen.start :].tolist(), special=True),
@@ -358,6 +361,11 @@ def _rows(
             **({} if place else {"left_out": left_out}),
         }
         yield Row(key=comparison.id, cluster=comparison.cluster, evidence=evidence)
+
+
+def _met(learnt: Sequence[Comparison], measured: Sequence[Comparison]) -> str:
+    """What the comparisons measured on share with those trained on."""
+    return overlap(*([Text(c.prompt, (c.chosen, c.rejected)) for c in side] for side in (learnt, measured))).told
 
 
 def _left_out(given: Comparisons) -> dict[str, Any]:
