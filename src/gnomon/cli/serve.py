@@ -1,4 +1,4 @@
-"""`gnomon serve MODEL`: a model on this machine behind OpenAI's HTTP routes."""
+"""`gnomon serve MODEL`: a model on this machine behind OpenAI's HTTP routes, and System One's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ EXAMPLES = """Examples:
   gnomon assay brook --model http://127.0.0.1:8000/v1#brook    in another terminal
 
 What comes out:
-  stdout  the address, once it answers; /v1/models, /v1/chat/completions and /v1/completions are below it, and /health
+  stdout  the address, once it answers; /v1/models, /v1/chat/completions, /v1/completions, /v1/decisions
+          and /v1/systemone are below it, and /health
 Ctrl-C or SIGTERM: what is in flight is answered, then it ends with exit code 0.
 """
 
