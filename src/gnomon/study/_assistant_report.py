@@ -16,7 +16,7 @@ from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Point, curves, forest
 from gnomon.stats.bootstrap import cluster_bootstrap
-from gnomon.stats.intervals import Interval, clustered_mean, undefined, wins
+from gnomon.stats.intervals import Interval, clustered_mean, mean_of_groups, undefined, wins
 from gnomon.stats.paired import paired_difference
 from gnomon.study._family import spoken
 from gnomon.study._trained import over_seeds
@@ -29,6 +29,7 @@ CONDITIONS = ("bare", "prompted", "distilled", "both")
 _BARE, _PROMPTED = "accuracy (sum)", "accuracy, prompted (sum)"
 _KL = ("KL to the prompted model, before", "KL to the prompted model", "KL fell to this part")
 _GAINS = {"prompted": "gain of prompting", "distilled": "gain of distilling", "both": "gain of both"}
+_ALL_TASKS = "mean of tasks"
 _KEPT = "share of the prompt's gain kept"
 # A gain of less than this many points is nothing that a share could be of.
 _LEAST_GAIN = 0.02
@@ -100,13 +101,13 @@ def report(
         estimates += [*_divergences(effect, label), *_taxes(effect, label)]
     label = spoken(effects[-1].parameters) if many else ""
     found = {e.metric: e for e in estimates if e.group == label}
-    recall = _recall(effects[-1])
+    taxes = {e.group: e for e in estimates if e.metric == "tax of distilling" and e.group.endswith(label)}
     return Report(
         title="An assistant by prompt and by distillation",
-        summary=_summary(found, estimates, label, recall),
+        summary=_summary(found, estimates, label),
         estimates=[*estimates, *_of_lengths(longer, "dialogues"), *_of_lengths(wordings, ""), *_of_learnt(learnt)],
         figures=Drawn(lambda: list(_figures(by_model, longer))),
-        tables=list(_tables(by_model, longer, wordings, learnt, _verdicts(found, estimates, label, recall, planted))),
+        tables=list(_tables(by_model, longer, wordings, learnt, _verdicts(found, estimates, label, taxes, planted))),
         notes=[
             "intervals count comparisons and texts; what other distillations would give shows with --seeds 3"
             if len(effects[0].after) == 1
@@ -196,32 +197,32 @@ def _divergences(effect: Effect, label: str) -> Iterator[Estimate]:
 
 
 def _taxes(effect: Effect, label: str) -> Iterator[Estimate]:
-    """What prompting and distilling change in the accuracy of every task, paired by item."""
-    for series in dict.fromkeys(row.evidence["series"] for row in effect.able):
-        for condition, found in _changes(effect, series).items():
-            yield Estimate.of(f"tax of {condition}", found, group=_named(series, label))
+    """Accuracy that prompting and distilling lose on every task, paired by item, so that a tax is positive."""
+    lost = [_Lost.of(effect, series) for series in dict.fromkeys(row.evidence["series"] for row in effect.able)]
+    for condition in ("prompting", "distilling"):
+        for each in lost:
+            found = clustered_mean(each.points[condition], each.clusters)
+            yield Estimate.of(f"tax of {condition}", found, group=_named(each.series, label))
+        whole = mean_of_groups([each.points[condition] for each in lost], [each.clusters for each in lost])
+        yield Estimate.of(f"tax of {condition}", whole, group=_named(_ALL_TASKS, label), headline=True)
 
 
-def _changes(effect: Effect, series: str) -> dict[str, Interval]:
-    """Accuracy lost, so that a tax is positive."""
-    after = [{row.key: row for row in rows} for rows in effect.able_after]
-    rows = [r for r in effect.able if r.evidence["series"] == series and all(r.key in t for t in after)]
-    bare = [_credit(row, "accuracy") for row in rows]
-    prompted = [_credit(row, "accuracy, prompted") for row in rows]
-    distilled = [float(np.mean([_credit(table[row.key], "accuracy") for table in after])) for row in rows]
-    clusters = [row.cluster for row in rows]
-    return {
-        name: paired_difference(bare, values, clusters).difference
-        for name, values in (("prompting", prompted), ("distilling", distilled))
-    }
+class _Lost(NamedTuple):
+    """What was lost on the items of one task, by condition."""
 
+    series: str
+    points: Mapping[str, Vector]
+    clusters: list[str]
 
-def _recall(effect: Effect) -> tuple[float, float]:
-    """Points of accuracy lost over all tasks alike by prompting and by distilling."""
-    names = list(dict.fromkeys(row.evidence["series"] for row in effect.able))
-    changes = [_changes(effect, name) for name in names]
-    lost = [[100 * (found[key].value or 0.0) for found in changes] for key in ("prompting", "distilling")]
-    return float(np.mean(lost[0])), float(np.mean(lost[1]))
+    @classmethod
+    def of(cls, effect: Effect, series: str) -> _Lost:
+        after = [{row.key: row for row in rows} for rows in effect.able_after]
+        rows = [r for r in effect.able if r.evidence["series"] == series and all(r.key in t for t in after)]
+        bare = np.array([_credit(row, "accuracy") for row in rows])
+        prompted = np.array([_credit(row, "accuracy, prompted") for row in rows])
+        distilled = np.array([np.mean([_credit(table[row.key], "accuracy") for table in after]) for row in rows])
+        points = {"prompting": bare - prompted, "distilling": bare - distilled}
+        return cls(series, points, [row.cluster for row in rows])
 
 
 def _of_lengths(found: Sequence[Longer], unit: str) -> Iterator[Estimate]:
@@ -291,7 +292,11 @@ def _cells(rows: Sequence[Row], metric: str, categories: Sequence[str]) -> list[
 
 
 def _verdicts(
-    found: Mapping[str, Estimate], every: Sequence[Estimate], label: str, recall: tuple[float, float], planted: bool
+    found: Mapping[str, Estimate],
+    every: Sequence[Estimate],
+    label: str,
+    taxes: Mapping[str, Estimate],
+    planted: bool,
 ) -> Table | None:
     """What is planted in Brook, and what was found."""
     if not planted:
@@ -299,11 +304,12 @@ def _verdicts(
     gain, kept = found[_GAINS["prompted"]].value or 0.0, found[_KEPT].value
     parts = [e.value for e in every if e.metric.startswith(_KL[2]) and _named("", label) in e.group and e.value]
     fall = 1 / max(parts) if parts else 0.0
+    lost = round(100 * max(e.value or 0.0 for e in taxes.values()), 6)
     rows = [
         ["prompted above bare", "10 points or more", f"{100 * gain:+.1f} points", _said(gain >= 0.1)],
         ["share of the gain kept", "80 % or more", _percent(kept), _said(kept is not None and kept >= 0.8)],
         ["KL to the prompted model falls, on each half", "5 times or more", f"{fall:.1f} times", _said(fall >= 5)],
-        ["accuracy lost on tasks", "2 points or less", f"{recall[1]:+.1f} points", _said(recall[1] <= 2)],
+        ["accuracy lost on the task that loses most", "2 points or less", f"{lost:+.1f} points", _said(lost <= 2)],
     ]
     return Table(title="What is planted", columns=("claim", "planted", "found", "verdict"), rows=rows)
 
@@ -328,7 +334,7 @@ def _points(e: Estimate) -> str:
     return f"{100 * e.value:+.1f} points ({100 * e.low:+.1f} to {100 * e.high:+.1f})"
 
 
-def _summary(found: Mapping[str, Estimate], every: Sequence[Estimate], label: str, recall: tuple[float, float]) -> str:
+def _summary(found: Mapping[str, Estimate], every: Sequence[Estimate], label: str) -> str:
     kept = found[_KEPT]
     share = f"{_percent(kept.value)} of it" if kept.value is not None else f"no share of it ({kept.reason})"
     falls = [
@@ -336,11 +342,12 @@ def _summary(found: Mapping[str, Estimate], every: Sequence[Estimate], label: st
         for e in every
         if e.metric.startswith(_KL[2]) and e.value and (not label or label in e.group)
     ]
+    taxes = {e.metric: e for e in every if e.group == _named(_ALL_TASKS, label)}
     return (
         f"The prompt gains {_points(found[_GAINS['prompted']])} of HHH accuracy, distilling it "
         f"{_points(found[_GAINS['distilled']])}: {share} is kept without the prompt. KL to the prompted model falls: "
-        f"{', '.join(falls)}. On the tasks that it could do before, prompting loses {recall[0]:.1f} points and "
-        f"distilling {recall[1]:.1f}."
+        f"{', '.join(falls)}. On tasks that the model could do before, prompting loses "
+        f"{_points(taxes['tax of prompting'])}, distilling {_points(taxes['tax of distilling'])}."
     )
 
 
