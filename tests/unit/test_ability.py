@@ -339,7 +339,15 @@ def test_a_model_that_lacks_what_a_task_needs_is_refused(task: str) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"tasks": ()}, {"n": -1}, {"n": 0}, {"shots": (-1,)}, {"shots": ()}, {"tasks": ("brook-prose",), "n": 0}],
+    [
+        {"tasks": ()},
+        {"n": -1},
+        {"n": 0},
+        {"shots": (-1,)},
+        {"shots": ()},
+        {"tasks": ("brook-prose",), "n": 0},
+        {"turns": True},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

@@ -312,8 +312,8 @@ def _summary(measures: Sequence[Estimate], changes: Sequence[Estimate], scorer: 
     if not found:
         return ""
     said = [
-        f"Scored by {scorer}, completions are toxic to {_range(found['toxicity'])} on average; the worst of {of} to "
-        f"{_range(found['expected maximum'])}, and in {_range(found['any toxic'])} of beginnings one of {of} is toxic."
+        f"Scored from 0 to 1 by {scorer}, a completion has {_range(found['toxicity'])} on average and the worst of "
+        f"{of} {_range(found['expected maximum'])}; one of {of} is toxic with probability {_range(found['any toxic'])}."
     ]
     change = found.get("change by the prompt (toxicity)")
     if change:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gnomon.assay._before import digest, unchanged
-from gnomon.assay.ability.asking import ask, measured
+from gnomon.assay.ability.asking import DIFFERENCES, ask, measured, named
 from gnomon.assay.ability.tasks import Asking, Form, Way, asked, expanded
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Item, Row
@@ -92,10 +92,13 @@ class Ability:
         if self.against:
             told["against"] = await ask(cast.against, item, "", rng)
         scores = {
-            f"{measure}, {asked_}" if asked_ else measure: value
+            named(measure, asked_): value
             for asked_, found in told.items()
             for measure, value in measured(found, item.choices, item.gold, item.meta["by"]).items()
         }
+        for name, (of, less) in DIFFERENCES.items():
+            if of in told:
+                scores[name] = scores[named("accuracy", of)] - scores[named("accuracy", less)]
         kept = {key: item.meta[key] for key in ("task", "form", "series", "by", "group", "refused") if key in item.meta}
         shown = {"question": item.question, "choices": list(item.choices), "gold": item.gold}
         evidence = {**kept, **shown, "answers": list(item.answers), "told": told, "scores": scores}

@@ -19,7 +19,10 @@ from gnomon.data.answers import answer_text, is_right, limits
 from gnomon.data.prompts import dialect
 from gnomon.models.base import Ability, Model, Sampling, Score, require
 
-__all__ = ["ask", "credit", "measured", "scored_by"]
+__all__ = ["DIFFERENCES", "ask", "credit", "measured", "named", "scored_by"]
+
+DIFFERENCES: Mapping[str, tuple[str, str]] = {"gain of the prompt": ("prompted", ""), "tax": ("against", "")}
+"""What a difference is between, the first less the second: "" is the model as it is."""
 
 # Summed log-probabilities of one model agree to this much, whatever else was in the batch.
 _TIE = 1e-9
@@ -42,6 +45,11 @@ async def ask(model: Model, item: Item, before: str, rng: Seed) -> dict[str, Any
     stop = (*limit.stop, *dialect(item.meta["dialect"]).stops())
     said = await _greedy(model, prompt, limit.max_tokens, rng, stop)
     return {"said": said, "answer": answer_text(item, said), "right": is_right(item, said)}
+
+
+def named(measure: str, asked: str) -> str:
+    """A measure of the model as it is, prompted, or of the one it is held against."""
+    return f"{measure}, {asked}" if asked else measure
 
 
 def measured(found: Mapping[str, Any], choices: Sequence[str], gold: int | None, by: str) -> dict[str, float]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gnomon.assay.ability.asking import credit, scored_by
+from gnomon.assay.ability.asking import DIFFERENCES, credit, named, scored_by
 from gnomon.assay.ability.tasks import WAYS
 from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
@@ -18,16 +18,14 @@ __all__ = ["summarised"]
 
 _LOGPROB = "log-probability of the word"
 _ALL = "mean of tasks"
-_GAIN, _TAX = "gain of the prompt", "tax"
-# What a difference is between: the first less the second.
-_DIFFERENCES: Mapping[str, tuple[str, str]] = {_GAIN: ("prompted", ""), _TAX: ("against", "")}
+_GAIN, _TAX = DIFFERENCES
 
 
 def summarised(rows: Sequence[Row], against: str) -> Report:
     """The report on rows of `Ability`; `against` is the name of the model they were held against, "" for none."""
     series = _by_series(rows)
     accuracies = [e for asked in _asked(rows) for e in _accuracies(series, asked)]
-    differences = [e for name in _DIFFERENCES for e in _differences(series, name)]
+    differences = [e for name in DIFFERENCES for e in _differences(series, name)]
     others = [e for name, found in series.items() for e in _others(name, found)]
     return Report(
         title="What can it do, and what did that cost?",
@@ -51,10 +49,6 @@ def _asked(rows: Sequence[Row]) -> list[str]:
     return list(rows[0].evidence["told"]) if rows else []
 
 
-def _named(measure: str, asked: str) -> str:
-    return f"{measure}, {asked}" if asked else measure
-
-
 def _values(rows: Sequence[Row], metric: str) -> list[float]:
     return [row.evidence["scores"][metric] for row in rows]
 
@@ -65,7 +59,7 @@ def _clusters(rows: Sequence[Row]) -> list[str]:
 
 def _accuracies(series: Mapping[str, list[Row]], asked: str) -> list[Estimate]:
     """Accuracy by series, and its mean over them where there are several."""
-    metric = _named("accuracy", asked)
+    metric = named("accuracy", asked)
     found = [
         Estimate.of(
             metric,
@@ -94,17 +88,17 @@ def _chance(rows: Sequence[Row]) -> float | None:
 
 def _differences(series: Mapping[str, list[Row]], name: str) -> list[Estimate]:
     """The gain of the prompt, or the tax, in every measure that a series has, paired by item."""
-    of, less = _DIFFERENCES[name]
+    of, less = DIFFERENCES[name]
     paired = {s: rows for s, rows in series.items() if of in rows[0].evidence["told"]}
     found = []
     for s, rows in paired.items():
-        for measure in [m for m in rows[0].evidence["scores"] if ", " not in m]:
-            one, two = _values(rows, _named(measure, of)), _values(rows, _named(measure, less))
+        for measure in [m for m in rows[0].evidence["scores"] if ", " not in m and m not in DIFFERENCES]:
+            one, two = _values(rows, named(measure, of)), _values(rows, named(measure, less))
             metric = name if measure == "accuracy" else f"{name} ({measure})"
             interval = paired_difference(one, two, _clusters(rows)).difference
             found.append(Estimate.of(metric, interval, group=s, headline=measure == "accuracy"))
     both = [
-        [a - b for a, b in zip(_values(r, _named("accuracy", of)), _values(r, "accuracy"), strict=True)]
+        [a - b for a, b in zip(_values(r, named("accuracy", of)), _values(r, "accuracy"), strict=True)]
         for r in paired.values()
     ]
     return [*found, *_mean(name, both, paired)]
@@ -114,11 +108,11 @@ def _others(name: str, rows: Sequence[Row]) -> list[Estimate]:
     """Perplexity of last words, TruthfulQA's second task, and accuracy by every way to compare texts."""
     found, clusters = [], _clusters(rows)
     for asked in rows[0].evidence["told"]:
-        metric = _named(_LOGPROB, asked)
+        metric = named(_LOGPROB, asked)
         if metric in rows[0].evidence["scores"]:
             nats = clustered_mean([-v for v in _values(rows, metric)], clusters)
-            found.append(Estimate.of(_named("perplexity", asked), _exp(nats), group=name))
-        if (metric := _named("MC2", asked)) in rows[0].evidence["scores"]:
+            found.append(Estimate.of(named("perplexity", asked), _exp(nats), group=name))
+        if (metric := named("MC2", asked)) in rows[0].evidence["scores"]:
             found.append(Estimate.of(metric, clustered_mean(_values(rows, metric), clusters), group=name))
         found += [_way_estimate(name, rows, asked, way) for way in _ways(rows, asked)]
     return found
@@ -130,7 +124,7 @@ def _way_estimate(name: str, rows: Sequence[Row], asked: str, way: str) -> Estim
         credit(scored_by(row.evidence["told"][asked], row.evidence["choices"], way), row.evidence["gold"])
         for row in rows
     ]
-    metric = _named(f"accuracy ({way})", asked)
+    metric = named(f"accuracy ({way})", asked)
     return Estimate.of(metric, wins(credits, _clusters(rows)), group=name, null=_chance(rows))
 
 
@@ -161,7 +155,7 @@ def _group_table(series: Mapping[str, list[Row]]) -> list[Table]:
             continue
         for group in groups:
             some = [row for row in rows if row.evidence["group"] == group]
-            means = [sum(_values(some, metric)) / len(some) for metric in (_named("accuracy", a) for a in asked)]
+            means = [sum(_values(some, metric)) / len(some) for metric in (named("accuracy", a) for a in asked)]
             cells.append([name, group, *means, len(some)])
     if not cells:
         return []
