@@ -25,6 +25,8 @@ SMALL = {
     "assay ability": {"--n": "6"},
     "assay toxicity": {"--n": "4"},
     "train sft": {"--dialogues": "64", "--held-out": "20"},
+    "train distill": {"--texts": "64", "--held-out": "20"},
+    "study assistant": {"--texts": "32", "--held-out": "8", "--n": "2", "--lengths": "2", "--tasks": "brook-facts"},
     "train preference": {"--pairs": "64", "--held-out": "20"},
     "train pretrain": {"--model-size": "xs", "--tokens": "150000", "--watch-every": "0"},
 }
