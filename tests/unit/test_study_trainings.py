@@ -98,6 +98,7 @@ def test_the_interval_over_seeds_is_students(nothing: Any) -> None:
     assert (one.value, one.low, one.high, one.n) == (0.7, None, None, 1)
     assert "--seeds" in one.reason
     assert over_seeds([]).value is None
+    assert "no width" in over_seeds([0.7, 0.7]).reason
 
 
 def test_a_study_of_trainings_is_one_word(nothing: Any, capsys: pytest.CaptureFixture[str]) -> None:

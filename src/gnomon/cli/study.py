@@ -24,6 +24,7 @@ __all__ = ["EXAMPLES", "study_command"]
 
 EXAMPLES = """Examples:
   gnomon study objectives --help
+  gnomon study assistant
   gnomon study objectives --seeds 3 --workers 2
   gnomon study sizes self-knowledge --model run:7f3a,brook --only calibration
   gnomon study judges self-knowledge --model run:7f3a,brook --n 100
@@ -32,7 +33,9 @@ What comes out:
   stdout             the verdict, and every number of every model
   runs/study-NAME-ID the runs it was read from (run.db), report.html, report.json;
                      studies of trainings leave their tables as CSV too
-  runs/train-..., runs/assay-...  a run for each model; those that exist are used again
+  runs/train-..., runs/assay-...
+                     a run for each model; those that exist are used again
+The same command again goes on where it stopped.
 """
 
 _OWN = ("seed", "workers", "max_errors")

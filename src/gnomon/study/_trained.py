@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,7 +127,9 @@ def over_seeds(values: Sequence[float]) -> Interval:
         return undefined("one training; --seeds 3 gives a spread", n=n, clusters=n, value=value, method="t over seeds")
     sample = np.asarray(values, dtype=np.float64)
     error = float(sample.std(ddof=1) / np.sqrt(n))
-    return t_interval(float(sample.mean()), error, n=n, clusters=n, method="t over seeds")
+    found = t_interval(float(sample.mean()), error, n=n, clusters=n, method="t over seeds")
+    flat = "every training has the same value: the interval has no width"
+    return replace(found, reason=flat) if error == 0 else found
 
 
 def run_trainings(cfg: Any, name: str, *, workers: int = 1, root: Path | None = None) -> tuple[Studied, Run]:
