@@ -27,6 +27,7 @@ EXAMPLES = """Examples:
   gnomon train pretrain --dry-run        what it would train on
   gnomon train pretrain --model-size s   a small model of the embedded world
   gnomon train sft                       make the model that ships answer as an assistant
+  gnomon train distill                   make a prompt of good dialogues part of it
   gnomon train preference                learn which of two answers is preferred
 
 What comes out:
