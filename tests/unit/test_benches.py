@@ -101,3 +101,22 @@ def test_the_interval_of_many_items_is_that_of_few() -> None:
     fewer = slice(0, -4)
     few = scores.area(config, stated[fewer], known[fewer], clusters[fewer])
     assert few == auroc(stated[fewer], known[fewer], clusters[fewer], resamples=400)
+
+
+def test_the_trainings_of_the_bench_take_every_text_once() -> None:
+    from benches.training import BATCH, comparing, differing, fine_tuning, of_rounds, plain, reached, shown
+    from benches.training import Round as Trained
+
+    for task in (fine_tuning(2), comparing(2)):
+        things = [json.dumps(plain(thing)) for batch in task.batches for thing in batch]
+        assert len(things) == 2 * BATCH
+        assert task.tokens > 20 * len(things)
+        model, step = task.begin()
+        assert step(model, task.lay(task.batches[0][:2])).loss.item() > 0
+        rounds = [Trained(100.0, 110.0, 150.0, 130.0), Trained(100.0, 110.0, 170.0, 130.0)]
+        first, second = shown(task, rounds, "peer", 1e-5)
+        assert (first.met, first.ratio, second.met) == (True, 1.6, None)
+        assert "ratio 1.60 (0.33 to 2.87)" in first.peer_name
+        assert reached(task, rounds, 50.0)["things_per_cpu_s"] == pytest.approx(320.0)
+    assert np.isnan(differing(task, None))
+    assert of_rounds([1.0, 1.0]) == "1.00 (1.00 to 1.00)"

@@ -119,3 +119,57 @@ def test_a_process_alone_is_the_first_of_one() -> None:
     assert ranks() == Ranks(0, 1)
     with parallel.joined() as me:
         assert me == Ranks(0, 1)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model of Brook's vocabulary that has learnt nothing yet."""
+    from gnomon.data.worlds.brook.tables import world
+    from gnomon.models.families import save_folder
+    from gnomon.train._text import Special
+    from gnomon.train.pretrain import Pretrain, new_model
+
+    folder, words = tmp_path_factory.mktemp("tiny"), world().vocabulary
+    words.save(folder)
+    special = Special(len(words), words.ids["<bos>"], words.ids["<eos>"], words.ids["<pad>"])
+    save_folder(new_model(Pretrain(model_size="xs"), special), folder)
+    return f"hf:{folder}"
+
+
+@pytest.mark.slow
+def test_the_command_on_two_processes_leaves_one_run(tiny: str, tmp_path: Path) -> None:
+    from gnomon.store.run import Run
+    from gnomon.train._running import run_training
+    from gnomon.train.preference import Preference
+
+    config = Preference(model=tiny, pairs=300, held_out=40, mu=0.5, lora=4, accumulate=2)
+    alone = run_training(config, "preference", root=tmp_path / "one")
+    flags = {
+        "model": tiny,
+        "pairs": 300,
+        "held-out": 40,
+        "mu": 0.5,
+        "lora": 4,
+        "accumulate": 2,
+        "out": tmp_path / "two",
+    }
+    command = ["train", "preference", *(str(part) for name, value in flags.items() for part in (f"--{name}", value))]
+    done = together("-m", "gnomon", *command)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [path.name for path in (tmp_path / "two").iterdir()] == [alone.manifest.folder.name]
+    assert done.stdout.count("Right on") == 1
+    metrics = []
+    for root in ("one", "two"):
+        run = Run.find(str(tmp_path / root / alone.manifest.folder.name))
+        metrics.append({(step, name): value for step, name, value in run.metrics()})
+        run.close()
+    assert metrics[1] == pytest.approx(metrics[0], abs=1e-5, rel=1e-4)
+    again = together("-m", "gnomon", *command)
+    assert again.returncode == 0 and again.stdout.count("Right on") == 1
+
+
+@pytest.mark.slow
+def test_pretraining_on_several_processes_is_refused_in_a_line(tmp_path: Path) -> None:
+    done = together("-m", "gnomon", "train", "pretrain", "--model-size", "xs", "--out", tmp_path)
+    assert done.returncode != 0
+    assert "gnomon: 2 processes cannot share this training; start it without torchrun\n" in done.stderr

@@ -50,7 +50,10 @@ def guarded(work: Callable[[], int], tokens: Sequence[str]) -> int:
 
 def resume_command(tokens: Sequence[str]) -> str:
     """The command that goes on where this one stopped: the same, but for `--fresh`, which would start over."""
-    return shlex.join(["gnomon", *(t for t in tokens if t != "--fresh")])
+    program = ["gnomon"]
+    if "LOCAL_WORLD_SIZE" in os.environ:
+        program = ["torchrun", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"], "-m", "gnomon"]
+    return shlex.join([*program, *(t for t in tokens if t != "--fresh")])
 
 
 def _stopped(tokens: Sequence[str], what: str) -> int:

@@ -19,7 +19,7 @@ __all__ = ["has_bfloat16", "need_bfloat16", "recomputed"]
 def has_bfloat16() -> bool:
     """Whether training would multiply in bfloat16 rather than imitate it: a GPU that can, AMX, or AVX-512 BF16."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
