@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.special import expit, logit
 
@@ -14,10 +19,13 @@ from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
 from gnomon.data.worlds.brook.tables import world
 from gnomon.models.families import save_folder
+from gnomon.models.load import load_checkpoint
 from gnomon.report.base import Report
+from gnomon.store.run import Run
 from gnomon.study import objectives, preference_scaling, tension
 from gnomon.study._family import Sized
 from gnomon.study._measured import accuracy, expected, gaps, measure_all, planted
+from gnomon.study._rerank import best_of, choosing, drawn, with_choices
 from gnomon.study._trained import Trained, train_all
 from gnomon.study.objectives import Objectives
 from gnomon.study.preference_scaling import PreferenceScaling
@@ -274,3 +282,36 @@ def test_a_model_is_measured_once(tiny_brook: str, tmp_path: Path, monkeypatch: 
     with monkeypatch.context() as patch:
         patch.setattr("gnomon.train.preference.measure", None)
         assert measure_all(trained, ["brook:right", "brook:helpful"], **how) == [[first, second]]
+
+
+def test_the_best_of_k_is_the_mean_over_all_choices_of_k() -> None:
+    rng = np.random.default_rng(0)
+    utility = rng.normal(size=(3, 6))
+    same = np.zeros((3, 6))
+    assert best_of(same, utility, 4) == pytest.approx(utility.mean())
+    distinct = rng.normal(size=(3, 6))
+    for k in (2, 5):
+        chosen = [
+            np.mean([worth[max(some, key=lambda i: values[i])] for some in combinations(range(6), k)])
+            for values, worth in zip(distinct, utility, strict=True)
+        ]
+        assert best_of(distinct, utility, k) == pytest.approx(np.mean(chosen))
+
+
+def test_answers_are_chosen_by_what_was_trained(tiny_brook: str, tmp_path: Path) -> None:
+    cfg = Preference(model=tiny_brook, pairs=32, held_out=10)
+    trained = train_all([cfg, replace(cfg, objective="imitation")], root=tmp_path)
+    by_reading = {"ranked": trained[:1], "imitation": trained[1:]}
+    report = with_choices(Report(title=""), by_reading, 5, root=tmp_path, workers=1)
+    asked = drawn(5, 20_000)
+    chosen = {e.group: e.value for e in report.estimates if e.metric == "utility of the answer chosen"}
+    # One answer leaves no choice.
+    assert chosen["ranked, best of 1"] == pytest.approx(asked.utility_QM.mean())
+    assert chosen["imitation, best of 1"] == pytest.approx(asked.utility_QM.mean())
+    with closing(Run.find(trained[0].run, root=tmp_path)) as run:
+        model = load_checkpoint(str(run.folder / "checkpoint"))
+    [value_QM] = choosing(trained[:1], 5, seed=20_000, root=tmp_path)
+    for q, m in ((0, 0), (4, 31), (2, 7)):
+        want = asyncio.run(model.reward(asked.prompts[q] + asked.answers[q][m]))
+        assert value_QM[q, m] == pytest.approx(want, abs=1e-4)
+    assert report.figures[-1].title == "The best of k answers"

@@ -27,6 +27,7 @@ from gnomon.report.figures import Point, curves
 from gnomon.stats.intervals import bounded
 from gnomon.study._family import sized, spoken
 from gnomon.study._measured import accuracy, planted
+from gnomon.study._rerank import with_choices
 from gnomon.study._trained import Studied, Trained, over_seeds, train_all
 from gnomon.train.preference import Preference
 
@@ -57,6 +58,8 @@ class Objectives:
     "Highest learning rate of ranking and discrimination."
     imitation_rate: float = 1e-3
     "Highest learning rate of imitation."
+    rerank: int = 0
+    "Questions of Brook whose best of 1 to 32 answers the ranked model and log-probability choose; 0 for none."
 
     def __post_init__(self) -> None:
         if self.seeds < 1 or not self.pairs or not self.model:
@@ -103,7 +106,17 @@ def study(cfg: Objectives, root: Path | None, workers: int) -> Studied:
         values[place, objective] = accuracy(done.rows)
         if objective == "imitation":
             values[place, "imitation a token"] = accuracy(done.rows, a_token=True)
-    return Studied(_report(cfg, values, names, _best(asked, trained)), trained)
+    report = _report(cfg, values, names, _best(asked, trained))
+    if cfg.rerank:
+        last = _Place("ranked", max(names), max(cfg.pairs), 0)
+        by_reading = {
+            objective: [
+                t for (p, o), t in zip(asked, trained, strict=True) if (p._replace(seed=0), o) == (last, objective)
+            ]
+            for objective in ("ranked", "imitation")
+        }
+        report = with_choices(report, by_reading, cfg.rerank, root=root, workers=workers)
+    return Studied(report, trained)
 
 
 def _best(asked: Iterable[tuple[_Place, str]], trained: Sequence[Trained]) -> dict[str, float]:

@@ -57,7 +57,7 @@ from gnomon.train._ranking import summarise
 if TYPE_CHECKING:
     from gnomon.store.run import Run
 
-__all__ = ["Preference", "identity", "measure", "preview", "step", "summarise", "train", "values"]
+__all__ = ["Preference", "identity", "measure", "preview", "score", "step", "summarise", "train", "values"]
 
 Objective = Literal["ranked", "binary", "imitation"]
 
@@ -230,6 +230,24 @@ def measure(cfg: Preference, model: str, data: str, n: int, seed: int) -> list[R
         replace(row, evidence={**row.evidence, "answers": [each.chosen, each.rejected]})
         for row, each in zip(rows, comparisons, strict=True)
     ]
+
+
+def score(cfg: Preference, model: str, answers: Sequence[tuple[str, str]]) -> list[float]:
+    """What a trained model makes of each prompt's answer: its scalar, or log-probability in nats after imitation.
+
+    Args:
+        cfg: what it was trained with.
+        model: its name, `run:ID`.
+        answers: a prompt and an answer each; all must fit the context.
+    """
+    start = start_from(model, cfg.data)
+    end, read_at = end_of(start.tokenizer, context=cfg.objective != "imitation")
+    texts = encode(start.tokenizer, answers, end=end)
+    # Two by two, as comparisons are; an odd last one stands beside itself.
+    pairs = [Pair(first, second) for first, second in zip(texts[::2], [*texts, *texts[-1:]][1::2], strict=True)]
+    scorer, _ = _scorer(replace(cfg, model=model), start, read_at)
+    found = values(scorer, pairs, cfg.objective, batch=cfg.batch)
+    return [value for two in found for value in two][: len(texts)]
 
 
 def preview(cfg: Preference) -> dict[str, Any]:
