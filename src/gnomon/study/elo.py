@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -197,28 +197,23 @@ def _rater(name: str) -> Judge:
 
 
 def _report(cfg: Elo, sides: Sequence[_Side], played: Sequence[Game], ranking: Ranking) -> Report:
-    table = [Estimate.of("Elo", player.elo, group=player.name, headline=True) for player in ranking.players]
+    table = [Estimate.of("Elo", p.elo, group=p.name, headline=p.name != sides[0].name) for p in ranking.players]
     gains = _gains(cfg, sides, played) if cfg.prompt else []
     rates = [Estimate.of("win rate", player.win_rate, group=player.name) for player in ranking.players]
     pairs = [Estimate.of("wins", won, group=f"{a} against {b}") for (a, b), won in ranking.pairs.items()]
-    ran_on = [side.run.report.estimate(metric) for side in sides for metric in ("ran on", "did not end")]
-    named = [
-        Estimate.of(e.metric, _interval(e), group=side.name)
-        for side, pair in zip(sides, zip(ran_on[::2], ran_on[1::2], strict=True), strict=True)
-        for e in pair
+    ends = [
+        replace(side.run.report.estimate(metric), group=side.name, headline=False)
+        for metric in ("ran on", "did not end")
+        for side in sides
     ]
-    notes = [f"Elo points are above {sides[0].name}; {len(played)} comparisons by {_judge_named(cfg)}"]
-    if ranking.separated:
-        notes.append(
-            "somebody won or lost every game against the rest, so points are held finite and too close together"
-        )
+    held = "somebody won or lost every game against the rest, so points are held finite and too close together"
     return Report(
         title=f"Elo of {len(sides)} speakers on the same questions",
-        summary=_verdict(sides, ranking, gains),
-        estimates=[*table, *gains, *rates, *pairs, *named],
+        summary=f"{_verdict(sides, ranking, gains)} {len(played)} comparisons by {_judge_named(cfg)}.",
+        estimates=[*table, *gains, *rates, *pairs, *ends],
         figures=Drawn(lambda: _figures(sides, ranking)),
         tables=[_table(sides, ranking)],
-        notes=notes,
+        notes=[held] if ranking.separated else [],
     )
 
 
