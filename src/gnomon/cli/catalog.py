@@ -34,6 +34,7 @@ _KINDS = [
     ["brook-assistant", "what training on good answers made of it; ships too"],
     ["hf:FOLDER", "a checkpoint in Hugging Face layout on this machine"],
     ["hf:ORG/NAME@REVISION", "a checkpoint of the Hugging Face hub"],
+    ["hf:FOLDER#LABEL", "a sequence classifier or reward model there; it has a reward alone"],
     ["run:ID", "the checkpoint that a training run left"],
     ["openai:NAME", "OpenAI's API; the key is read from OPENAI_API_KEY"],
     ["anthropic:NAME", "Anthropic's API; the key is read from ANTHROPIC_API_KEY"],
