@@ -15,7 +15,7 @@ from typing import Any
 from gnomon.sandbox.codec import Unreadable, decode, encode
 from gnomon.sandbox.frames import pack, read_frame, write_all
 
-__all__ = ["ASK", "REPLY", "serve"]
+__all__ = ["ASK", "REPLY", "rehearse", "serve"]
 
 # The descriptors that a candidate's process keeps.
 ASK, REPLY = 3, 4
@@ -38,6 +38,15 @@ def serve() -> None:
     while True:
         call = json.loads(read_frame(ASK))
         _reply(_answered(known, call))
+
+
+def rehearse(source: str, read: int, write: int) -> None:
+    """Loads `source` and calls its `f` once, over the pipe from `write` to `read`, without leaving anything."""
+    module = _load(source)
+    call = {"name": "f", "args": '[[[1.5, -2, 3], "a b"], {}]', "back": False}
+    write_all(write, pack(json.dumps(_answered(vars(module), call)).encode()))
+    json.loads(read_frame(read))
+    del sys.modules["candidate"]
 
 
 def _load(source: str) -> ModuleType:

@@ -11,8 +11,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +22,7 @@ from gnomon.sandbox.codec import Unreadable, decode, encode
 from gnomon.sandbox.frames import HEADER, pack
 from gnomon.sandbox.limits import Limits
 
-__all__ = ["Ended", "Raised", "Session", "Zygote"]
+__all__ = ["Ended", "Raised", "Session", "Zygote", "call_frame"]
 
 _LOOK_SECONDS = 0.05
 _BETWEEN_LOOKS_SECONDS = 0.25
@@ -35,11 +37,30 @@ main({fd})
 """
 
 
+def call_frame(
+    name: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    back: bool,
+    numbered: Callable[[Callable[..., Any]], int] | None = None,
+) -> bytes:
+    """The frame that asks a candidate to call its function `name`; Unreadable where an argument cannot be sent."""
+    text = encode([list(args), dict(kwargs)], numbered).decode()
+    return pack(json.dumps({"name": name, "args": text, "back": back}).encode())
+
+
+@lru_cache(maxsize=16)
+def _order(limits: Limits) -> bytes:
+    return b"F" + json.dumps(asdict(limits)).encode()
+
+
 class Ended(BaseException):
     """The candidate can answer no more; not an Exception, so that no test catches it.
 
     Attributes:
-        cause: "timeout", "crash", "unreadable", "output" or "infrastructure".
+        cause: "timeout", "crash", "unreadable", "output", "infrastructure", or "unforeseen": the test did not call what
+            it had been foreseen to.
     """
 
     def __init__(self, cause: str, detail: str = "") -> None:
@@ -93,7 +114,7 @@ class Zygote:
         os.set_blocking(reply_ours, False)
         fds = array.array("i", [ask_theirs, reply_theirs])
         try:
-            order = b"F" + json.dumps(asdict(limits)).encode()
+            order = _order(limits)
             self._control.sendmsg([order], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         except OSError:
             for fd in (ask_ours, reply_ours):
@@ -153,10 +174,17 @@ class Session:
         self._began = self._looked = time.monotonic()
         self._cpu, self._idle = 0.0, 0.0
         self._functions: list[Callable[..., Any]] = []
+        self._ahead: deque[bytes] = deque()
 
-    def load(self, source: str, names: Sequence[str]) -> list[str]:
-        """Runs the candidate's source; which of `names` it has defined."""
-        answer = self._exchange({"kind": "calls", "source": source, "names": list(names)})
+    def load(self, source: str, names: Sequence[str], foreseen: Sequence[bytes] = ()) -> list[str]:
+        """Runs the candidate's source; which of `names` it has defined.
+
+        Args:
+            foreseen: frames of the calls that the test will make first; they are sent along, and answered one after the
+                other without a change of process for each.
+        """
+        self._ahead = deque(foreseen)
+        answer = self._exchange({"kind": "calls", "source": source, "names": list(names)}, b"".join(foreseen))
         if "failed" in answer:
             raise _raised(answer["failed"])
         return [str(name) for name in answer.get("loaded", ())]
@@ -168,8 +196,8 @@ class Session:
             Raised: the function raised, as a subclass of the built-in exception of that name where there is one.
             Ended: it cannot answer any more.
         """
-        text = encode([list(args), kwargs], self._numbered).decode()
-        answer = self._exchange({"name": name, "args": text, "back": back})
+        frame = call_frame(name, args, kwargs, back=back, numbered=self._numbered)
+        answer = self._foreseen(frame) if self._ahead else self._sent(frame)
         while "call" in answer:
             answer = self._exchange({"value": self._called(answer).decode()})
         self.calls += 1
@@ -216,10 +244,20 @@ class Session:
         except Unreadable as error:
             self._break("unreadable", str(error))
 
-    def _exchange(self, record: dict[str, Any]) -> dict[str, Any]:
+    def _exchange(self, record: dict[str, Any], more: bytes = b"") -> dict[str, Any]:
+        return self._sent(pack(json.dumps(record).encode()) + more)
+
+    def _foreseen(self, frame: bytes) -> dict[str, Any]:
+        """The answer to a call that was sent with the source."""
+        if self._ahead.popleft() != frame:
+            self._break("unforeseen", "")
+        return self._sent(b"")
+
+    def _sent(self, data: bytes) -> dict[str, Any]:
+        """What the candidate says next, after `data` is written."""
         if self.broken:
             raise self.broken
-        self._write(pack(json.dumps(record).encode()))
+        self._write(data)
         size = HEADER.unpack(self._read(HEADER.size))[0]
         if size > self._limits.answer_bytes:
             self._break("unreadable", f"an answer of {size} bytes")

@@ -5,13 +5,13 @@ The candidate has no way to the verdict: it answers calls, and the judge compare
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
 from gnomon.sandbox.codec import Unreadable
+from gnomon.sandbox.foresee import foreseen, run_test
 from gnomon.sandbox.host import Ended, Raised, Session, Zygote
 from gnomon.sandbox.limits import Limits
 from gnomon.sandbox.output import same_output
@@ -20,12 +20,14 @@ from gnomon.sandbox.verdict import Cause, Check, Verdict
 __all__ = ["Judge"]
 
 _MOST_DETAIL = 300
+_MOST_FORESEEN = 2000
 _ENDED: Mapping[str, Cause] = {
     "timeout": "timeout",
     "crash": "crash",
     "unreadable": "unreadable answer",
     "output": "too much output",
     "infrastructure": "infrastructure",
+    "unforeseen": "infrastructure",
 }
 
 
@@ -38,10 +40,16 @@ class Judge:
 
     def __init__(self, zygote: Callable[[], Zygote]) -> None:
         self._make, self._zygote = zygote, zygote()
+        self._foreseen: dict[Check, tuple[bytes, ...]] = {}
+        self._surprised = False
 
     def verdict(self, check: Check, source: str, limits: Limits) -> Verdict:
         """What becomes of the candidate `source`; tried a second time where the sandbox itself failed."""
         found = self._once(check, source, limits)
+        if self._surprised:
+            # The test's calls depend on the answers in some other way: from now on they go one by one.
+            self._foreseen[check] = ()
+            found = self._once(check, source, limits)
         if found.cause == "infrastructure":
             self._zygote.close()
             self._zygote = self._make()
@@ -60,15 +68,24 @@ class Judge:
         except Ended as ended:
             return _of_ended(ended)
         try:
-            found = _decided(check, source, session)
+            found = _decided(check, source, session, self._calls(check))
         finally:
             try:
                 session.end()
             except Ended as ended:
                 session.broken = session.broken or ended
-        if session.broken and found.cause == "passed":
+        if session.broken and (found.cause == "passed" or session.broken.cause == "unforeseen"):
             found = _of_ended(session.broken)
+        self._surprised = session.broken is not None and session.broken.cause == "unforeseen"
         return Verdict(cause=found.cause, detail=found.detail, cpu_seconds=session.cpu_seconds, calls=session.calls)
+
+    def _calls(self, check: Check) -> tuple[bytes, ...]:
+        """The calls that the test makes whatever it is answered; found once a test."""
+        if check not in self._foreseen:
+            if len(self._foreseen) >= _MOST_FORESEEN:
+                self._foreseen.clear()
+            self._foreseen[check] = foreseen(check, _compiled)
+        return self._foreseen[check]
 
     def _programs(self, check: Check, source: str, limits: Limits) -> Verdict:
         """Runs a whole program once for each input; the first wrong one decides."""
@@ -98,9 +115,9 @@ class Judge:
         return Verdict(cause="passed", cpu_seconds=seconds, calls=len(check.programs))
 
 
-def _decided(check: Check, source: str, session: Session) -> Verdict:
+def _decided(check: Check, source: str, session: Session, foreseen: Sequence[bytes]) -> Verdict:
     try:
-        defined = session.load(source, check.names)
+        defined = session.load(source, check.names, foreseen)
     except Ended as ended:
         return _of_ended(ended)
     except Raised as raised:
@@ -111,19 +128,8 @@ def _decided(check: Check, source: str, session: Session) -> Verdict:
 
 
 def _tested(check: Check, session: Session) -> Verdict:
-    proxies = {name: _proxy(session, name, check.back) for name in check.names}
-    names: dict[str, Any] = {"__name__": "check"}
-    random.seed(check.seed)
     try:
-        if check.setup:
-            exec(_compiled(check.setup, "<reference>"), names)
-        if not check.reference_bound:
-            names.update(proxies)
-        exec(_compiled(check.test, "<test>"), names)
-        if not check.reference_bound:
-            names.update(proxies)
-        if check.call:
-            names[check.call](proxies[check.names[0]])
+        run_test(check, lambda name: _proxy(session, name, check.back), _compiled)
     except Ended as ended:
         return _of_ended(ended)
     except Unreadable as error:

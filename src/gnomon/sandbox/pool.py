@@ -134,6 +134,8 @@ class _Worker:
 
     def __init__(self, protection: Protection) -> None:
         self._protection = protection
+        # Tests are sent once; their numbers are known to this process.
+        self._checks: dict[Check, int] = {}
         self._process = self._started()
 
     @property
@@ -149,7 +151,11 @@ class _Worker:
 
     def send(self, check: Check, source: str, limits: Limits) -> None:
         """Hands a candidate over; `collect` has the verdict."""
-        order = {"check": asdict(check), "source": source, "limits": asdict(limits)}
+        number = self._checks.get(check)
+        order: dict[str, object] = {"source": source, "limits": asdict(limits), "number": number}
+        if number is None:
+            order["number"] = self._checks[check] = len(self._checks)
+            order["check"] = asdict(check)
         with contextlib.suppress(BrokenPipeError):  # `collect` finds out
             self._write(json.dumps(order).encode())
 
@@ -190,6 +196,7 @@ class _Worker:
             start_new_session=True,
             bufsize=0,
         )
+        self._checks.clear()
         layers = [name for name in self._protection.layers if name != "bubblewrap"]
         packages = [p for p in sys.path if p]
         self._write(json.dumps({"layers": layers, "wrapper": self._protection.wrapper, "path": packages}).encode())

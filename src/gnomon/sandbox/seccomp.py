@@ -12,7 +12,7 @@ import struct
 
 from gnomon.sandbox.kernel import MACHINE, prctl
 
-__all__ = ["available", "filter_for", "install"]
+__all__ = ["available", "install"]
 
 _SET_SECCOMP, _MODE_FILTER, _GET_SECCOMP = 22, 2, 21
 _ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -52,7 +52,7 @@ _FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030)
 _AF_UNIX = 1
 
 _Instruction = tuple[int, int, int, int]
-# Stands for the process's own number until `filter_for` knows it; no process has it.
+# Stands for the process's own number until `install` knows it; no process has it.
 _OWN_PID = 0x7EADBEEF
 
 
@@ -65,17 +65,13 @@ def available() -> bool:
     return MACHINE in _TABLES
 
 
-def filter_for(pid: int) -> bytes:
-    """The filter's program for the process `pid`, which may signal itself alone."""
-    return _PROGRAM.replace(struct.pack("=I", _OWN_PID), struct.pack("=I", pid))
-
-
-def install(program: bytes) -> None:
-    """Applies a filter to this process for good; needs `no_new_privileges` before."""
-    buffer = ctypes.create_string_buffer(program, len(program))
-    head = struct.pack("=H6xQ", len(program) // 8, ctypes.addressof(buffer))
-    described = ctypes.create_string_buffer(head, len(head))
-    prctl(_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(described))
+def install(pid: int) -> None:
+    """Applies the filter to this process, which is `pid` and may signal itself alone, for good; needs
+    `no_new_privileges` before.
+    """
+    for place in _PID_PLACES:
+        _PID.pack_into(_BUFFER, place, pid)
+    prctl(_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(_DESCRIBED))
 
 
 def _table(text: str) -> dict[str, int]:
@@ -132,3 +128,7 @@ _CHECKS: dict[str, list[_Instruction]] = {
     "clone3": [(_RETURN, 0, 0, _ERRNO | _ENOSYS)],
 }
 _PROGRAM = _build()
+_PID = struct.Struct("=I")
+_PID_PLACES = [i for i in range(4, len(_PROGRAM), 8) if _PROGRAM[i : i + 4] == _PID.pack(_OWN_PID)]
+_BUFFER = ctypes.create_string_buffer(_PROGRAM, max(1, len(_PROGRAM)))
+_DESCRIBED = ctypes.create_string_buffer(struct.pack("=H6xQ", len(_PROGRAM) // 8, ctypes.addressof(_BUFFER)), 16)

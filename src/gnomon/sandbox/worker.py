@@ -31,6 +31,7 @@ def main() -> None:
     sys.path += setup["path"]
     replies, sys.stdout = 1, sys.stderr
     judge = Judge(lambda: Zygote(setup["layers"], setup["wrapper"]))
+    checks: dict[int, Check] = {}
     while True:
         try:
             order = json.loads(read_frame(0))
@@ -38,7 +39,9 @@ def main() -> None:
             judge.close()
             return
         _allow_seconds(TEST_SECONDS)
-        verdict = judge.verdict(_check_of(order["check"]), order["source"], Limits(**order["limits"]))
+        if "check" in order:
+            checks[order["number"]] = _check_of(order["check"])
+        verdict = judge.verdict(checks[order["number"]], order["source"], Limits(**order["limits"]))
         write_all(replies, pack(json.dumps(asdict(verdict)).encode()))
 
 

@@ -30,6 +30,24 @@ MODULES = (
 )
 
 _END_SECONDS = 0.5
+_GET_NO_NEW_PRIVS = 39
+_TYPICAL = '''
+import math
+from typing import Dict, List, Optional, Tuple
+
+def f(numbers: List[float], word: str = "a", *, limit: Optional[int] = None) -> Tuple[Dict[str, int], List[float]]:
+    """What a solution looks like.
+
+    >>> f([1.0])
+    """
+    counts: Dict[str, int] = {}
+    for place, letter in enumerate(word.lower().split()):
+        counts[letter] = counts.get(letter, 0) + place
+    found = sorted((math.floor(x) + 1 for x in numbers if x > 0), key=lambda x: -x)
+    while found and limit is not None and len(found) > limit:
+        found.pop()
+    return counts, [float(x) for x in found]
+'''
 _HIDDEN = frozenset({"site-packages", "dist-packages", "test", "idlelib", "ensurepip"})
 _LIBRARIES = (
     *("/lib64", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu"),
@@ -63,6 +81,7 @@ class _Zygote:
         self._silence()
         self._lower()
         self.rules = landlock.ruleset(READABLE) if "landlock" in self.layers else -1
+        _warm_up()
         gc.collect()
         gc.disable()
         gc.freeze()
@@ -135,7 +154,7 @@ class _Zygote:
         os.closerange(child.REPLY + 1, 1024)
         _limit(limits, "seccomp" in self.layers)
         if "seccomp" in self.layers:
-            seccomp.install(seccomp.filter_for(os.getpid()))
+            seccomp.install(os.getpid())
 
     def _look(self) -> dict[str, Any]:
         """The candidate's processor time in seconds, and whether one of its threads computes or waits to."""
@@ -167,6 +186,21 @@ class _Zygote:
         if "seccomp" not in self.layers:
             _end_orphans(self.pid)
         return {"status": status, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss * 1024}
+
+
+def _warm_up() -> None:
+    """Does once what every fork will do. The interpreter rewrites code as it runs it, and each page of it that a fork
+    rewrites is copied: without this a fork takes half as long again.
+    """
+    limits = {"cpu_seconds": 1 << 40, "memory_bytes": 1 << 60, "open_files": 1 << 20}
+    for _ in range(24):
+        read, write = os.pipe()
+        child.rehearse(_TYPICAL, read, write)
+        os.close(read)
+        os.close(write)
+        _limit(limits, True)
+        if sys.platform == "linux":
+            kernel.prctl(_GET_NO_NEW_PRIVS)
 
 
 def _state(pid: int, thread: str) -> str:

@@ -18,32 +18,32 @@ def settings() -> Iterator[Planted]:
         name="skill",
         cast={"subject": "planted:talented?a=1&b=2"},
         truth={f"pass@{k}": _beta(1.0, 2.0, k) for k in (1, 5)},
-        config={"n": 60, "samples": 10, "k": (1, 5)},
+        config={"n": 30, "samples": 8, "k": (1, 5)},
     )
     yield Planted(
         name="brook",
         cast={"subject": "planted:programmer"},
         truth={f"pass@1 [{k} operation{'s' * (k > 1)}]": p for k, p in RIGHT.items()},
-        config={"n": 60, "samples": 10, "k": (1,)},
+        config={"n": 30, "samples": 8, "k": (1,)},
     )
     yield Planted(
         name="null",
         cast={"subject": "planted:programmer?know=0"},
         truth={"pass@1": 0.0, "pass@5": 0.0, "any sample right": 0.0},
-        config={"n": 60, "samples": 10, "k": (1, 5)},
+        config={"n": 30, "samples": 8, "k": (1, 5)},
         null=True,
     )
     yield Planted(
         name="no-gap",
         cast={"subject": "planted:programmer?gap=0"},
         truth={"gained by mean log-probability over a random one": 0.0},
-        config={"n": 60, "samples": 10, "k": (1,)},
+        config={"n": 30, "samples": 8, "k": (1,)},
     )
     yield Planted(
         name="temperature",
         cast={"subject": "planted:hasty"},
         truth={"pass@1 [T=0.8]": HOT_CHANCE, "pass@10 [T=0.8]": 1 - (1 - HOT_CHANCE) ** 10},
-        config={"n": 60, "samples": 20, "k": (1, 10), "temperature": (0.2, 0.8)},
+        config={"n": 30, "samples": 12, "k": (1, 10), "temperature": (0.2, 0.8)},
     )
 
 
