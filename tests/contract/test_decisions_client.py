@@ -157,6 +157,11 @@ def test_probabilities_that_are_none_prove_nothing(p: Any) -> None:
     assert Ability.DECIDE not in model.can and model.offers.decides is None
 
 
+def test_an_overloaded_route_is_no_missing_ability() -> None:
+    with pytest.raises(ModelError, match="HTTP 503"):
+        probed(lambda route, body: (503, {"error": {"message": "busy"}}))
+
+
 def test_exact_and_topk_come_before_decisions() -> None:
     both, order = frozenset({Ability.SAMPLE, Ability.DECIDE}), []
     for more in ({Ability.SCORE, Ability.TOPK}, {Ability.TOPK}, set()):

@@ -23,7 +23,7 @@ import aiohttp
 from gnomon.core.errors import ModelError, UsageError
 from gnomon.models.limiter import Limiter
 
-__all__ = ["CallCache", "Collector", "Http", "Refused", "Retry", "Usage"]
+__all__ = ["CallCache", "Collector", "Http", "Page", "Refused", "Retry", "Usage"]
 
 Json = dict[str, Any]
 
@@ -60,6 +60,10 @@ class Collector(Protocol):
     def reply(self) -> Json:
         """The whole reply."""
         ...
+
+
+class Page(ModelError):
+    """A web page came back: the address is no endpoint's."""
 
 
 class Refused(ModelError):
@@ -301,7 +305,7 @@ class Http:
                 raise self._refusal(route, status, detail)
             return reply
         if kind.startswith("text/html") or text.lstrip().startswith("<"):
-            raise ModelError(
+            raise Page(
                 "answered with an HTML page, not JSON",
                 where=self.url + route,
                 todo="check the URL; it often ends in /v1",

@@ -19,7 +19,7 @@ from gnomon.models import openai_wire as wire
 from gnomon.models.anthropic import Anthropic
 from gnomon.models.base import Ability, Message, Model, Prompt
 from gnomon.models.endpoint import Endpoint, Offers
-from gnomon.models.http import Http, Refused
+from gnomon.models.http import Http, Page, Refused
 from gnomon.models.offers import Decides
 
 __all__ = ["Probed", "Step", "probe"]
@@ -264,12 +264,10 @@ class _Server:
         body = {"model": self.base["model"], **decision_wire.question(by, prompt, options)}
         try:
             reply = await self.asker.ask("decide", by.route, body)
-            return self.asker.prove(reply is not None and bool(decision_wire.choice(by, reply, options, self.where)))
-        except Refused:
-            raise
-        except ModelError:
+        except Page:
             # Some servers answer what they do not know with a page.
             return False
+        return self.asker.prove(reply is not None and _decided(by, reply, options))
 
     async def draws(self, chat: bool) -> tuple[bool, bool]:
         """Whether one call draws several completions, and whether draws differ."""
@@ -372,6 +370,14 @@ def _lists(reply: Mapping[str, Any]) -> bool:
     """`reply` holds a top-k list that can be one."""
     try:
         return bool(wire.steps(reply, ""))
+    except ModelError:
+        return False
+
+
+def _decided(by: Decides, reply: Mapping[str, Any], options: tuple[str, str]) -> bool:
+    """`reply` holds probabilities of both options that sum to 1."""
+    try:
+        return bool(decision_wire.choice(by, reply, options, ""))
     except ModelError:
         return False
 
