@@ -18,6 +18,7 @@ from torch import nn
 
 from gnomon.core.errors import UsageError
 from gnomon.learn.batches import answer_batch, pair_batch
+from gnomon.learn.distill import Teacher
 from gnomon.learn.heads import ScalarHead, Scorer
 from gnomon.learn.loop import Fit, fit
 from gnomon.learn.lora import add_low_rank
@@ -25,10 +26,11 @@ from gnomon.learn.optim import Optim
 from gnomon.learn.parallel import joined, split
 from gnomon.learn.texts import Encoded, Pair
 from gnomon.models.transformer import Transformer, TransformerConfig
-from gnomon.train import preference, sft
+from gnomon.train import distill, preference, sft
+from gnomon.train.distill import DistillBatch
 
 # The last batch of five is a single text: one of two processes then has none.
-BATCHES, KINDS = (7, 8, 6, 5, 1), ("sft", "ranked", "lora")
+BATCHES, KINDS = (7, 8, 6, 5, 1), ("sft", "ranked", "lora", "distill")
 PLAN = Fit(num_steps=2 * len(BATCHES), optim=Optim(warmup_steps=2, peak=1e-2), log_every=1, save_every_s=0.0)
 
 
@@ -69,6 +71,17 @@ def make(kind: str) -> tuple[nn.Module, Callable[..., Any], Callable[..., Any], 
     if kind == "lora":
         torch.manual_seed(3)
         add_low_rank(net, 3)
+    if kind == "distill":
+        wise = network()
+        with torch.no_grad():
+            wise.embed.weight.mul_(20)
+        teacher = Teacher(wise, [1, 9, 9, 4], begins=False)
+        return (
+            net,
+            partial(distill.step, teacher=teacher),
+            lambda part, of: DistillBatch(answer_batch(part, of=of), None),
+            texts,
+        )
     return net, sft.step, answer_batch, texts
 
 
