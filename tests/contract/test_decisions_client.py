@@ -19,10 +19,14 @@ from gnomon.models.base import Ability, Sampling
 from gnomon.models.endpoint import Endpoint
 from gnomon.models.http import Retry
 from gnomon.models.load import load
+from gnomon.models.local import LocalModel
 from gnomon.models.offers import Decides, Offers
 from gnomon.models.probe import Probed, probe
 from gnomon.serve.app import Service
-from gnomon.serve.running import listening, speaker_of
+from gnomon.serve.asked import Given
+from gnomon.serve.refusal import Refusal
+from gnomon.serve.running import listening
+from gnomon.serve.speaker import Piece, Said, Weights
 from tests.servers import Faults, letters, serving
 
 REPLIES = json.loads((Path(__file__).parent / "fixtures" / "decisions.json").read_text())
@@ -180,14 +184,27 @@ def test_exact_and_topk_come_before_decisions() -> None:
     assert order == ["exact", "topk", "decision"]
 
 
+class Hidden(Weights):
+    """Weights that give texts and decisions, and no log-probabilities."""
+
+    async def draw(self, prompt: Given, how: Sampling, n: int, num_top: int | None) -> list[Said]:
+        if num_top is not None:
+            raise Refusal("no log-probabilities here", param="logprobs")
+        return await super().draw(prompt, how, n, None)
+
+    async def read(self, prompt: Given, num_top: int) -> list[Piece]:
+        raise Refusal("no log-probabilities here", param="echo")
+
+
 def test_the_calibration_assay_reads_decisions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Over our own server with everything but decisions hidden, and equal to what the weights say."""
+    """Over our own server with log-probabilities hidden, and equal to what the weights say."""
     assay = ["assay", "self-knowledge", "--only", "calibration", "--n", "8", "--resamples", "20", "--forms", "lettered"]
     brook = load("brook")
+    assert isinstance(brook, LocalModel)
 
     async def go() -> int:
-        async with listening(Service(speaker_of(brook), "brook")) as url:
-            far = [*assay, "--model", f"{url}/v1#brook?readout=decision", "--json", str(tmp_path / "far.json")]
+        async with listening(Service(Hidden(brook), "brook")) as url:
+            far = [*assay, "--model", f"{url}/v1#brook", "--json", str(tmp_path / "far.json")]
             return await asyncio.to_thread(lambda: command(capsys, *far).code)
 
     assert asyncio.run(go()) == 0
