@@ -1,7 +1,9 @@
-"""Puts the model of a training run into the package as `brook`, with the ranges that its check table reached.
+"""Puts the model of a training run into the package.
 
     gnomon train pretrain --model-size m --seed 0 --bf16
-    python tools/ship_brook.py runs/train-pretrain-ID
+    python tools/ship_brook.py brook runs/train-pretrain-ID           with the ranges that its check table reached
+    gnomon train sft
+    python tools/ship_brook.py brook-assistant runs/train-sft-ID
 
 Weights are kept in half precision; the ranges are those of the weights as shipped.
 """
@@ -19,22 +21,25 @@ import gnomon
 from gnomon.assay.brook import pinned
 from gnomon.models.families import load_folder, save_folder
 
-PLACE = Path(gnomon.__file__).parent / "data" / "worlds" / "brook" / "checkpoint"
-COPIED = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "recipe.json")
+WORLD = Path(gnomon.__file__).parent / "data" / "worlds" / "brook"
+PLACES = {"brook": WORLD / "checkpoint", "brook-assistant": WORLD / "assistant"}
 
 
-def main(run: Path) -> None:
-    """Copies, asks the check table, and pins what it says."""
-    made = run / "checkpoint"
-    save_folder(load_folder(made), PLACE, dtype=torch.float16)
-    for name in COPIED:
-        shutil.copyfile(made / name, PLACE / name)
-    (PLACE / "model.safetensors").chmod(0o644)
-    (PLACE / "shipped.json").unlink(missing_ok=True)
-    ranges = pinned(gnomon.assay("brook", model="brook"))
-    (PLACE / "shipped.json").write_text(json.dumps(ranges, indent=1) + "\n", encoding="utf-8")
-    print(f"{len(ranges)} rows pinned in {PLACE / 'shipped.json'}")
+def main(name: str, run: Path) -> None:
+    """Copies; of the base model also asks the check table, and pins what it says."""
+    made, place = run / "checkpoint", PLACES[name]
+    place.mkdir(exist_ok=True)
+    save_folder(load_folder(made), place, dtype=torch.float16)
+    for file in made.glob("*.json"):
+        if file.name != "config.json":  # names the precision
+            shutil.copyfile(file, place / file.name)
+    (place / "model.safetensors").chmod(0o644)
+    if name == "brook":
+        (place / "shipped.json").unlink(missing_ok=True)
+        ranges = pinned(gnomon.assay("brook", model="brook"))
+        (place / "shipped.json").write_text(json.dumps(ranges, indent=1) + "\n", encoding="utf-8")
+        print(f"{len(ranges)} rows pinned in {place / 'shipped.json'}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

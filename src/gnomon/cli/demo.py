@@ -1,7 +1,9 @@
-"""`gnomon demo`: the main job on the model that ships, in about a minute: ask it, and one page that says what it is."""
+"""`gnomon demo`: the main job on the models that ship, in under three minutes, and one page that says what they are."""
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -9,7 +11,9 @@ from cyclopts import Parameter
 from gnomon.cli.assay import assay_once, kept_rows
 from gnomon.cli.flags import Settings
 from gnomon.cli.output import emit
+from gnomon.cli.runs import compared
 from gnomon.core.registry import method
+from gnomon.store.run import Run
 
 __all__ = ["ASSAYS", "EXAMPLES", "demo_command"]
 
@@ -22,7 +26,7 @@ What comes out:
   gnomon-demo.html  every estimate, table and figure; open it in a browser, it needs no network
 """
 
-ASSAYS = ("self-knowledge", "brook")
+ASSAYS = (("self-knowledge", "brook"), ("brook", "brook"), ("hhh", "brook"), ("hhh", "brook-assistant"))
 
 
 def demo_command(
@@ -30,12 +34,16 @@ def demo_command(
     page: Annotated[str, Parameter(help="Where to write the page.")] = "gnomon-demo.html",
     json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
 ) -> int:
-    """Ask the model that ships with Gnomon what it knows about what it knows; nothing is downloaded."""
-    settings = Settings.of({"model": "brook", "seed": 0}, None)
-    results, rows = [], []
-    for name in ASSAYS:
-        finished, origin = assay_once(method("assay", name)(), name, settings)
-        results.append((finished.report, origin))
+    """Ask the models that ship what they know of what they know, and what training one to assist made of it."""
+    results, rows, folders = [], [], []
+    for name, model in ASSAYS:
+        finished, origin = assay_once(method("assay", name)(), name, Settings.of({"model": model, "seed": 0}, None))
+        report = replace(finished.report, title=f"{model}: {finished.report.title}")
+        results.append((report, replace(origin, name=f"{name} of {model}")))
+        folders.append(str(finished.run.folder))
         rows += kept_rows(finished.run.folder)
+    with closing(Run.find(folders[-2])) as base, closing(Run.find(folders[-1])) as assistant:
+        report, origin = compared(base, assistant)
+    results.append((report, replace(origin, name="what training gained")))
     emit(results, json=json, page=page, rows=rows, brief=True)
     return 0

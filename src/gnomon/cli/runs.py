@@ -11,13 +11,14 @@ from cyclopts import Parameter
 
 from gnomon.cli.output import console, emit, say
 from gnomon.core.errors import GnomonError, RunError, UsageError
-from gnomon.report.base import Table
+from gnomon.report.base import Report, Table
 
 if TYPE_CHECKING:
     from gnomon.core.record import Item
+    from gnomon.report.provenance import Provenance
     from gnomon.store.run import Manifest, Run
 
-__all__ = ["EXAMPLES", "compare_command", "export_command", "runs_command"]
+__all__ = ["EXAMPLES", "compare_command", "compared", "export_command", "runs_command"]
 
 EXAMPLES = {
     "runs": """Examples:
@@ -72,26 +73,31 @@ def compare_command(
     out: _Out = None,
 ) -> int:
     """Compare two runs of one evaluation, paired by item."""
-    from gnomon.report.provenance import Provenance
     from gnomon.store.run import Run
-    from gnomon.trial.compare import compare
 
     with closing(Run.find(first, root=out)) as a, closing(Run.find(second, root=out)) as b:
-        report = compare(a, b)
-        ids = [a.id, b.id]
-        cast = {"first": _model(a.manifest), "second": _model(b.manifest)}
-        versions = b.manifest.versions
+        report, origin = compared(a, b)
+    emit([(report, origin)], json=json, page=page)
+    return report.exit_code
+
+
+def compared(first: Run, second: Run) -> tuple[Report, Provenance]:
+    """Two open runs of one evaluation, paired by item, and where that came from."""
+    from gnomon.report.provenance import Provenance
+    from gnomon.trial.compare import compare
+
+    ids = [first.id, second.id]
+    cast = {"first": _model(first.manifest), "second": _model(second.manifest)}
     origin = Provenance(
         run=" ".join(ids),
         verb="compare",
-        name=b.manifest.name,
+        name=second.manifest.name,
         model=cast["second"],
         cast=cast,
-        versions=versions,
+        versions=second.manifest.versions,
         command=f"gnomon compare {' '.join(ids)}",
     )
-    emit([(report, origin)], json=json, page=page)
-    return report.exit_code
+    return compare(first, second), origin
 
 
 def export_command(
