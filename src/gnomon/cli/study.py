@@ -68,7 +68,7 @@ def _of_trainings(chosen: str, kinds: Mapping[str, type]) -> Callable[..., int]:
         out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
         **given: Any,
     ) -> int:
-        """Train models that differ in one thing and read the runs together."""
+        """Train or ask models that differ in one thing, and read the runs together."""
         settings = Settings.of({"workers": workers, **given}, config)
         return _trained(chosen, kinds, settings, json=json, page=page, out=out)
 
@@ -107,7 +107,7 @@ def _of_evaluations(chosen: Sequence[str], kinds: Mapping[str, type]) -> Callabl
         out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
         **given: Any,
     ) -> int:
-        """Run an evaluation on several models and read the runs together."""
+        """Train or ask models that differ in one thing, and read the runs together."""
         if not chosen:
             raise UsageError("no study is named", todo="put one first; `gnomon list` names them")
         if len(chosen) != 2:
