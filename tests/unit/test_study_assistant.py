@@ -159,6 +159,12 @@ def test_settings_that_make_no_sense_are_refused() -> None:
             Assistant(**wrong)  # type: ignore[arg-type]  # of several kinds
 
 
+def test_a_length_that_does_not_fit_is_refused_before_anything_is_trained(tiny: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"brook:90 has \d+ tokens, and hf:.* 1024 positions"):
+        run_trainings(Assistant(model=(tiny,), lengths=(2, 90)), "assistant", root=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.slow
 def test_what_is_planted_is_found(tmp_path: Path) -> None:
     studied, _ = run_trainings(Assistant(lengths=(), also=()), "assistant", root=tmp_path)

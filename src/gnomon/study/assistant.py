@@ -27,6 +27,9 @@ from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.data.assistants import prompt_text, prompt_wordings
 from gnomon.data.exercises import Mix
+from gnomon.models.families import read_config
+from gnomon.models.load import checkpoint_folder
+from gnomon.models.tokenizer import Tokenizer
 from gnomon.store.files import replace_file
 from gnomon.store.manifest import runs_root
 from gnomon.store.run import Run
@@ -137,9 +140,12 @@ def study(cfg: Assistant, root: Path | None, workers: int) -> Studied:
     """Distils the prompt into every model, asks all of them, and reads the answers together.
 
     Raises:
+        UsageError: the prompt at one of its lengths does not fit the largest model.
         GnomonError: a training or an evaluation failed; those that were done are kept.
     """
     family = sized(cfg.model, least=1)
+    if cfg.cuttable:
+        _refuse_too_long(cfg, family[-1].name)
     wanted = [_distilled(cfg, m.name, seed) for m in family for seed in range(cfg.seeds)]
     extra = _extra(cfg, family[-1].name)
     trained = train_all([*wanted, *extra.values()], root=root, workers=workers)
@@ -156,6 +162,18 @@ def study(cfg: Assistant, root: Path | None, workers: int) -> Studied:
         learnt = _learnt(lab, largest, dict(zip(("half", *extra), students, strict=True))) if extra else []
     found = report(effects, longer, wordings, learnt, planted="brook" in cfg.comparisons and cfg.prompt == "brook")
     return Studied(found, [*trained, *lab.parts])
+
+
+def _refuse_too_long(cfg: Assistant, model: str) -> None:
+    """Before anything is trained, for a long training would end in this."""
+    folder = checkpoint_folder(model)
+    positions, tokenizer = read_config(folder).max_positions, Tokenizer.load(folder)
+    name = cfg.prompt.partition(":")[0]
+    for count in sorted(cfg.lengths):
+        tokens = len(tokenizer.encode(prompt_text(f"{name}:{count}")))
+        if tokens >= positions:
+            what = f"{name}:{count} has {tokens} tokens, and {model} {positions} positions"
+            raise UsageError(what, where="--lengths", todo="leave out what is too long, such as --lengths 1,2")
 
 
 def _distilled(cfg: Assistant, model: str, seed: int, **more: Any) -> Distill:
