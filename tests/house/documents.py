@@ -24,6 +24,7 @@ SMALL = {
     "assay hhh": {"--n": "10"},
     "assay ability": {"--n": "6"},
     "assay toxicity": {"--n": "4"},
+    "assay code": {"--n": "6", "--samples": "2"},
     "train sft": {"--dialogues": "64", "--held-out": "20"},
     "train distill": {"--texts": "64", "--held-out": "20"},
     "study assistant": {"--texts": "32", "--held-out": "8", "--n": "2", "--lengths": "2", "--tasks": "brook-facts"},

@@ -21,6 +21,7 @@ __all__ = ["EXAMPLES", "grade_command"]
 EXAMPLES = """Examples:
   gnomon grade samples.jsonl --problems HumanEval.jsonl.gz
   gnomon grade references --problems HumanEval.jsonl.gz   are the problems sound?
+  gnomon grade empty --problems brook                     the embedded set
 
 What comes out:
   stdout              pass@k with 95 % intervals over problems, and why samples fail
@@ -33,7 +34,9 @@ The same command again resumes, or reports without judging again.
 _Samples = Annotated[
     str, Parameter(help="JSON lines of task_id and completion or solution; or the word references, or empty.")
 ]
-_Problems = Annotated[Path, Parameter(help="HumanEval, HumanEval+, MBPP, MBPP+ or APPS, as published.")]
+_Problems = Annotated[
+    str, Parameter(help="File of HumanEval, HumanEval+, MBPP, MBPP+ or APPS, as published; or brook, the embedded set.")
+]
 _K = Annotated[
     str, Parameter(help="For pass@k, with commas. [default: those of 1,10,100 that fit]", show_default=False)
 ]
@@ -74,7 +77,7 @@ def grade_command(
         raise UsageError(f"--workers is {workers}", todo="give at least 1")
     config = Grading(
         samples=samples,
-        problems=str(problems),
+        problems=problems,
         k=_numbers(k),
         bind=bind,
         timeout=timeout,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from gnomon.core.seeds import Seed
-from gnomon.data.code_sets import Problem
-from gnomon.data.worlds.brook import KINDS, World
+from gnomon.data.code_sets import Problem, read_problems
+from gnomon.data.worlds.brook import KINDS, World, world
 from gnomon.data.worlds.brook.programs import RIGHT, Operation, Program, code, tasks
 
-__all__ = ["brook_problems", "planted_chance"]
+__all__ = ["brook_problems", "open_problems", "planted_chance"]
 
+# As many of each number of operations as there are tasks of one.
+_EMBEDDED = 75
 _TEST = """
 def check(candidate):
     for x in range(10):
@@ -25,6 +28,17 @@ def brook_problems(of: World, n: int, seed: Seed) -> Iterator[Problem]:
         share = n // len(RIGHT) + (place < n % len(RIGHT))
         for task in seed.child(operations).random().sample(every, min(len(every), share)):
             yield _problem(of, task)
+
+
+def open_problems(spec: str, n: int | None, seed: Seed) -> list[Problem]:
+    """At most `n` problems: "brook", or those of a file in its order; None is all of a file, and 75 of Brook.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    if spec == "brook":
+        return list(brook_problems(world("S"), _EMBEDDED if n is None else n, seed))
+    return list(read_problems(Path(spec)).values())[:n]
 
 
 def planted_chance(level: str) -> float:

@@ -13,8 +13,10 @@ from typing import Any, Literal, NamedTuple
 from gnomon.core.errors import DataError, RunError
 from gnomon.core.progress import progress
 from gnomon.core.record import Row
+from gnomon.core.seeds import Seed
+from gnomon.data.code_brook import open_problems
 from gnomon.data.code_samples import Sample, made_samples, read_samples
-from gnomon.data.code_sets import Problem, read_problems
+from gnomon.data.code_sets import Problem
 from gnomon.report.base import Finding, Report
 from gnomon.sandbox import Job, Judges, Limits, Protection, Verdict
 from gnomon.store.manifest import Manifest
@@ -35,7 +37,7 @@ class Grading:
 
     Attributes:
         samples: a file of samples, or "references" or "empty".
-        problems: a file of problems.
+        problems: a file of problems, or "brook" for 75 of the embedded world.
         k: for pass@k; those of 1, 10 and 100 that fit where empty.
         bind: what the test's own uses of the entry point's name are.
         timeout: processor seconds a sample.
@@ -93,7 +95,7 @@ def grade(
         RunError: the sandbox failed on more than one sample in a hundred.
     """
     began = time.monotonic()
-    problems = read_problems(Path(config.problems))
+    problems = {p.id: p for p in open_problems(config.problems, None, Seed(0))}
     samples = _samples(config, problems)
     with Run.open("grade", _name(config), _identity(config, problems, samples), root=root, fresh=fresh) as run:
         run.note(protection=str(protection), workers=workers)

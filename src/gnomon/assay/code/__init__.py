@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from gnomon.assay.code.asking import ask, judged
@@ -18,9 +17,8 @@ from gnomon.assay.code.truths import settings
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
-from gnomon.data.code_brook import brook_problems, planted_chance
-from gnomon.data.code_sets import Problem, read_problems
-from gnomon.data.worlds.brook import world
+from gnomon.data.code_brook import open_problems, planted_chance
+from gnomon.data.code_sets import Problem
 from gnomon.models.base import Ability, require
 from gnomon.report.base import Report
 from gnomon.trial import Cast, Planted, evaluation
@@ -69,16 +67,9 @@ class Code:
         if self.k and (min(self.k) < 1 or max(self.k) > self.samples):
             raise UsageError(f"--k {max(self.k)} of --samples {self.samples}", todo="give a k from 1 to --samples")
 
-    def problems(self, seed: Seed) -> Iterator[Problem]:
-        """The problems, at most `n`."""
-        if self.data == "brook":
-            yield from brook_problems(world("S"), self.n, seed)
-        else:
-            yield from list(read_problems(Path(self.data)).values())[: self.n]
-
     def items(self, seed: Seed) -> Iterator[Item]:
         """Each problem at each temperature."""
-        for problem in self.problems(seed):
+        for problem in open_problems(self.data, self.n, seed):
             for temperature in self.temperature:
                 yield Item(
                     id=f"{problem.id} T={temperature:g}",
