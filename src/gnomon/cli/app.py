@@ -33,7 +33,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "demo": Command(
-        "demo", "Ask the model that ships with Gnomon what it knows about what it knows; nothing is downloaded."
+        "demo", "Ask the models that ship what they know and what they prefer; nothing is downloaded."
     ),
     "assay": Command(
         "assay",

@@ -34,7 +34,7 @@ def demo_command(
     page: Annotated[str, Parameter(help="Where to write the page.")] = "gnomon-demo.html",
     json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
 ) -> int:
-    """Ask the models that ship what they know of what they know, and what training one to assist made of it."""
+    """Ask the models that ship what they know and what they prefer; nothing is downloaded."""
     results, rows, folders = [], [], []
     for name, model in ASSAYS:
         finished, origin = assay_once(method("assay", name)(), name, Settings.of({"model": model, "seed": 0}, None))
