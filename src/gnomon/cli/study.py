@@ -44,14 +44,14 @@ _OWN = ("seed", "workers", "max_errors")
 def study_command(chosen: Sequence[str]) -> Callable[..., int]:
     """The command as a function whose flags are those of the study named first and of the evaluation after it."""
     kinds = {name: method("assay" if i else "study", name) for i, name in enumerate(chosen)}
-    if chosen and not asks(kinds[chosen[0]]):
+    if chosen and not _asks(kinds[chosen[0]]):
         if len(chosen) > 1:
             raise UsageError(f"{chosen[0]} trains models and asks no {chosen[1]}", todo=f"leave {chosen[1]} out")
         return _of_trainings(chosen[0], kinds)
     return _of_evaluations(chosen, kinds)
 
 
-def asks(kind: type) -> bool:
+def _asks(kind: type) -> bool:
     """Whether the study of this config class asks an evaluation; else it trains."""
     return "ask" in signature(sys.modules[kind.__module__].study).parameters  # type: ignore[attr-defined]  # a study's
 
