@@ -302,6 +302,22 @@ def test_the_tax_is_the_other_models_accuracy_less_this_ones() -> None:
     assert 0.4 < (tax.value or 0) < 0.6 and "planted:able" in report.summary
 
 
+def test_tasks_are_averaged_by_the_way_they_were_asked() -> None:
+    config = Ability(tasks=("synthetic-choice", "synthetic-open"), n=20, shots=(0, 2))
+    model = make("able", {})
+    model.bind(config.items(Seed(0)))
+    rows = asked(config, model)
+    report = config.summarise(rows)
+    for shots in (0, 2):
+        tasks = [
+            report.estimate("accuracy", f"synthetic-{form}, {shots}-shot").value or 0 for form in ("choice", "open")
+        ]
+        mean = report.estimate("accuracy", f"mean of tasks, {shots}-shot")
+        assert mean.value == pytest.approx(sum(tasks) / 2) and mean.n == 40
+    one_way = config.summarise([row for row in rows if row.evidence["series"].endswith("0-shot")])
+    assert one_way.estimate("accuracy", "mean of tasks").n == 40
+
+
 def test_brooks_tasks_ask_what_is_true() -> None:
     of = world()
     items = list(Ability(n=40).items(Seed(5)))

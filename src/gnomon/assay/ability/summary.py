@@ -11,13 +11,12 @@ from gnomon.assay.ability.tasks import WAYS
 from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import forest
-from gnomon.stats.intervals import Interval, clustered_mean, mean_of_groups, wins
+from gnomon.stats.intervals import Interval, bounded, clustered_mean, mean_of_groups, wins
 from gnomon.stats.paired import paired_difference
 
 __all__ = ["summarised"]
 
 _LOGPROB = "log-probability of the word"
-_ALL = "mean of tasks"
 _GAIN, _TAX = DIFFERENCES
 
 
@@ -71,14 +70,22 @@ def _accuracies(series: Mapping[str, list[Row]], asked: str) -> list[Estimate]:
         )
         for name, rows in series.items()
     ]
-    return [*found, *_mean(metric, [_values(rows, metric) for rows in series.values()], series)]
+    return [*found, *_means(metric, series)]
 
 
-def _mean(metric: str, values: Sequence[Sequence[float]], series: Mapping[str, list[Row]]) -> list[Estimate]:
-    if len(values) < 2:
-        return []
-    over = mean_of_groups(values, [_clusters(rows) for rows in series.values()])
-    return [Estimate.of(metric, over, group=_ALL, headline=True)]
+def _means(metric: str, series: Mapping[str, list[Row]]) -> list[Estimate]:
+    """The mean over tasks that were asked in one way, each task counting alike; a way with one task has none."""
+    ways: dict[str, list[list[Row]]] = {}
+    for name, rows in series.items():
+        ways.setdefault(name.removeprefix(rows[0].evidence["task"]), []).append(rows)
+    found = []
+    for way, tasks in ways.items():
+        if len(tasks) > 1:
+            over = mean_of_groups([_values(rows, metric) for rows in tasks], [_clusters(rows) for rows in tasks])
+            over = over if metric in DIFFERENCES else bounded(over)
+            group = f"mean of tasks{way}" if len(ways) > 1 else "mean of tasks"
+            found.append(Estimate.of(metric, over, group=group, headline=True))
+    return found
 
 
 def _chance(rows: Sequence[Row]) -> float | None:
@@ -97,11 +104,7 @@ def _differences(series: Mapping[str, list[Row]], name: str) -> list[Estimate]:
             metric = name if measure == "accuracy" else f"{name} ({measure})"
             interval = paired_difference(one, two, _clusters(rows)).difference
             found.append(Estimate.of(metric, interval, group=s, headline=measure == "accuracy"))
-    both = [
-        [a - b for a, b in zip(_values(r, named("accuracy", of)), _values(r, "accuracy"), strict=True)]
-        for r in paired.values()
-    ]
-    return [*found, *_mean(name, both, paired)]
+    return [*found, *_means(name, paired)]
 
 
 def _others(name: str, rows: Sequence[Row]) -> list[Estimate]:

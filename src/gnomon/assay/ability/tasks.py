@@ -139,7 +139,7 @@ def asked(asking: Asking, n: int, seed: Seed) -> list[Item]:
     chosen = [usable[place] for place in sorted(order[held:])]
     spare = [usable[place] for place in order[:held]]
     if apart and shots:
-        spare = _usable(_opened(apart, 0, seed.child("examples")).items)
+        spare = _spare(apart, seed.child("examples"))
     wording = _Wording(how, dialect(source.dialect), asking.turns)
     made = [
         _ready(wording, source, item, _examples(item, spare, shots, seed.child("item", item.id)), seed)
@@ -152,7 +152,7 @@ def asked(asking: Asking, n: int, seed: Seed) -> list[Item]:
 
 
 def _opened(name: str, n: int, seed: Seed) -> Source:
-    """The items of a task's source, or of a set of examples; a world draws `n`."""
+    """The items of a task's source; a world draws `n`."""
     world = name.partition("-")[0]
     if name in _TASKS and world == "brook":
         from gnomon.assay.ability.brook import drawn
@@ -164,6 +164,14 @@ def _opened(name: str, n: int, seed: Seed) -> Source:
         form: Any = name.partition("-")[2]
         return synthetic(form, n, seed)
     return open_source(name, seed, most_choices=_ALL_CHOICES)
+
+
+def _spare(name: str, seed: Seed) -> list[Item]:
+    """The items of a set of worked examples."""
+    try:
+        return _usable(open_source(name, seed, most_choices=_ALL_CHOICES).items)
+    except DataError as error:
+        raise DataError(error.what, where=error.where, todo="name another set or file with --examples") from None
 
 
 def _usable(items: Sequence[Item]) -> list[Item]:
