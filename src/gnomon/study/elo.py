@@ -27,7 +27,7 @@ from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
 from gnomon.models.base import Ability, require
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
-from gnomon.report.figures import Point, curves
+from gnomon.report.figures import Point, curves, forest
 from gnomon.stats.elo import Elo as Ranking
 from gnomon.stats.elo import Game, elo
 from gnomon.stats.intervals import Interval
@@ -277,8 +277,13 @@ def _table(sides: Sequence[_Side], ranking: Ranking) -> Table:
 
 
 def _figures(sides: Sequence[_Side], ranking: Ranking) -> list[Figure]:
-    if len({side.model.parameters for side in sides}) < 2:
-        return []
+    """Elo against size where every model has its own; else the players one below the other."""
+    smallest = f"{sides[0].name} ({spoken(sides[0].model.parameters)})"
+    caption = f"Points above {smallest}, with 95 % intervals over questions."
+    family = {side.model for side in sides}
+    if len({model.parameters for model in family}) < max(2, len(family)):
+        table = [Estimate.of("Elo", player.elo, group=player.name) for player in ranking.players]
+        return [forest(table, x="Elo", title="Elo", caption=caption)]
     points = [
         Point(
             side.model.parameters,
@@ -289,7 +294,5 @@ def _figures(sides: Sequence[_Side], ranking: Ranking) -> list[Figure]:
         )
         for side, player in zip(sides, ranking.players, strict=True)
     ]
-    smallest = f"{sides[0].name} ({spoken(sides[0].model.parameters)})"
-    caption = f"Points above {smallest}. Bands are 95 % intervals over questions."
     title = "Elo by the size of the model"
     return [curves(points, x="parameters", y="Elo", title=title, caption=caption, log_x=True, reference=0.0)]
