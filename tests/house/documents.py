@@ -20,6 +20,7 @@ SMALL = {
     "study objectives": {"--pairs": "40", "--held-out": "20", "--seeds": "1"},
     "study preference-scaling": {"--pairs": "40", "--held-out": "20", "--seeds": "1"},
     "study tension": {"--shares": "0,1", "--weights": "0", "--pairs": "40", "--test": "20", "--seeds": "1"},
+    "study pmp": {"--n": "8", "--without": "32", "--source-pairs": "16", "--held-out": "20", "--seeds": "1"},
     "assay brook": {"--n": "20"},
     "assay hhh": {"--n": "10"},
     "assay ability": {"--n": "6"},

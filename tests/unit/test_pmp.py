@@ -136,7 +136,7 @@ def test_the_study_compares_arms_seed_by_seed(tiny: str, tmp_path: Path) -> None
     best = report.estimate("Bayes accuracy").value
     assert best is not None and all((e.value or 0) < best for e in report.estimates if e.metric == "accuracy")
     assert report.estimate("accuracy", "brook:forum+brook:vandal, ranked, n=0").n == 2
-    assert "is worth, after pre-training on brook:forum+brook:vandal, ranked: " in report.summary
+    assert "What 8 comparisons of brook:far are worth after pre-training on brook:forum+brook" in report.summary
     (figure,) = report.figures
     assert "comparisons learnt" in json.dumps(figure.spec)
     (table,) = report.tables

@@ -55,7 +55,7 @@ class Pmp:
     "What to pre-train on too, judging each text alone."
     n: tuple[int, ...] = (100, 250)
     "Comparisons of the target to learn, for every arm."
-    without: tuple[int, ...] = (500, 1000, 2000)
+    without: tuple[int, ...] = (500, 1000, 2000, 4000)
     "Further numbers of them without pre-training, to read off what is saved."
     source_pairs: int = 4000
     "Comparisons to pre-train on."
@@ -276,7 +276,8 @@ def _savings(cfg: Pmp, values: Values, size: float, arm: _Arm, group: str, *, he
         found.append(Estimate.of("data multiplier", _times(saved, n), group=place, null=1.0, headline=first))
         if 4 * n in numbers:
             ahead = over_seeds([a - b for a, b in zip(ours, _over(values, size, none, 4 * n), strict=True)])
-            found.append(Estimate.of(f"accuracy above {4 * n} comparisons without", ahead, group=place))
+            metric = f"accuracy above {4 * n} comparisons without"
+            found.append(Estimate.of(metric, ahead, group=place, headline=first))
     return found
 
 
@@ -372,8 +373,8 @@ def _verdict(cfg: Pmp, estimates: Sequence[Estimate], largest: float, several: b
     for arm in _arms(cfg)[1:]:
         place = f"{arm}{f', {spoken(largest)}' if several else ''}, n={at}"
         times, gained = by_name["data multiplier", place], by_name["accuracy gained by pre-training", place]
-        told.append(f"{arm}: {_multiplier(times)}, accuracy {shown(gained)} higher")
-    return f"Learning {cfg.target} from {at} comparisons is worth, after pre-training on {'; on '.join(told)}."
+        told.append(f"{arm}: {_multiplier(times)}, accuracy {_signed(gained)}")
+    return f"What {at} comparisons of {cfg.target} are worth after pre-training on {'; on '.join(told)}."
 
 
 def _multiplier(e: Estimate) -> str:
@@ -381,4 +382,9 @@ def _multiplier(e: Estimate) -> str:
         return "an unknown number"
     bound = e.reason.partition(" this")[0] if e.low is None and " this" in e.reason else ""
     low_high = "" if e.low is None or e.high is None else f" ({e.low:.2g} to {e.high:.2g})"
-    return f"{bound} {e.value:.2g}{low_high} times as many".strip()
+    return f"{bound} {e.value:.2g}{low_high} times as many without".strip()
+
+
+def _signed(e: Estimate) -> str:
+    """A difference with its sign and interval."""
+    return shown(e) if (e.value or 0.0) < 0 else f"+{shown(e)}"
