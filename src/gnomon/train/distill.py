@@ -141,7 +141,6 @@ def train(cfg: Distill, run: Run) -> Path:
     made = _made(cfg)
     net = made.start.net
     first = divergences(made.teacher, net, made.held, batch=cfg.batch)
-    facts: dict[str, Any] = {}
     sampled: Sampled | None = None
     if cfg.objective == "samples":
         sampled = draw(made.teacher.net, made.start, made.before, made.exercises, seed=cfg.seed, folder=run.folder)
