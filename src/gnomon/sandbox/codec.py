@@ -19,6 +19,8 @@ _ATOMS = frozenset({type(None), bool, int, float, str})
 _MOST_ITEMS = 2_000_000
 # An iterator that goes on is cut off with an error here.
 _MOST_DRAWN = 100_000
+# In shorter texts there are too few integers to do harm by sharing a hash.
+_SHORT = 20_000
 # More integers with one hash than this are no accident: they make a set of them quadratic.
 _MOST_COLLISIONS = 200
 _MODULUS = (1 << 61) - 1
@@ -57,6 +59,8 @@ def decode(text: bytes, function: Callable[[int], Any] | None = None) -> Any:
     Raises:
         Unreadable: the text is no encoded value.
     """
+    if b"{" not in text and len(text) < _SHORT:
+        return _loaded(text)
     counted = Counter[int]()
 
     def integer(digits: str) -> int:
@@ -74,8 +78,12 @@ def decode(text: bytes, function: Callable[[int], Any] | None = None) -> Any:
             raise Unreadable(f"a value of the unknown kind {kind!r}")
         return _BUILD[kind](content)
 
+    return _loaded(text, object_hook=built, parse_int=integer if len(text) >= _SHORT else None)
+
+
+def _loaded(text: bytes, **how: Any) -> Any:
     try:
-        return json.loads(text, object_hook=built, parse_int=integer if _has_long_numbers(text) else None)
+        return json.loads(text.decode(), **how)
     except Unreadable:
         raise
     except RecursionError:
@@ -155,11 +163,6 @@ _BUILD: dict[str, Callable[[Any], Any]] = {
     "v": lambda c: dict(enumerate(c)).values(),
     "m": lambda c: dict(c).items(),
 }
-
-
-def _has_long_numbers(text: bytes) -> bool:
-    """Whether integers in it may share hashes; those below 2**61 have a hash each."""
-    return len(text) > 20_000
 
 
 def _counted(value: int, counted: Counter[int]) -> int:

@@ -46,8 +46,8 @@ def call_frame(
     numbered: Callable[[Callable[..., Any]], int] | None = None,
 ) -> bytes:
     """The frame that asks a candidate to call its function `name`; Unreadable where an argument cannot be sent."""
-    text = encode([list(args), dict(kwargs)], numbered).decode()
-    return pack(json.dumps({"name": name, "args": text, "back": back}).encode())
+    text = encode([list(args), dict(kwargs)], numbered)
+    return pack(b"%s\n%d%s" % (name.encode(), back, text))
 
 
 @lru_cache(maxsize=16)
@@ -175,6 +175,7 @@ class Session:
         self._cpu, self._idle = 0.0, 0.0
         self._functions: list[Callable[..., Any]] = []
         self._ahead: deque[bytes] = deque()
+        self._unread = bytearray()
 
     def load(self, source: str, names: Sequence[str], foreseen: Sequence[bytes] = ()) -> list[str]:
         """Runs the candidate's source; which of `names` it has defined.
@@ -183,11 +184,12 @@ class Session:
             foreseen: frames of the calls that the test will make first; they are sent along, and answered one after the
                 other without a change of process for each.
         """
-        self._ahead = deque(foreseen)
-        answer = self._exchange({"kind": "calls", "source": source, "names": list(names)}, b"".join(foreseen))
-        if "failed" in answer:
-            raise _raised(answer["failed"])
-        return [str(name) for name in answer.get("loaded", ())]
+        self._ahead.extend(foreseen)
+        order = pack(json.dumps({"kind": "calls", "source": source, "names": list(names)}).encode())
+        kind, body = self._sent(b"".join((order, *foreseen)))
+        if kind == b"f":
+            raise _raised(body)
+        return body.decode("utf-8", "replace").split(",")
 
     def call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], *, back: bool) -> tuple[Any, list[Any]]:
         """What the candidate's function answers, and with `back` its arguments as the call has left them.
@@ -197,16 +199,18 @@ class Session:
             Ended: it cannot answer any more.
         """
         frame = call_frame(name, args, kwargs, back=back, numbered=self._numbered)
-        answer = self._foreseen(frame) if self._ahead else self._sent(frame)
-        while "call" in answer:
-            answer = self._exchange({"value": self._called(answer).decode()})
+        kind, body = self._foreseen(frame) if self._ahead else self._sent(frame)
+        while kind == b"c":
+            kind, body = self._sent(pack(self._called(body)))
         self.calls += 1
-        if "raised" in answer:
-            raise _raised(answer["raised"])
-        if "value" not in answer:
-            self._break("unreadable", str(answer.get("unreadable", "no answer"))[:300])
-        value = self._decoded(answer["value"])
-        return value, self._decoded(answer["args"]) if back else []
+        if kind == b"r":
+            raise _raised(body)
+        if kind == b"v" and not back:
+            return self._decoded(body), []
+        if kind != b"b" or not back:
+            self._break("unreadable", body[:300].decode("utf-8", "replace") if kind == b"u" else "no answer")
+        value, left = self._both(body)
+        return value, left
 
     def run(self, source: str, text: str) -> tuple[str, int]:
         """Runs a whole program on the input `text`; what it prints, and the wait status it ended with."""
@@ -231,45 +235,44 @@ class Session:
         self._functions.append(function)
         return len(self._functions) - 1
 
-    def _called(self, answer: dict[str, Any]) -> bytes:
+    def _called(self, body: bytes) -> bytes:
         try:
-            args, kwargs = self._decoded(answer["args"])
-            return encode(self._functions[int(answer["call"])](*args, **kwargs))
+            number, args, kwargs = self._decoded(body)
+            return encode(self._functions[number](*args, **kwargs))
         except Exception as error:
             self._break("unreadable", f"a function of the test, called back, raised {type(error).__name__}")
 
-    def _decoded(self, text: object) -> Any:
+    def _both(self, body: bytes) -> tuple[Any, list[Any]]:
+        """An answer, and the call's arguments after it."""
+        found = self._decoded(body)
+        if type(found) is not list or len(found) != 2 or type(found[1]) is not list:
+            self._break("unreadable", "no answer with arguments")
+        return found[0], found[1]
+
+    def _decoded(self, text: bytes) -> Any:
         try:
-            return decode(str(text).encode())
+            return decode(text)
         except Unreadable as error:
             self._break("unreadable", str(error))
 
-    def _exchange(self, record: dict[str, Any], more: bytes = b"") -> dict[str, Any]:
-        return self._sent(pack(json.dumps(record).encode()) + more)
-
-    def _foreseen(self, frame: bytes) -> dict[str, Any]:
+    def _foreseen(self, frame: bytes) -> tuple[bytes, bytes]:
         """The answer to a call that was sent with the source."""
         if self._ahead.popleft() != frame:
             self._break("unforeseen", "")
         return self._sent(b"")
 
-    def _sent(self, data: bytes) -> dict[str, Any]:
-        """What the candidate says next, after `data` is written."""
+    def _sent(self, data: bytes) -> tuple[bytes, bytes]:
+        """The kind and body of what the candidate says next, after `data` is written."""
         if self.broken:
             raise self.broken
         self._write(data)
         size = HEADER.unpack(self._read(HEADER.size))[0]
         if size > self._limits.answer_bytes:
             self._break("unreadable", f"an answer of {size} bytes")
-        try:
-            answer = json.loads(self._read(size))
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
-            self._break("unreadable", "a frame that holds no answer")
+        answer = self._read(size)
         if time.monotonic() - self._looked > _BETWEEN_LOOKS_SECONDS:
             self._keep_time()
-        return answer
+        return answer[:1], answer[1:]
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -282,18 +285,18 @@ class Session:
                 self._crashed()
 
     def _read(self, count: int) -> bytes:
-        parts: list[bytes] = []
-        while count:
+        while len(self._unread) < count:
             try:
-                part = os.read(self._reply, min(count, 1 << 20))
+                part = os.read(self._reply, 1 << 16)
             except BlockingIOError:
                 self._wait(self._reply, select.POLLIN)
                 continue
             if not part:
                 self._crashed()
-            parts.append(part)
-            count -= len(part)
-        return b"".join(parts)
+            self._unread += part
+        found = bytes(self._unread[:count])
+        del self._unread[:count]
+        return found
 
     def _read_to_end(self, most: int) -> bytes:
         parts: list[bytes] = []
@@ -348,11 +351,12 @@ class Session:
         raise self.broken
 
 
-def _raised(described: object) -> Raised:
+def _raised(body: bytes) -> Raised:
     """The exception to raise in the judge: also of the built-in class of that name, so that tests can expect it."""
     import builtins
 
-    names, detail = _two_texts(described)
+    said = body.decode("utf-8", "replace")
+    names, detail = said.partition("\n")[0].split(","), said.partition("\n")[2]
     for name in names:
         kind = getattr(builtins, name, None)
         if isinstance(kind, type) and issubclass(kind, Exception) and name not in _NEVER:
@@ -377,9 +381,3 @@ def _class_for(kind: type) -> Any:
         except TypeError:  # classes whose constructor wants more
             _CLASSES[kind] = Raised
     return _CLASSES[kind]
-
-
-def _two_texts(described: object) -> tuple[list[str], str]:
-    if isinstance(described, list) and len(described) == 2:
-        return str(described[0]).split(","), str(described[1])
-    return ["Exception"], ""

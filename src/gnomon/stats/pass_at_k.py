@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import exp, lgamma, log, log1p
 
 import numpy as np
 
@@ -73,12 +74,15 @@ def sampling_error(n: Sequence[int], c: Sequence[int], k: int) -> float:
 
 def _variance(n: int, c: int, k: int) -> float:
     """Variance of the estimate over binomial draws of c."""
-    from scipy.stats import binom
-
     if c in (0, n):
         return 0.0
-    counts = np.arange(n + 1)
-    chance = binom.pmf(counts, n, c / n)
-    values = np.array([pass_at_k(n, int(x), k) for x in counts])
+    p = c / n
+    chance = np.array([_chance(n, x, p) for x in range(n + 1)])
+    values = np.array([pass_at_k(n, x, k) for x in range(n + 1)])
     mean = float(chance @ values)
     return float(chance @ (values - mean) ** 2)
+
+
+def _chance(n: int, x: int, p: float) -> float:
+    """The binomial chance by logarithms: the coefficients of a large n fit into no float."""
+    return exp(lgamma(n + 1) - lgamma(x + 1) - lgamma(n - x + 1) + x * log(p) + (n - x) * log1p(-p))
