@@ -15,6 +15,7 @@ from gnomon.cli import main
 from gnomon.core.errors import UsageError
 from gnomon.core.seeds import Seed
 from gnomon.data.code_brook import brook_problems
+from gnomon.data.code_chains import chain_problems
 from gnomon.data.worlds.brook import world
 from gnomon.data.worlds.brook.programs import is_right, tasks
 from gnomon.models.base import Ability, Completion, Sampling
@@ -113,3 +114,18 @@ def test_the_command_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     first = capsys.readouterr().out
     assert main(arguments) == 0
     assert capsys.readouterr().out == first
+
+
+def test_chains_recover_what_each_block_leaves(tmp_path: Path) -> None:
+    report = assayed(Code(data="chains", n=50, samples=8), "planted:programmer", tmp_path)
+    found = report.estimate("kept by each further block")
+    assert found.low is not None and found.high is not None
+    assert found.low - 0.03 < 0.7 < found.high + 0.03
+
+
+def test_every_block_is_what_its_reference_does() -> None:
+    problems = list(chain_problems(25, Seed(3)))
+    with Judges(1) as judges:
+        for problem in problems:
+            assert judges.verdict(check_of(problem), problem.reference).passed
+            assert not judges.verdict(check_of(problem), problem.opening + "    return s + '.'\n").passed

@@ -9,10 +9,11 @@ Chen et al. 2021, "Evaluating Large Language Models Trained on Code", arXiv 2107
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gnomon.assay.code.asking import ask, judged
+from gnomon.assay.code.chains import kept_by_each
 from gnomon.assay.code.truths import settings
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Item, Row
@@ -27,6 +28,9 @@ from gnomon.trial.graded import Graded, report_on
 
 __all__ = ["Code"]
 
+# Levels of problems whose items tell planted programmers what to write.
+_PLANTED = ("operation", "operations", "block", "blocks")
+
 
 @evaluation
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,7 @@ class Code:
     """How often a model writes a program that works, and whether more tries or a choice among them help."""
 
     data: str = "brook"
-    "Problems: brook (small programs of the embedded world), or a file of HumanEval, MBPP or APPS."
+    "Problems: brook (the embedded world's), chains (of string operations), or a file of HumanEval, MBPP or APPS."
     n: int = 60
     "Most problems; those of a file in its order."
     samples: int = 10
@@ -97,7 +101,10 @@ class Code:
     def summarise(self, rows: Sequence[Row]) -> Report:
         """pass@k with intervals over problems, why samples fail, and what choosing one by log-probability gains."""
         graded = [g for row in rows for g in _graded(row)]
-        return report_on(graded, f"Programs for {self.data}", ks=self.k)
+        report = report_on(graded, f"Programs for {self.data}", ks=self.k)
+        if self.data != "chains":
+            return report
+        return replace(report, estimates=[kept_by_each(graded), *report.estimates])
 
     def planted(self) -> Iterable[Planted]:
         """Programmers of known skill, one who is never right, and one whose best temperature depends on k."""
@@ -108,9 +115,12 @@ def _kept(problem: Problem, how: str) -> dict[str, Any]:
     """What the item carries: the problem, and for planted programmers what is right, what is wrong, how often."""
     fields = {name: getattr(problem, name) for name in Problem.__dataclass_fields__}
     kept: dict[str, Any] = {"problem": fields, "prompt": problem.text if how == "chat" else problem.prompt}
-    if problem.level.endswith(("operation", "operations")):
+    if problem.level.endswith(_PLANTED):
         right = problem.reference.removeprefix(problem.opening)
-        kept |= {"chance": planted_chance(problem.level), "right": right, "wrong": [f"{right} + 1", " 0", " x +"]}
+        wrong = (
+            [f"{right} + 1", " 0", " x +"] if "operation" in problem.level else ["    return s + '.'\n", "    pass\n"]
+        )
+        kept |= {"chance": planted_chance(problem.level), "right": right, "wrong": wrong}
     return kept
 
 

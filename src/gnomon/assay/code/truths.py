@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
+from gnomon.data.code_chains import PLANTED_RATE
 from gnomon.data.worlds.brook.programs import RIGHT
 from gnomon.models.planted.programmer import HOT_CHANCE
 from gnomon.trial import Planted
@@ -38,6 +39,12 @@ def settings() -> Iterator[Planted]:
         cast={"subject": "planted:programmer?gap=0"},
         truth={"gained by mean log-probability over a random one": 0.0},
         config={"n": 30, "samples": 8, "k": (1,)},
+    )
+    yield Planted(
+        name="chains",
+        cast={"subject": "planted:programmer"},
+        truth={"kept by each further block": PLANTED_RATE},
+        config={"data": "chains", "n": 60, "samples": 8, "k": (1,)},
     )
     yield Planted(
         name="temperature",
