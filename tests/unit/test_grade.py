@@ -14,6 +14,7 @@ from gnomon.data.code_samples import Sample
 from gnomon.grade import Grading, grade, grading
 from gnomon.grade.results import as_evalplus, as_human_eval
 from gnomon.sandbox import Protection, Verdict, protect
+from gnomon.stats.bleu import bleu, code_tokens
 from gnomon.trial.graded import Graded, report_on
 
 PROBLEMS = [
@@ -190,6 +191,26 @@ def test_choosing_by_log_probability_and_temperatures() -> None:
     assert report.estimate("gained by mean log-probability over a random one", "T=0.8").value == pytest.approx(0.8)
     assert report.estimate("any sample right", "T=0.2").value == 0.5
     assert len(list(report.figures)) == 2
+
+
+def test_likeness_to_the_reference(tmp_path: Path, problems: str, held: Protection) -> None:
+    texts = [
+        (i, text) for i in range(4) for text in (RIGHT[i], "    while False:\n        pass\n    raise KeyError(x)\n")
+    ]
+    config = Grading(samples=samples(tmp_path, *texts), problems=problems, bleu=True)
+    report = grade(config, held, root=tmp_path).report
+    assert report.estimate("AUROC of BLEU for being right").value == 1.0
+    assert "Likeness to the reference" in [figure.title for figure in report.figures]
+
+
+def test_bleu() -> None:
+    tokens = code_tokens("def f(x):\n    return 'a b' + x1")
+    assert tokens == ["def", "f", "(", "x", ")", ":", "return", "'a b'", "+", "x1"]
+    assert bleu(tokens, tokens) == 1.0
+    assert bleu([], tokens) == bleu(tokens, []) == bleu(["z"], tokens) == 0.0
+    assert 0 < bleu(tokens[:5], tokens) < bleu(tokens[:9], tokens) < 1
+    # one token of four differs: 3/4, then (1+1)/(3+1), (0+1)/(2+1), (0+1)/(1+1)
+    assert bleu(["a", "b", "z", "d"], ["a", "b", "c", "d"]) == pytest.approx((3 / 4 * 2 / 4 * 1 / 3 * 1 / 2) ** 0.25)
 
 
 def test_what_the_sandbox_failed_on_is_in_no_number() -> None:

@@ -63,6 +63,7 @@ def grade_command(
     results: _Results = None,
     strong: Annotated[bool, Parameter(help="Run samples inside bubblewrap too.", negative="")] = False,
     unsafe: _Unsafe = False,
+    bleu: Annotated[bool, Parameter(help="Measure likeness to the reference too.", negative="")] = False,
     seed: Annotated[int, Parameter(help="Root of every random draw.")] = 0,
     workers: _Workers = None,
     fresh: _Fresh = False,
@@ -83,6 +84,7 @@ def grade_command(
         timeout=timeout,
         memory=memory,
         missing=missing,
+        bleu=bleu,
         seed=seed,
     )
     held = protect(strong=strong, unsafe=unsafe)

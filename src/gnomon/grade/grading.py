@@ -21,7 +21,7 @@ from gnomon.report.base import Finding, Report
 from gnomon.sandbox import Job, Judges, Limits, Protection, Verdict
 from gnomon.store.manifest import Manifest
 from gnomon.store.run import Run
-from gnomon.trial.code import Binding, check_of
+from gnomon.trial.code import Binding, check_of, likeness
 from gnomon.trial.graded import Graded, report_on, usable_ks
 
 __all__ = ["MADE", "Finished", "Grading", "grade"]
@@ -43,6 +43,7 @@ class Grading:
         timeout: processor seconds a sample.
         memory: MiB a sample.
         missing: what problems without a sample are: an error, or wrong.
+        bleu: whether likeness to the reference is measured too.
         seed: of resampling.
     """
 
@@ -53,6 +54,7 @@ class Grading:
     timeout: float = 3.0
     memory: int = 1024
     missing: Literal["error", "wrong"] = "error"
+    bleu: bool = False
     seed: int = 0
 
 
@@ -199,7 +201,11 @@ def _name(config: Grading) -> str:
 
 
 def _identity(config: Grading, problems: Mapping[str, Problem], samples: Sequence[Sample]) -> dict[str, Any]:
-    asked = {key: value for key, value in asdict(config).items() if key not in ("samples", "problems", "k", "missing")}
+    asked = {
+        key: value
+        for key, value in asdict(config).items()
+        if key not in ("samples", "problems", "k", "missing", "bleu")
+    }
     return {
         "config": asked,
         "seed": config.seed,
@@ -227,7 +233,7 @@ def _report(
     verdicts: Mapping[str, Verdict],
     protection: Protection,
 ) -> Report:
-    graded = [_graded(s, problems[s.task], verdicts[s.key]) for s in samples]
+    graded = [_graded(config, s, problems[s.task], verdicts[s.key]) for s in samples]
     notes = []
     present = {s.task for s in samples}
     without = [p for p in problems.values() if p.id not in present]
@@ -243,7 +249,7 @@ def _report(
     return replace(report, notes=[*notes, *report.notes], findings=_findings(config, graded))
 
 
-def _graded(sample: Sample, problem: Problem, verdict: Verdict) -> Graded:
+def _graded(config: Grading, sample: Sample, problem: Problem, verdict: Verdict) -> Graded:
     return Graded(
         task=sample.task,
         index=sample.index,
@@ -252,6 +258,7 @@ def _graded(sample: Sample, problem: Problem, verdict: Verdict) -> Graded:
         level=problem.level,
         mean_logprob=sample.mean_logprob,
         temperature=sample.temperature,
+        bleu=likeness(problem, sample.source) if config.bleu else None,
     )
 
 

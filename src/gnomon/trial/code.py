@@ -9,8 +9,9 @@ from typing import Literal
 from gnomon.core.errors import DataError
 from gnomon.data.code_sets import Problem
 from gnomon.sandbox import Check
+from gnomon.stats.bleu import bleu, code_tokens
 
-__all__ = ["Binding", "Extracted", "check_of", "extract", "program_of"]
+__all__ = ["Binding", "Extracted", "check_of", "extract", "likeness", "program_of"]
 
 # What the test's own uses of the entry point's name are: HumanEval/33 compares the candidate with it.
 Binding = Literal["candidate", "reference"]
@@ -41,6 +42,14 @@ def program_of(problem: Problem, completion: str) -> str:
     """The program that a completion of the problem's prompt makes; the completion is cut where the function ends."""
     cuts = [place for stop in problem.stops if (place := completion.find(stop)) >= 0]
     return problem.opening + completion[: min(cuts, default=len(completion))] + problem.adapter
+
+
+def likeness(problem: Problem, source: str) -> float | None:
+    """BLEU of what a program adds to the prompt, to what the reference adds; None where there is no reference."""
+    if not problem.reference:
+        return None
+    ours, theirs = (text.removeprefix(problem.opening) for text in (source, problem.reference))
+    return bleu(code_tokens(ours), code_tokens(theirs))
 
 
 def extract(problem: Problem, reply: str) -> Extracted:

@@ -16,6 +16,7 @@ from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.sandbox import CAUSES
 from gnomon.stats.intervals import Interval, bounded, clustered_mean, proportion
 from gnomon.stats.pass_at_k import mean_pass_at_k, pass_at_k, plug_in, sampling_error
+from gnomon.stats.ranking import auroc
 
 __all__ = ["Graded", "report_on", "usable_ks"]
 
@@ -35,6 +36,7 @@ class Graded:
         level: of the problem; "" for none.
         mean_logprob, total_logprob: of its tokens, in nats; None where not known.
         temperature: it was drawn at; None where not known.
+        bleu: to the problem's reference, in [0, 1]; None where it was not asked for or there is no reference.
     """
 
     task: str
@@ -45,6 +47,7 @@ class Graded:
     mean_logprob: float | None = None
     total_logprob: float | None = None
     temperature: float | None = None
+    bleu: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -93,6 +96,7 @@ def report_on(graded: Sequence[Graded], title: str, *, ks: Sequence[int] = (), s
     if len(by_temperature) > 1:
         estimates += list(_envelope(by_temperature, ks, seed))
     estimates += list(_causes(graded))
+    estimates += list(_likeness(graded, seed))
     lost = [g for g in graded if g.cause == "infrastructure"]
     if lost:
         notes.append(f"{len(lost)} samples could not be judged, the sandbox failed twice; they are in no number")
@@ -207,6 +211,14 @@ def _causes(graded: Sequence[Graded]) -> Iterator[Estimate]:
             yield Estimate.of("share of samples", _share(hit, [g.task for g in graded]), group=cause)
 
 
+def _likeness(graded: Sequence[Graded], seed: int) -> Iterator[Estimate]:
+    """How well BLEU to the reference tells right samples from wrong ones."""
+    known = [g for g in graded if g.bleu is not None]
+    if known:
+        scores, right = [float(g.bleu or 0.0) for g in known], [float(g.passed) for g in known]
+        yield Estimate.of("AUROC of BLEU for being right", auroc(scores, right, [g.task for g in known], seed=seed))
+
+
 def _share(hit: Sequence[float], tasks: Sequence[str]) -> Interval:
     return bounded(proportion(hit, tasks))
 
@@ -252,6 +264,14 @@ def _figures(groups: Mapping[str, Sequence[Graded]], seed: int) -> list[Figure]:
             points.append(Point(k, found.value or 0.0, found.low, found.high, name or "unbiased"))
             naive.append(Point(k, sum(plug_in(a, b, k) for a, b in counts.values()) / len(n), None, None, "plug-in"))
     drawn = []
+    likeness = {
+        name: [g.bleu for some in groups.values() for g in some if g.bleu is not None and g.passed == right]
+        for name, right in (("right", True), ("wrong", False))
+    }
+    if all(likeness.values()):
+        drawn.append(
+            histogram(likeness, x="BLEU to the reference", title="Likeness to the reference", domain=(0.0, 1.0))
+        )
     if max((p.x for p in points), default=0) > 1:
         one = len(groups) == 1
         drawn.append(

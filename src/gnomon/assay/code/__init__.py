@@ -57,6 +57,8 @@ class Code:
     "What the test's own uses of the function's name call."
     timeout: float = 3.0
     "Processor seconds a sample."
+    bleu: bool = False
+    "Measure likeness to the reference too."
     strong: bool = False
     "Run samples inside bubblewrap too."
     unsafe: bool = False
@@ -142,4 +144,5 @@ def _graded(row: Row) -> Iterator[Graded]:
             temperature=row.evidence["temperature"],
             total_logprob=total,
             mean_logprob=None if total is None else total / max(tokens, 1),
+            bleu=sample.get("bleu"),
         )

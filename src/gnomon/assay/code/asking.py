@@ -13,7 +13,7 @@ from gnomon.core.seeds import Seed
 from gnomon.data.code_sets import Problem
 from gnomon.models.base import Completion, Message, Model, Prompt, Sampling
 from gnomon.sandbox import Check, Judges, Limits, Verdict, protect
-from gnomon.trial.code import check_of, extract, program_of
+from gnomon.trial.code import check_of, extract, likeness, program_of
 
 if TYPE_CHECKING:
     from gnomon.assay.code import Code
@@ -57,6 +57,7 @@ async def judged(config: Code, problem: Problem, drawn: Sequence[Completion]) ->
                 "finish": completion.finish,
                 "tokens": completion.num_tokens,
                 "logprob": completion.logprob,
+                **({"bleu": likeness(problem, source)} if config.bleu else {}),
             }
         )
     return records
