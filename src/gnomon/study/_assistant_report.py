@@ -338,7 +338,7 @@ def _summary(found: Mapping[str, Estimate], every: Sequence[Estimate], label: st
     kept = found[_KEPT]
     share = f"{_percent(kept.value)} of it" if kept.value is not None else f"no share of it ({kept.reason})"
     falls = [
-        f"{e.group.partition(',')[0] or 'all texts'} {1 / e.value:.1f} times"
+        f"{e.group.removesuffix(label).rstrip(', ') or 'all texts'} {1 / e.value:.1f} times"
         for e in every
         if e.metric.startswith(_KL[2]) and e.value and (not label or label in e.group)
     ]
