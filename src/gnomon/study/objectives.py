@@ -54,6 +54,8 @@ class Objectives:
     "Comparisons to measure on."
     seeds: int = 3
     "Trainings of each; a seed draws comparisons and their order."
+    batch: int = 8
+    "Comparisons a step; with few comparisons, large batches leave too few steps."
     peak_rate: float = 6e-4
     "Highest learning rate of ranking and discrimination."
     imitation_rate: float = 1e-3
@@ -94,6 +96,7 @@ def study(cfg: Objectives, root: Path | None, workers: int) -> Studied:
             objective=objective,
             pairs=n,
             held_out=cfg.held_out,
+            batch=cfg.batch,
             seed=seed,
             peak_rate=cfg.imitation_rate if objective == "imitation" else cfg.peak_rate,
         )

@@ -59,6 +59,8 @@ class PreferenceScaling:
     "Comparisons to measure on, and of the other rater."
     seeds: int = 3
     "Trainings of each; a seed draws comparisons and their order."
+    batch: int = 8
+    "Comparisons a step; with few comparisons, large batches leave too few steps."
     peak_rate: float = 6e-4
     "Highest learning rate."
 
@@ -89,6 +91,7 @@ def study(cfg: PreferenceScaling, root: Path | None, workers: int) -> Studied:
             model=names[cell.parameters],
             pairs=cell.pairs,
             held_out=cfg.held_out,
+            batch=cfg.batch,
             seed=seed,
             peak_rate=cfg.peak_rate,
         )

@@ -58,6 +58,8 @@ class Tension:
     "Comparisons of each kind to test on."
     seeds: int = 3
     "Trainings of each; a seed draws comparisons and their order."
+    batch: int = 8
+    "Comparisons a step; with few comparisons, large batches leave too few steps."
     peak_rate: float = 6e-4
     "Highest learning rate."
 
@@ -123,6 +125,7 @@ def _config(cfg: Tension, model: str, mixture: _Mixture, seed: int) -> Preferenc
         weights=() if mixture.weight == 1 else (1.0, mixture.weight),
         pairs=cfg.pairs,
         held_out=50,
+        batch=cfg.batch,
         seed=seed,
         peak_rate=cfg.peak_rate,
     )
