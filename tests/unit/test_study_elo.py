@@ -144,3 +144,19 @@ def test_files_of_questions(here: Path) -> None:
     with pytest.raises(UsageError, match="--n is 0"):
         Answers(n=0)
     assert Elo(model=("a", "b"), prompt="").prompt == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_fine_tuning_on_good_answers_is_worth_points(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Answers that the rater likes better were learnt, so the interval of the gain lies above 0; and they end."""
+    assert main(["train", "sft", "--dialogues", "1500", "--held-out", "50"]) == 0
+    [trained] = [m.id for m in list_runs() if m.verb == "train"]
+    assert (
+        main(["study", "elo", "--model", f"brook,run:{trained}", "--n", "80", "--prompt=", "--json", "elo.json"]) == 0
+    )
+    told = json.loads((here / "elo.json").read_text())["estimates"]
+    gain = next(e for e in told if e["metric"] == "Elo" and e["group"] == f"run:{trained}")
+    assert gain["low"] > 50, gain
+    ran_on = {e["group"]: e["value"] for e in told if e["metric"] == "ran on"}
+    assert ran_on[f"run:{trained}"] < 0.2 < 0.8 < ran_on["brook"]
