@@ -1,8 +1,8 @@
 """BLEU of a program to a reference, by tokens of Python: is likeness to the reference a sign of being right?
 
 Papineni et al. 2002: the geometric mean of clipped precisions of 1 to 4 tokens in a row, times a brevity penalty.
-Variant: tokens are identifiers, numbers, strings and single signs; one is added to both counts of the precisions of 2 to
-4 tokens (Lin and Och 2004), for single programs seldom share four in a row. Upper and lower case differ.
+Variant: tokens are identifiers, numbers, strings and single signs; one is added to both counts of the precisions of 2
+to 4 tokens (Lin and Och 2004), for single programs seldom share four in a row. Upper and lower case differ.
 """
 
 from __future__ import annotations
