@@ -22,7 +22,7 @@ def test_activations_computed_again_give_the_same_weights(kind: str) -> None:
     for recompute in (False, True):
         model, step, lay, things = make(kind)
         plan = Fit(num_steps=4, optim=Optim(warmup_steps=1), recompute=recompute)
-        fit(step, lambda i, lay=lay, things=things: lay(things(i)), model, fit=plan, log=Log())
+        fit(step, lambda i, lay=lay, things=things: lay(things(i), of=things(i)), model, fit=plan, log=Log())
         found.append(model.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(found[0].values(), found[1].values(), strict=True))
 
