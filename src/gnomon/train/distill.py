@@ -107,7 +107,7 @@ class Distill:
     accumulate: int = 1
     "Forwards that a step is cut into: so much less memory, the same gradient."
     recompute: bool = False
-    "Compute activations again for the gradient: much less memory, a third more time, the same numbers."
+    "Compute activations again for the gradient: much less memory, one more forward, the same numbers."
     lora: int = 0
     "Rank of an update to learn in place of all weights, for large models; 0 learns all weights."
     bf16: bool = False
