@@ -87,6 +87,12 @@ def test_colliding_integers_do_not_hang_the_judge(judges: Judges) -> None:
     assert judges.verdict(check, source).cause == "unreadable answer"
 
 
+def test_a_verdict_is_one_line_without_control_codes(judges: Judges) -> None:
+    check = Check(names=("f",), test="assert f(0) == 1, f(0)")
+    for source in ("def f(x): raise ValueError('\x1b[2J\n\u202e')", "def f(x): return '\x1b]0;title\x07\n'"):
+        assert judges.verdict(check, source).detail.isprintable()
+
+
 def test_one_candidate_leaves_nothing_for_the_next(judges: Judges) -> None:
     check = Check(names=("f",), test="assert f(0) == 1")
     hide = "import builtins\nbuiltins.secret = 1\nimport sys\nsys.modules['hidden'] = 1\ndef f(x): return 0"

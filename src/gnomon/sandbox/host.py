@@ -25,6 +25,7 @@ from gnomon.sandbox.limits import Limits
 __all__ = ["Ended", "Raised", "Session", "Zygote", "call_frame"]
 
 _LOOK_SECONDS = 0.05
+_MOST_SAID = 4096
 _BETWEEN_LOOKS_SECONDS = 0.25
 # A package's own modules alone, without running its __init__: the zygote stays small.
 _BOOT = """import sys, types
@@ -355,7 +356,7 @@ def _raised(body: bytes) -> Raised:
     """The exception to raise in the judge: also of the built-in class of that name, so that tests can expect it."""
     import builtins
 
-    said = body.decode("utf-8", "replace")
+    said = body[:_MOST_SAID].decode("utf-8", "replace")
     names, detail = said.partition("\n")[0].split(","), said.partition("\n")[2]
     for name in names:
         kind = getattr(builtins, name, None)

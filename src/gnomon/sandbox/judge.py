@@ -6,6 +6,7 @@ The candidate has no way to the verdict: it answers calls, and the judge compare
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from types import CodeType
 from typing import Any
@@ -54,7 +55,7 @@ class Judge:
             self._zygote.close()
             self._zygote = self._make()
             found = self._once(check, source, limits)
-        return found
+        return replace(found, detail=_printable(found.detail))
 
     def close(self) -> None:
         """Ends the zygote."""
@@ -197,6 +198,11 @@ def _failed_line(error: BaseException, test: str) -> str:
         trace = trace.tb_next
     lines = test.splitlines()
     return " ".join(lines[number - 1].split())[:_MOST_DETAIL] if 0 < number <= len(lines) else ""
+
+
+def _printable(text: str) -> str:
+    """One line without control codes: part of it is the candidate's, and it is shown in a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text[:_MOST_DETAIL])
 
 
 def _line(error: BaseException) -> str:

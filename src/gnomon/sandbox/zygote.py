@@ -143,6 +143,7 @@ class _Zygote:
         """Turns a fresh fork into a candidate's process: two pipes, limits, and no way out."""
         if sys.platform == "linux":
             kernel.die_with_parent(self.pid)
+            _first_to_go()
         os.setsid()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         # Moved out of the way first, for a descriptor may already have the other's number.
@@ -201,6 +202,16 @@ def _warm_up() -> None:
         _limit(limits, True)
         if sys.platform == "linux":
             kernel.prctl(_GET_NO_NEW_PRIVS)
+
+
+def _first_to_go() -> None:
+    """Where the machine runs out of memory, the candidate ends and not what watches it."""
+    with contextlib.suppress(OSError):
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        try:
+            os.write(fd, b"1000")
+        finally:
+            os.close(fd)
 
 
 def _state(pid: int, thread: str) -> str:
