@@ -49,8 +49,8 @@ def settings() -> Iterator[Planted]:
     yield Planted(
         name="temperature",
         cast={"subject": "planted:hasty"},
-        truth={"pass@1 [T=0.8]": HOT_CHANCE, "pass@10 [T=0.8]": 1 - (1 - HOT_CHANCE) ** 10},
-        config={"n": 30, "samples": 12, "k": (1, 10), "temperature": (0.2, 0.8)},
+        truth={"pass@1 [T=0.8]": HOT_CHANCE, "pass@5 [T=0.8]": 1 - (1 - HOT_CHANCE) ** 5},
+        config={"n": 60, "samples": 12, "k": (1, 5), "temperature": (0.2, 0.8)},
     )
 
 
