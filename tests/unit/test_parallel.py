@@ -14,6 +14,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gnomon.cli import main
+from gnomon.cli.guard import resume_command
 from gnomon.learn import parallel
 from gnomon.learn.parallel import Ranks, ranks, split
 from tests.unit._ranks import KINDS, PLAN, make, total, train
@@ -119,6 +121,23 @@ def test_a_process_alone_is_the_first_of_one() -> None:
     assert ranks() == Ranks(0, 1)
     with parallel.joined() as me:
         assert me == Ranks(0, 1)
+
+
+def test_what_is_no_training_is_refused_under_torchrun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert main(["study", "pmp"]) == 2
+    want = "gnomon: 2 processes have nothing to share but a training; start it without torchrun\n"
+    assert capsys.readouterr().err == want
+
+
+def test_a_stopped_training_of_several_goes_on_as_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["train", "sft", "--fresh"]
+    assert resume_command(command) == "gnomon train sft"
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert resume_command(command) == "torchrun --nproc-per-node 2 -m gnomon train sft"
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ findings or a value outside its range, 2 wrong use, 3 bad data or model, 4 faile
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,7 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(tokens: list[str]) -> int:
     from gnomon.cli.app import build_app
+    from gnomon.core.errors import UsageError
 
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size != "1" and "LOCAL_WORLD_SIZE" in os.environ and tokens[:1] != ["train"]:
+        raise UsageError(f"{size} processes have nothing to share but a training", todo="start it without torchrun")
     # "-" alone reads as a flag whose name is missing; joined to its flag it is the value that means stdout.
     if "-" in tokens[1:]:
         at = tokens.index("-", 1)
