@@ -251,3 +251,27 @@ def test_strong_mode_without_bubblewrap_is_refused(monkeypatch: pytest.MonkeyPat
 def test_verdicts_are_plain() -> None:
     assert Verdict(cause="passed").passed
     assert not Verdict(cause="crash").passed
+
+
+def test_what_forks_where_it_can_is_ended_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without seccomp, as on a processor that it does not know, descendants of the candidate are looked for."""
+    monkeypatch.setattr(protection_module.seccomp, "available", lambda: False)
+    source = """
+import os, time
+def f(x):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            time.sleep(300)
+        os._exit(0)
+    return x * x
+"""
+    weak = protect(unsafe=True)
+    if "start processes" not in weak.open:
+        return  # limits alone keep this user from it
+    with Judges(1, QUICK, weak) as pool:
+        assert pool.verdict(SQUARES, "def f(x): return x * x").passed
+        ours = below(os.getpid())
+        for _ in range(3):
+            assert pool.verdict(SQUARES, source).passed
+        assert below(os.getpid()) == ours
