@@ -159,6 +159,26 @@ _FRAMES = {
                         if name in space: space[name] = lambda *a: True
                 frame = frame.f_back
         """,
+    "appends to the caller's result": """
+        import os, sys
+        def ENTRY(*a):
+            frame = sys._getframe()
+            while frame:
+                result = frame.f_locals.get('result')
+                if hasattr(result, 'append'):
+                    result.append('passed')
+                    os.kill(os.getpid(), 9) if os.kill else sys.exit()
+                frame = frame.f_back
+        """,
+    "finds the shared result and stays": """
+        import gc
+        def ENTRY(*a):
+            for o in gc.get_objects():
+                if type(o).__name__ in ('ListProxy', 'Synchronized', 'Array', 'Queue', 'Connection'):
+                    for name, what in (('append', 'passed'), ('put', True), ('send', 'passed')):
+                        if hasattr(o, name):
+                            getattr(o, name)(what)
+        """,
     "patches every test function": """
         import gc, types
         def nothing(*a, **k): return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -23,6 +24,11 @@ def check(candidate):
     for _ in range(5):
         xs = [random.randint(0, 99) for _ in range(4)]
         assert candidate(list(xs)) == (min(xs) + max(xs)) / 2
+"""
+PLAIN = """
+def check(candidate):
+    assert candidate([1, 3]) == 2.0
+    assert candidate([5, 2, 4]) == 3.5
 """
 REFERENCE = "    return (min(numbers) + max(numbers)) / 2\n"
 
@@ -52,9 +58,10 @@ def test_the_reference_passes(judges: Judges, problem: Problem) -> None:
 @pytest.mark.parametrize("name", CHEATS)
 def test_cheats_fail(judges: Judges, problem: Problem, name: str) -> None:
     source = f"{PROMPT}    return None\n\n{CHEATS[name].replace('ENTRY', 'middle')}\n"
-    verdict = judges.verdict(check_of(problem), source)
-    assert not verdict.passed
-    assert verdict.cause in CAUSES and verdict.cause != "infrastructure"
+    for test in (TEST, PLAIN):
+        verdict = judges.verdict(check_of(replace(problem, test=test)), source)
+        assert not verdict.passed
+        assert verdict.cause in CAUSES and verdict.cause != "infrastructure"
 
 
 @pytest.mark.parametrize("error", ["StopIteration", "GeneratorExit", "SystemExit", "KeyboardInterrupt"])
