@@ -25,7 +25,7 @@ def settings() -> Iterator[Planted]:
         name="brook",
         cast={"subject": "planted:programmer"},
         truth={f"pass@1 [{k} operation{'s' * (k > 1)}]": p for k, p in RIGHT.items()},
-        config={"n": 30, "samples": 8, "k": (1,)},
+        config={"n": 60, "samples": 8, "k": (1,)},
     )
     yield Planted(
         name="null",
