@@ -23,7 +23,6 @@ from gnomon.models.base import Completion, Score
 from gnomon.models.load import load_checkpoint
 from gnomon.models.local import LocalModel
 from gnomon.models.planted.base import make
-from gnomon.stats.intervals import clustered_mean, mean_of_groups
 from gnomon.trial.base import Cast
 from gnomon.trial.job import ask
 from gnomon.trial.validate import validate
@@ -375,23 +374,6 @@ def test_endings_cannot_stand_alone(tmp_path: Path) -> None:
         from gnomon.assay.ability import _check_way
 
         _check_way(Item(id="x", part="hellaswag", meta={"form": "texts", "alone": ""}), "pmi")
-
-
-def test_the_mean_of_groups_counts_each_alike() -> None:
-    one = [[0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0]]
-    labels = [list("aabbccddeef")]
-    found, usual = mean_of_groups(one, labels), clustered_mean(one[0], labels[0])
-    assert found.value == pytest.approx(usual.value)
-    assert found.se is not None and usual.se is not None
-    two = mean_of_groups([*one, [1.0, 0.0, 1.0, 1.0]], [*labels, list("aghi")])
-    assert two.value == pytest.approx((8 / 11 + 3 / 4) / 2) and two.clusters == 9
-    deviations: dict[str, float] = {}
-    for scores, names in ((one[0], labels[0]), ([1.0, 0.0, 1.0, 1.0], list("aghi"))):
-        mean = sum(scores) / len(scores)
-        for score, name in zip(scores, names, strict=True):
-            deviations[name] = deviations.get(name, 0.0) + (score - mean) / (2 * len(scores))
-    assert two.se == pytest.approx(math.sqrt(9 / 8 * sum(d * d for d in deviations.values())))
-    assert found.se == pytest.approx(usual.se)
 
 
 @pytest.mark.parametrize("setting", ["knows", "null", "prompted", "paid", "shown", "common"])

@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from gnomon.core.errors import DataError
-from gnomon.stats.intervals import clustered_mean, proportion, repeated_mean, wilson
+from gnomon.stats.intervals import clustered_mean, mean_of_groups, proportion, repeated_mean, wilson
 
 
 def correlated(
@@ -155,3 +155,20 @@ def test_refused_inputs_say_what_and_where() -> None:
         with pytest.raises(DataError) as caught:
             call()
         assert str(caught.value) == message
+
+
+def test_the_mean_of_groups_counts_each_alike() -> None:
+    one = [[0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0]]
+    labels = [list("aabbccddeef")]
+    found, usual = mean_of_groups(one, labels), clustered_mean(one[0], labels[0])
+    assert found.value == pytest.approx(usual.value)
+    assert found.se is not None and usual.se is not None
+    two = mean_of_groups([*one, [1.0, 0.0, 1.0, 1.0]], [*labels, list("aghi")])
+    assert two.value == pytest.approx((8 / 11 + 3 / 4) / 2) and two.clusters == 9
+    deviations: dict[str, float] = {}
+    for scores, names in ((one[0], labels[0]), ([1.0, 0.0, 1.0, 1.0], list("aghi"))):
+        mean = sum(scores) / len(scores)
+        for score, name in zip(scores, names, strict=True):
+            deviations[name] = deviations.get(name, 0.0) + (score - mean) / (2 * len(scores))
+    assert two.se == pytest.approx(np.sqrt(9 / 8 * sum(d * d for d in deviations.values())))
+    assert found.se == pytest.approx(usual.se)
