@@ -87,8 +87,7 @@ def grade_command(
         bleu=bleu,
         seed=seed,
     )
-    held = protect(strong=strong, unsafe=unsafe)
-    say(str(held))
+    say(str(held := protect(strong=strong, unsafe=unsafe)))
     finished = grade(config, held, workers=workers or os.cpu_count() or 1, fresh=fresh, root=out)
     _write_results(finished, results)
     return _show(finished, config, json, page)
