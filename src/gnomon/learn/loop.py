@@ -70,6 +70,8 @@ class Fit:
         seed: seeds torch's generator (dropout, sampling inside a step); the caller's generator is left alone.
         log_every: steps to a row of metrics.
         save_every_s: seconds between saved states.
+        together: steps that use what was drawn before the first of them; states are saved, and training stops, only
+            after the last.
         watch_every: steps between calls of `watch`; 0 calls it at the end only.
         bf16: bfloat16 autocast around the step function; shards are whole bfloat16.
         recompute: keep less for the gradient and compute it again.
@@ -80,6 +82,7 @@ class Fit:
     seed: int = 0
     log_every: int = 20
     save_every_s: float = 30.0
+    together: int = 1
     watch_every: int = 0
     bf16: bool = False
     recompute: bool = False
@@ -87,7 +90,7 @@ class Fit:
 
 def fit(
     step: Callable[[nn.Module, Batch], StepResult],
-    batches: Callable[[int], Batch | list[Batch]],
+    batches: Callable[[int], Batch | list[Batch] | None],
     model: nn.Module,
     *,
     fit: Fit,
@@ -101,6 +104,7 @@ def fit(
     Args:
         step: the algorithm; draws randomness from torch's global generator only.
         batches: the batch of step i, 0 <= i < num_steps, or a list of its parts; of several processes, of this one's.
+            None ends the training before that step.
         model: on any device; only parameters with `requires_grad` move.
         fit: lengths and intervals.
         log: gets a row every `fit.log_every` steps: loss, gradient norm, rate, the step's own metrics.
@@ -125,7 +129,10 @@ def fit(
         sums = _Sums(notes.get("sums", {}), notes.get("count", 0))
         kept = _Kept(state, learner, fit)
         for index in range(done, fit.num_steps):
-            sums.add(learner.one_step(batches(index), index))
+            batch = batches(index)
+            if batch is None:
+                break
+            sums.add(learner.one_step(batch, index))
             row = _row(index + 1, fit, sums, learner, watch)
             _tell(index + 1, row, log, on_log)
             stopping = kept.save_if_due(index + 1, sums, stop.is_set())
@@ -175,6 +182,8 @@ class _Kept:
 
     def save_if_due(self, done: int, sums: _Sums, stop: bool) -> bool:
         """Whether to stop, which all processes do where one is asked to; their first one's clock says what is due."""
+        if done % self.fit.together:
+            return False
         late = ranks().rank == 0 and time.monotonic() - self.saved_at >= self.fit.save_every_s
         wanted = summed({"stop": stop, "late": late})
         if self.path and (done == self.fit.num_steps or any(wanted.values())):

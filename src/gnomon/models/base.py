@@ -79,6 +79,7 @@ class Completion:
         logprob: their summed log-probability in nats at temperature 1; None where the model does not say.
         raw: the endpoint's own record, secrets removed; empty for local models.
         tokens: their ids, a stop string's included; empty where the model does not say.
+        logprobs: log-probability of each of `tokens`, in nats at temperature 1; empty where the model does not say.
     """
 
     text: str
@@ -87,6 +88,7 @@ class Completion:
     logprob: float | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
     tokens: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -68,7 +68,7 @@ class Stream:
         self.job, self.number = job, number
         self.uniforms: NDArray[np.float64] = uniforms(job.how.seed, job.prompt, number, job.limit)
         self.tokens: list[int] = []
-        self.logprob = 0.0
+        self.logprobs: list[float] = []
         self.is_done = False
         self._ends = tokenizer.eos_ids
         self._text = tokenizer.stream(stop=job.how.stop, after=job.prompt[-_SEAM_TOKENS:].tolist())
@@ -77,7 +77,7 @@ class Stream:
     def take(self, token: int, logprob: float) -> bool:
         """Appends a token; returns whether the stream is done, in which case its completion has been handed in."""
         self.tokens.append(token)
-        self.logprob += logprob
+        self.logprobs.append(logprob)
         if token in self._ends:
             return self._finish("stop")
         if self._is_read:
@@ -98,8 +98,9 @@ class Stream:
             text=self._text.text,
             finish="stop" if self._text.stopped else finish,
             num_tokens=len(self.tokens),
-            logprob=self.logprob,
+            logprob=sum(self.logprobs),
             tokens=tuple(self.tokens),
+            logprobs=tuple(self.logprobs),
         )
         self.job.finish(self.number, completion)
         return True

@@ -119,7 +119,7 @@ def plan_of(cfg: Any, order: Epochs) -> Fit:
 
 def shown_fit(
     step: Callable[[nn.Module, Batch], StepResult],
-    batches: Callable[[int], Batch | list[Batch]],
+    batches: Callable[[int], Batch | list[Batch] | None],
     model: nn.Module,
     *,
     plan: Fit,

@@ -1,0 +1,256 @@
+"""Reinforcement learning from human feedback: a policy learns to give answers that a preference model values.
+
+    gnomon train preference                         a preference model, `run:ID`
+    gnomon train rlhf --reward run:ID               PPO, from the assistant that ships
+    gnomon train rlhf --reward run:ID --algorithm rloo
+    gnomon train rlhf --reward brook:gold           by the planted rater itself: what a perfect reward would give
+    gnomon train rlhf --reward run:ID --preset goodhart
+
+Bai et al. 2022a (arXiv 2204.05862), sec. 4. Each round draws answers at temperature 1 from the policy as it is, gives
+each the preference model's value, and takes steps on them (`learn.policy`); what a round draws is a function of the
+seed, the round and the weights, so a killed training goes on to the bit. Of Brook's questions the gold utility is
+known: it is logged beside the reward and never learnt from.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from torch import nn
+
+from gnomon.core.errors import UsageError
+from gnomon.core.registry import registered
+from gnomon.core.seeds import Seed
+from gnomon.learn.loop import Fit, StepResult
+from gnomon.learn.optim import Optim
+from gnomon.learn.policy import (
+    Actor,
+    Advantages,
+    Episodes,
+    PolicyBatch,
+    grpo_advantages,
+    grpo_step,
+    policy_batch,
+    ppo_advantages,
+    ppo_step,
+    reinforce_advantages,
+    reinforce_step,
+    rloo_advantages,
+    rloo_step,
+)
+from gnomon.models.load import checkpoint_folder, content_hash
+from gnomon.models.transformer import Transformer
+from gnomon.train import _fitting
+from gnomon.train._fitting import at_least, keep, shown_fit, start_from
+from gnomon.train._questions import Questions, open_reward
+from gnomon.train._rewarded import rows, summarise
+from gnomon.train._rollout import Sampler, known, told
+
+if TYPE_CHECKING:
+    from gnomon.store.run import Run
+
+__all__ = ["PRESETS", "Algorithm", "Preset", "Rlhf", "identity", "preview", "summarise", "train"]
+
+Algorithm = Literal["ppo", "reinforce", "rloo", "grpo"]
+
+
+class Preset(NamedTuple):
+    """Settings that belong together: highest rate, weight of KL, KL in nats at which training ends (0: never)."""
+
+    peak_rate: float
+    kl: float
+    budget: float
+
+
+PRESETS: Mapping[str, Preset] = {"healthy": Preset(1e-4, 0.03, 4.0), "goodhart": Preset(3e-4, 0.001, 0.0)}
+"""`healthy` stops before the reward stops being real; `goodhart` has the paper's weight of KL and goes on."""
+
+_ADVANTAGES: Mapping[str, Callable[[Episodes, float], Advantages]] = {
+    "ppo": ppo_advantages,
+    "reinforce": reinforce_advantages,
+    "rloo": rloo_advantages,
+    "grpo": grpo_advantages,
+}
+
+
+@registered
+@dataclass(frozen=True, kw_only=True)
+class Rlhf:
+    """Reward a policy's answers by a preference model, and make the rewarded ones likelier."""
+
+    reward: str = ""
+    "What values answers: run:ID of `train preference`, another model with a scalar, or brook:RATER."
+    data: str = "brook"
+    "What is asked: brook, or a file of rows with prompt, or with messages that end in the user's."
+    model: str = "brook-assistant"
+    "Where the policy starts, and what KL is measured from: brook-assistant, hf:FOLDER or run:ID."
+    algorithm: Algorithm = "ppo"
+    "How rewards move the policy."
+    preset: Literal["healthy", "goodhart"] = "healthy"
+    "Values of the three settings below that are not given."
+    peak_rate: float | None = None
+    "Highest learning rate."
+    kl: float | None = None
+    "What a nat of KL from the start costs in units of reward."
+    budget: float | None = None
+    "KL in nats at which training ends; 0 is never."
+    rounds: int = 100
+    "How often answers are drawn; at most, where there is a budget."
+    answers: int = 64
+    "Answers a round."
+    per_prompt: int = 0
+    "Answers to each prompt; 0 takes 4 for rloo and grpo, which compare them, and 1 for the others."
+    passes: int = 1
+    "How often a round's answers are learnt from; the paper has 1, 2 and 4."
+    parts: int = 1
+    "Steps that a pass over a round's answers is divided into."
+    max_tokens: int = 40
+    "Longest answer; the paper has 128, and 32 in its study of robustness."
+    value: Literal["copy", "shared"] = "copy"
+    "PPO: whether the value has a copy of the policy of its own, or a head on the policy."
+    held_out: int = 400
+    "Questions to measure on, before and after."
+    drop_bad: bool = False
+    "Go on without bad rows of a file even if they are more than one in a hundred."
+    seed: int = 0
+    "Seed of questions, answers and order."
+
+    def __post_init__(self) -> None:
+        at_least(1, rounds=self.rounds, answers=self.answers, passes=self.passes, parts=self.parts)
+        at_least(1, max_tokens=self.max_tokens, held_out=self.held_out)
+        at_least(0, per_prompt=self.per_prompt)
+        if self.algorithm in ("rloo", "grpo") and self.per_prompt == 1:
+            raise UsageError(f"--per-prompt is 1, and {self.algorithm} compares answers", todo="give 2 or more")
+        if self.answers % each_prompt(self) or self.answers < self.parts:
+            what = f"--answers is {self.answers}, with --per-prompt {each_prompt(self)} and --parts {self.parts}"
+            raise UsageError(what, todo="give a multiple of the one, no less than the other")
+        if self.algorithm == "reinforce" and self.passes * self.parts > 1:
+            raise UsageError("reinforce takes one step a round", todo="leave --passes and --parts out, or take ppo")
+        if min(settings(self)) < 0:
+            raise UsageError(f"a setting is below 0: {settings(self)}", todo="give 0 or more")
+
+
+def settings(cfg: Rlhf) -> Preset:
+    """The preset's values, and those given in their place."""
+    given = {name: getattr(cfg, name) for name in Preset._fields if getattr(cfg, name) is not None}
+    return PRESETS[cfg.preset]._replace(**given)
+
+
+def each_prompt(cfg: Rlhf) -> int:
+    """Answers to each prompt."""
+    return cfg.per_prompt or (4 if cfg.algorithm in ("rloo", "grpo") else 1)
+
+
+def identity(cfg: Rlhf) -> dict[str, str]:
+    """What decides the run's numbers beside its config: hashes of both models and of the file."""
+    found = _fitting.identity(cfg)
+    reward = _reward(cfg).partition("#")[0]
+    return found if reward.startswith("brook:") else {**found, "reward": content_hash(checkpoint_folder(reward))}
+
+
+def train(cfg: Rlhf, run: Run) -> Path:
+    """Trains and returns the folder of the policy; the run's rows are held-out questions, answered before and after.
+
+    Raises:
+        Stopped: Ctrl-C; the same call goes on.
+        RunError: the policy collapsed, or a reward is no number.
+        DataError: the data cannot be used.
+        ModelError: a model cannot.
+    """
+    wanted = settings(cfg)
+    start, reward = start_from(cfg.model, cfg.data), open_reward(_reward(cfg))
+    questions = Questions(cfg.data, cfg.held_out, Seed(cfg.seed), drop_bad=cfg.drop_bad)
+    reference = copy.deepcopy(start.net).requires_grad_(False)
+    actor = Actor(start.net, cfg.value if cfg.algorithm == "ppo" else "none")
+    samplers = [Sampler(net, start.tokenizer, reward, max_tokens=cfg.max_tokens) for net in (reference, start.net)]
+    rounds = _Rounds(cfg, questions, actor, reference, samplers[1])
+    together = cfg.passes * cfg.parts
+    plan = Fit(
+        num_steps=cfg.rounds * together,
+        # Constant after a short rise; nothing pulls weights to 0, for KL pulls them to where they started.
+        optim=Optim(peak=wanted.peak_rate, final=1.0, warmup_steps=5 * together, betas=(0.9, 0.95), weight_decay=0.0),
+        seed=Seed(cfg.seed).child("fit").value,
+        log_every=together,
+        together=together,
+    )
+    shown_fit(_step(cfg), rounds, actor, plan=plan, run=run, label=cfg.algorithm)
+    before, after = (each.draw(questions.held_out, Seed(cfg.seed).child("measured")) for each in samplers)
+    e, _ = known(actor, reference, after, on_policy=False)
+    run.add(rows(before, after, e, run.metrics()))
+    facts = {"rounds": max((m.step for m in run.metrics()), default=0) // together, "settings": wanted._asdict()}
+    return keep(cfg, run, start, {**facts, "prompts_cut": samplers[1].num_cut})
+
+
+def preview(cfg: Rlhf) -> dict[str, Any]:
+    """What `train` would train on; `--dry-run`."""
+    start, reward = start_from(cfg.model, cfg.data), open_reward(_reward(cfg))
+    questions = Questions(cfg.data, cfg.held_out, Seed(cfg.seed), drop_bad=cfg.drop_bad)
+    sampler = Sampler(start.net, start.tokenizer, reward, max_tokens=cfg.max_tokens)
+    drawn = sampler.draw(questions.batch(0, 4), Seed(cfg.seed).child("answers", 0))
+    shown = zip(drawn.questions, drawn.said, drawn.reward, strict=True)
+    return {
+        "policy": f"{cfg.model}@{start.revision}",
+        "reward": reward.name,
+        **settings(cfg)._asdict(),
+        "answers": f"{cfg.rounds} rounds of {cfg.answers}, {each_prompt(cfg)} to a prompt",
+        "held out": len(questions.held_out),
+        **{f"answer {i}": f"{q.prompt}{said.text} [{value:.3f}]" for i, (q, said, value) in enumerate(shown, 1)},
+    }
+
+
+def _reward(cfg: Rlhf) -> str:
+    if not cfg.reward:
+        todo = "give --reward run:ID, what `gnomon train preference` left, or brook:gold"
+        raise UsageError("nothing says what an answer is worth", where="--reward", todo=todo)
+    return cfg.reward
+
+
+def _step(cfg: Rlhf) -> Callable[[nn.Module, PolicyBatch], StepResult]:
+    steps: Mapping[str, Callable[[Any, PolicyBatch], StepResult]] = {
+        "ppo": ppo_step,
+        "reinforce": reinforce_step,
+        "rloo": rloo_step,
+        "grpo": partial(grpo_step, kl=settings(cfg).kl),
+    }
+    return steps[cfg.algorithm]
+
+
+class _Rounds:
+    """The batch of every step: at the first of a round, answers are drawn from the policy as it then is."""
+
+    def __init__(self, cfg: Rlhf, questions: Questions, actor: Actor, reference: Transformer, sampler: Sampler) -> None:
+        self.cfg, self.questions, self.sampler = cfg, questions, sampler
+        self.actor, self.reference = actor, reference
+        self._batches: list[PolicyBatch] = []
+
+    def __call__(self, index: int) -> PolicyBatch | None:
+        round_, place = divmod(index, self.cfg.passes * self.cfg.parts)
+        if not place:
+            self._batches = self._drawn(round_)
+        return self._batches[place] if self._batches else None
+
+    def _drawn(self, round_: int) -> list[PolicyBatch]:
+        """The round's batches; none where the policy has gone as far from its start as it may."""
+        cfg, seed, wanted = self.cfg, Seed(self.cfg.seed), settings(self.cfg)
+        on_policy = cfg.passes * cfg.parts == 1
+        asked = self.questions.batch(round_, cfg.answers // each_prompt(cfg))
+        drawn = self.sampler.draw(asked, seed.child("answers", round_), per_prompt=each_prompt(cfg))
+        e, gap = known(self.actor, self.reference, drawn, on_policy=on_policy)
+        facts = told(drawn, e)
+        if 0 < wanted.budget < facts["kl"]:
+            return []
+        if not math.isnan(gap) and not on_policy:
+            facts["sampler_gap"] = gap
+        a = _ADVANTAGES[cfg.algorithm](e, wanted.kl)
+        batches = []
+        for turn in range(cfg.passes):
+            order = seed.child("order", round_, turn).random().sample(range(cfg.answers), cfg.answers)
+            cut = [order[part :: cfg.parts] for part in range(cfg.parts)]
+            batches += [policy_batch(e, a, part, on_policy=on_policy, facts=facts) for part in cut]
+        return batches
