@@ -42,7 +42,11 @@ def main() -> None:
         if "check" in order:
             checks[order["number"]] = _check_of(order["check"])
         verdict = judge.verdict(checks[order["number"]], order["source"], Limits(**order["limits"]))
-        write_all(replies, pack(json.dumps(asdict(verdict)).encode()))
+        try:
+            write_all(replies, pack(json.dumps(asdict(verdict)).encode()))
+        except BrokenPipeError:  # the command was stopped
+            judge.close()
+            return
 
 
 def _allow_seconds(seconds: int) -> None:
