@@ -60,7 +60,7 @@ def test_labels_of_who_attacks_a_model_are_found_out(runs: Path) -> None:
 def test_a_preference_model_comes_near_the_best_predictor_and_is_calibrated(runs: Path) -> None:
     report = gnomon.study("preference-scaling", pairs=[300, 3000], seeds=2, held_out=600, root=runs)
     [lost] = [e for e in report.estimates if e.metric == "lost to Bayes" and e.headline]
-    assert value(lost) < 0.1
+    assert value(lost) < 0.12
     assert value(report.estimate("c: accuracy gained by ten times the comparisons")) > 0.02
     distance = "mean distance from the planted probability"
     assert value(report.estimate(distance, "held out")) < 0.15
