@@ -227,6 +227,18 @@ def test_the_checkpoint_gives_the_reward_that_was_trained(ranked: Training) -> N
     assert (recipe["read_at"], recipe["comparisons"], recipe["config"]["objective"]) == ("<eoc>", 1200, "ranked")
 
 
+def test_a_scalar_may_be_read_at_the_texts_own_last_token(tiny: str, tmp_path: Path) -> None:
+    cfg = Preference(model=tiny, read_at="text", pairs=60, held_out=20)
+    done = run_training(cfg, "preference", root=tmp_path)
+    row = done.rows[0]
+    comparison = next(c for c in open_comparisons("brook", 80, Seed(0)).comparisons if c.id == row.key)
+    model = load_checkpoint(done.manifest.folder / "checkpoint")
+    assert model.read_at == ""
+    assert isinstance(comparison.prompt, str)
+    found = asyncio.run(model.reward(comparison.prompt + comparison.chosen))
+    assert found == pytest.approx(row.evidence["chosen"], abs=1e-4)
+
+
 def test_a_run_that_was_stopped_gives_the_same_model_and_rows(
     tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,6 +368,7 @@ def test_a_dry_run_says_what_would_be_trained_on(tiny: str, tmp_path: Path) -> N
         ({"batch": 0}, "--batch is 0; give 1 or more"),
         ({"mu": -1.0}, "--mu is -1"),
         ({"mu": 1.0, "objective": "imitation"}, "--mu is 1"),
+        ({"mu": 1.0, "read_at": "text"}, "--mu is 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(given: dict[str, Any], message: str) -> None:

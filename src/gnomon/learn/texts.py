@@ -56,8 +56,8 @@ class Texts(NamedTuple):
     num_long: int
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[tuple[Prompt, str]], *, end: int) -> list[Encoded]:
-    """Token ids of prompts with their answers, each ended by token `end`.
+def encode(tokenizer: Tokenizer, texts: Sequence[tuple[Prompt, str]], *, end: int | None) -> list[Encoded]:
+    """Token ids of prompts with their answers, each ended by token `end`, or by no more than its own last token.
 
     Raises:
         DataError: a closed vocabulary lacks a word, or an answer has no tokens before it to be predicted from.
@@ -124,11 +124,11 @@ def _rendered(tokenizer: Tokenizer, prompt: Prompt, answer: str) -> _Rendered:
     return _Rendered(whole, start, tokenizer.chat_template is None)
 
 
-def _ended(tokenizer: Tokenizer, each: _Rendered, end: int) -> Encoded:
+def _ended(tokenizer: Tokenizer, each: _Rendered, end: int | None) -> Encoded:
     ids = list(each.ids)
     if ids and ids[-1] in tokenizer.eos_ids and ids[-1] != end:
         ids.pop()  # some tokenizers end every text themselves
-    if not ids or ids[-1] != end:
+    if end is not None and (not ids or ids[-1] != end):
         ids.append(end)
     start = each.first
     if start == 0 and tokenizer.bos_id is not None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from gnomon.report.base import Estimate
 
-__all__ = ["interval", "number", "support", "value", "why"]
+if TYPE_CHECKING:
+    from gnomon.stats.intervals import Interval
+
+__all__ = ["in_words", "interval", "number", "support", "value", "why"]
 
 _MISSING = "–"
 
@@ -43,6 +47,19 @@ def interval(e: Estimate) -> str:
     if e.low is not None or e.high is not None:
         return f"[{number(e.low, _decimals(e))}, {number(e.high, _decimals(e))}]"
     return f"null {number(e.null)}" if e.null is not None else ""
+
+
+def in_words(e: Estimate | Interval, decimals: int = 3) -> str:
+    """The value with its interval, as sentences say it.
+
+    >>> in_words(Estimate(metric="accuracy", value=0.7123, low=0.65, high=0.77), 2)
+    '0.71 (0.65 to 0.77)'
+    """
+    if e.value is None:
+        return "unknown"
+    if e.low is None or e.high is None:
+        return f"{e.value:.{decimals}f}"
+    return f"{e.value:.{decimals}f} ({e.low:.{decimals}f} to {e.high:.{decimals}f})"
 
 
 def support(e: Estimate) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Point, curves, forest
+from gnomon.report.words import in_words
 from gnomon.stats.bootstrap import cluster_bootstrap
 from gnomon.stats.intervals import Interval, clustered_mean, mean_of_groups, undefined, wins
 from gnomon.stats.paired import paired_difference
@@ -264,7 +265,7 @@ def _tables(
 
 def _line(scored: _Scored, condition: str) -> list[str]:
     parts = [scored.of(category) for category in _categories(scored)]
-    return [_shown(wins(part.credits[condition], part.clusters)) for part in parts]
+    return [in_words(wins(part.credits[condition], part.clusters)) for part in parts]
 
 
 def _by_prompt(title: str, found: Sequence[Longer]) -> Table:
@@ -280,7 +281,7 @@ def _by_kind(learnt: Sequence[Learnt]) -> Table:
     rows = []
     for each in learnt:
         parts = [[r for r in each.divergences if r.evidence["group"] == group] for group in groups]
-        kl = [_shown(clustered_mean([r.evidence["kl"] for r in part], [r.cluster for r in part])) for part in parts]
+        kl = [in_words(clustered_mean([r.evidence["kl"] for r in part], [r.cluster for r in part])) for part in parts]
         rows.append([each.name, *_cells(each.rows, _BARE, names), *kl])
     columns = ("learnt on", *(name or "all" for name in names), *(f"KL, {group}" for group in groups))
     return Table(title="HHH accuracy and divergence by what was learnt", columns=columns, rows=rows)
@@ -288,7 +289,7 @@ def _by_kind(learnt: Sequence[Learnt]) -> Table:
 
 def _cells(rows: Sequence[Row], metric: str, categories: Sequence[str]) -> list[str]:
     parts = [[row for row in rows if category in ("", row.evidence["category"])] for category in categories]
-    return [_shown(wins([_credit(row, metric) for row in part], [row.cluster for row in part])) for part in parts]
+    return [in_words(wins([_credit(row, metric) for row in part], [row.cluster for row in part])) for part in parts]
 
 
 def _verdicts(
@@ -320,12 +321,6 @@ def _said(holds: bool) -> str:
 
 def _percent(value: float | None) -> str:
     return "undefined" if value is None else f"{100 * value:.0f} %"
-
-
-def _shown(found: Interval | Estimate) -> str:
-    if found.value is None or found.low is None or found.high is None:
-        return "" if found.value is None else f"{found.value:.3f}"
-    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 def _points(e: Estimate) -> str:

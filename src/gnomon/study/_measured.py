@@ -18,13 +18,11 @@ from gnomon.core.config import digest, plain
 from gnomon.core.engine import spread
 from gnomon.core.progress import progress, unseen
 from gnomon.core.record import Row
-from gnomon.report.base import Estimate
-from gnomon.stats.intervals import Interval
 from gnomon.store.files import replace_file
 from gnomon.store.run import Run
 from gnomon.study._trained import Trained, environment
 
-__all__ = ["Vector", "accuracy", "expected", "gaps", "measure_all", "planted", "shown"]
+__all__ = ["Vector", "accuracy", "expected", "gaps", "measure_all", "planted"]
 
 Vector = NDArray[np.float64]
 
@@ -87,15 +85,6 @@ def expected(rows: Sequence[Row], *, a_token: bool = False) -> Vector:
 def accuracy(rows: Sequence[Row], *, a_token: bool = False) -> float:
     """The mean of `expected`."""
     return float(expected(rows, a_token=a_token).mean())
-
-
-def shown(e: Estimate | Interval, digits: int = 3) -> str:
-    """A value with its interval, as sentences say it."""
-    if e.value is None:
-        return "unknown"
-    if e.low is None or e.high is None:
-        return f"{e.value:.{digits}f}"
-    return f"{e.value:.{digits}f} ({e.low:.{digits}f} to {e.high:.{digits}f})"
 
 
 def _light(trained: Trained) -> Trained:

@@ -28,9 +28,10 @@ from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Point, curves
+from gnomon.report.words import in_words
 from gnomon.stats.intervals import Interval, undefined
 from gnomon.study._family import sized, spoken
-from gnomon.study._measured import accuracy, measure_all, planted, shown
+from gnomon.study._measured import accuracy, measure_all, planted
 from gnomon.study._trained import Studied, Trained, over_seeds, train_all
 from gnomon.train.preference import Preference
 
@@ -387,4 +388,4 @@ def _multiplier(e: Estimate) -> str:
 
 def _signed(e: Estimate) -> str:
     """A difference with its sign and interval."""
-    return shown(e) if (e.value or 0.0) < 0 else f"+{shown(e)}"
+    return in_words(e) if (e.value or 0.0) < 0 else f"+{in_words(e)}"

@@ -25,11 +25,12 @@ from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Point, ReliabilityBin, curves, reliability
+from gnomon.report.words import in_words
 from gnomon.stats.calibration import reliability_curve
 from gnomon.stats.intervals import Interval, bounded, clustered_mean
 from gnomon.stats.power_law import fit_power_law
 from gnomon.study._family import sized, spoken
-from gnomon.study._measured import Vector, accuracy, expected, gaps, measure_all, planted, shown
+from gnomon.study._measured import Vector, accuracy, expected, gaps, measure_all, planted
 from gnomon.study._trained import Studied, over_seeds, train_all
 from gnomon.train._ranking import summarise
 from gnomon.train.preference import Preference
@@ -333,14 +334,14 @@ def _verdict(
     fit: Sequence[Estimate], best: Sequence[Estimate], stated: Sequence[Estimate], laws: Sequence[Estimate], at: _Cell
 ) -> str:
     a, *slopes, _ = fit
-    told = f"Accuracy {shown(a)} at {spoken(at.parameters)} parameters and {at.pairs} pairs"
+    told = f"Accuracy {in_words(a)} at {spoken(at.parameters)} parameters and {at.pairs} pairs"
     for e in slopes:
-        told += f"; ten times the {e.metric.rpartition(' ')[2]} add {shown(e)}"
+        told += f"; ten times the {e.metric.rpartition(' ')[2]} add {in_words(e)}"
     lost = next((e for e in best if e.headline), None)
-    told += f"; {shown(lost)} below the best predictor." if lost else "."
+    told += f"; {in_words(lost)} below the best predictor." if lost else "."
     for e in stated:
         if e.metric == "ECE" and e.null is not None:
-            told += f" ECE on {e.group}: {shown(e)}, where a calibrated model has {e.null:.3f}."
+            told += f" ECE on {e.group}: {in_words(e)}, where a calibrated model has {e.null:.3f}."
     for e in laws:
-        told += f" The {e.metric} is {shown(e)}."
+        told += f" The {e.metric} is {in_words(e)}."
     return told

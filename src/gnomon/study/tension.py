@@ -23,9 +23,10 @@ from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Point, curves
+from gnomon.report.words import in_words
 from gnomon.stats.intervals import bounded
 from gnomon.study._family import sized, spoken
-from gnomon.study._measured import accuracy, gaps, measure_all, shown
+from gnomon.study._measured import accuracy, gaps, measure_all
 from gnomon.study._trained import Studied, over_seeds, train_all
 from gnomon.train.preference import Preference
 
@@ -304,16 +305,16 @@ def _direction(main: Sequence[Estimate]) -> list[str]:
     if e is None or e.low is None or e.low <= 0.5:
         return []
     return [
-        f"a model of helpful comparisons is right on {shown(e)} of the harmless ones: the two do not conflict, or the "
-        "harmless labels were not turned round (who attacks a model chooses the more harmful answer)"
+        f"a model of helpful comparisons is right on {in_words(e)} of the harmless ones: the two do not conflict, or "
+        "the harmless labels were not turned round (who attacks a model chooses the more harmful answer)"
     ]
 
 
 def _verdict(main: Sequence[Estimate], values: Values, largest: float) -> str:
-    told = [f"{e.metric[0].upper()}{e.metric[1:]}: {shown(e)}." for e in main if e.headline and e.null is not None]
+    told = [f"{e.metric[0].upper()}{e.metric[1:]}: {in_words(e)}." for e in main if e.headline and e.null is not None]
     best = next((e for e in main if e.metric == "best mean accuracy" and e.headline), None)
     if best:
-        told.append(f"The best mean accuracy is {shown(best)}, at {best.group.partition(', ')[2]}.")
+        told.append(f"The best mean accuracy is {in_words(best)}, at {best.group.partition(', ')[2]}.")
     weighed = {
         m.weight: float(np.mean(v[SERIES[2]])) for m, v in values.items() if (m.parameters, m.share) == (largest, _EVEN)
     }

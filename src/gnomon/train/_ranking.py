@@ -16,6 +16,7 @@ from scipy.special import expit, log_expit
 
 from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report
+from gnomon.report.words import in_words
 from gnomon.stats.calibration import NullTest, calibration_test, reliability_curve
 from gnomon.stats.clusters import Labels
 from gnomon.stats.intervals import Interval, bounded, clustered_mean
@@ -148,13 +149,7 @@ def _reliability(gap: Vector, clusters: Sequence[str]) -> Figure:
 
 def _words(estimates: Sequence[Estimate]) -> str:
     by_name = {(e.metric, e.group): e for e in estimates}
-    told = f"Right on {_shown(by_name['accuracy', ''])} of the comparisons held out; "
-    told += f"picking the longer answer on {_shown(by_name['accuracy of length alone', ''])}"
+    told = f"Right on {in_words(by_name['accuracy', ''])} of the comparisons held out; "
+    told += f"picking the longer answer on {in_words(by_name['accuracy of length alone', ''])}"
     bayes = by_name.get(("Bayes accuracy", ""))
-    return f"{told}; the best that can be is {_shown(bayes)}." if bayes else f"{told}."
-
-
-def _shown(e: Estimate) -> str:
-    if e.low is None or e.high is None:
-        return "an unknown share" if e.value is None else f"{e.value:.3f}"
-    return f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})"
+    return f"{told}; the best that can be is {in_words(bayes)}." if bayes else f"{told}."

@@ -40,6 +40,7 @@ from gnomon.learn.losses import answer_losses, binary_loss, ranked_loss, token_l
 from gnomon.learn.parallel import split
 from gnomon.learn.texts import Pair, Texts, encode, fitted
 from gnomon.models.load import checkpoint_folder
+from gnomon.report.words import in_words
 from gnomon.train._fitting import (
     Start,
     at_least,
@@ -91,6 +92,8 @@ class Preference:
     "Longest text in tokens; prompts of longer ones lose their beginning. 0 takes the model's."
     drop_bad: bool = False
     "Go on without bad rows of a file even if they are more than one in a hundred."
+    read_at: Literal["token", "text"] = "token"
+    "Where the scalar is read: at a token put behind the text, or at the text's own last one."
     seed: int = 0
     "Seed of the draws and the order."
     accumulate: int = 1
@@ -111,10 +114,9 @@ class Preference:
             said = ",".join(f"{weight:g}" for weight in self.weights)
             todo = "give one above 0 for each source of --data; imitation has none"
             raise UsageError(f"--weights is {said}", todo=todo)
-        if self.mu < 0 or (self.mu and self.objective == "imitation"):
-            raise UsageError(
-                f"--mu is {self.mu:g}", todo="it weighs a loss beside a scalar's: give 0 or more, none here"
-            )
+        if self.mu < 0 or (self.mu and (self.objective == "imitation" or self.read_at == "text")):
+            todo = "it weighs a loss beside that of a scalar behind the text: give 0 or more, none here"
+            raise UsageError(f"--mu is {self.mu:g}", todo=todo)
 
 
 def train(cfg: Preference, run: Run) -> Path:
@@ -126,7 +128,7 @@ def train(cfg: Preference, run: Run) -> Path:
         ModelError: the model cannot.
     """
     start = start_from(cfg.model, cfg.data)
-    end, read_at = end_of(start.tokenizer, context=cfg.objective != "imitation")
+    end, read_at = _end(cfg, start)
     given, learnt, measured = _sides(cfg)
     taught, held = (_texts(cfg, start, side, end) for side in (learnt, measured))
     pairs, held_pairs = ([Pair(*sides) for sides in texts.groups] for texts in (taught, held))
@@ -216,7 +218,7 @@ def measure(cfg: Preference, model: str, data: str, n: int, seed: int) -> list[R
         seed: of the draws.
     """
     start = start_from(model, data)
-    end, read_at = end_of(start.tokenizer, context=cfg.objective != "imitation")
+    end, read_at = _end(cfg, start)
     learnt = {_unit(each) for each in _sides(cfg).learnt}
     given = open_comparisons(data, n, Seed(seed), drop_bad=cfg.drop_bad)
     fresh = [each for each in given.comparisons if _unit(each) not in learnt][:n]
@@ -241,7 +243,7 @@ def score(cfg: Preference, model: str, answers: Sequence[tuple[str, str]]) -> li
         answers: a prompt and an answer each; all must fit the context.
     """
     start = start_from(model, cfg.data)
-    end, read_at = end_of(start.tokenizer, context=cfg.objective != "imitation")
+    end, read_at = _end(cfg, start)
     texts = encode(start.tokenizer, answers, end=end)
     # Two by two, as comparisons are; an odd last one stands beside itself.
     pairs = [Pair(first, second) for first, second in zip(texts[::2], [*texts, *texts[-1:]][1::2], strict=True)]
@@ -253,7 +255,7 @@ def score(cfg: Preference, model: str, answers: Sequence[tuple[str, str]]) -> li
 def preview(cfg: Preference) -> dict[str, Any]:
     """What `train` would train on, and how far length alone gets; `--dry-run`."""
     start = start_from(cfg.model, cfg.data)
-    end, read_at = end_of(start.tokenizer, context=cfg.objective != "imitation")
+    end, read_at = _end(cfg, start)
     given, learnt, measured = _sides(cfg)
     texts = _texts(cfg, start, learnt, end)
     accuracy, auroc = length_baseline(given.comparisons)
@@ -267,13 +269,20 @@ def preview(cfg: Preference) -> dict[str, Any]:
         "comparisons": f"{len(texts.groups)} to train on, {len(measured)} held out",
         "too long": f"{texts.num_cut} prompts cut, {texts.num_long} comparisons left out",
         "held out, met in training": _met(learnt, measured),
-        "the longer is the better": f"right on {_shown(accuracy)}; AUROC {_shown(auroc)}",
+        "the longer is the better": f"right on {in_words(accuracy)}; AUROC {in_words(auroc)}",
         "first prompt": decode(first.chosen.tokens[: first.chosen.start].tolist(), special=True),
         "first chosen": decode(first.chosen.tokens[first.chosen.start :].tolist(), special=True),
         "first rejected": decode(first.rejected.tokens[first.rejected.start :].tolist(), special=True),
-        "read at": read_at,
+        "read at": read_at or "the text's own last token",
         "scalar": "taken over" if _reads_alike(cfg, read_at) else "new",
     }
+
+
+def _end(cfg: Preference, start: Start) -> tuple[int | None, str]:
+    """The token put behind every text, as id and text; none where the text's own last token is read."""
+    if cfg.read_at == "text" and cfg.objective != "imitation":
+        return None, ""
+    return end_of(start.tokenizer, context=cfg.objective != "imitation")
 
 
 def _reads_alike(cfg: Preference, read_at: str) -> bool:
@@ -305,7 +314,7 @@ def _unit(comparison: Comparison) -> Hashable:
     return comparison.cluster, *sorted((comparison.chosen, comparison.rejected))
 
 
-def _texts(cfg: Preference, start: Start, comparisons: Sequence[Comparison], end: int) -> Texts:
+def _texts(cfg: Preference, start: Start, comparisons: Sequence[Comparison], end: int | None) -> Texts:
     flat = [(c.prompt, answer) for c in comparisons for answer in (c.chosen, c.rejected)]
     encoded = encode(start.tokenizer, flat, end=end)
     groups = list(zip(encoded[::2], encoded[1::2], strict=True))
@@ -388,9 +397,3 @@ def _met(learnt: Sequence[Comparison], measured: Sequence[Comparison]) -> str:
 
 def _left_out(given: Comparisons) -> dict[str, Any]:
     return {"rows": given.num_rows, "bad": given.num_bad, "shown": given.bad, "same": given.num_same}
-
-
-def _shown(interval: Any) -> str:
-    if interval.low is None:
-        return f"{interval.value} ({interval.reason})"
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
