@@ -122,19 +122,6 @@ def test_the_state_holds_what_moves_and_goes_back_into_the_same(tmp_path: Path) 
     assert torch.equal(other(TOKENS), net(TOKENS))
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    from gnomon.data.worlds.brook.tables import world
-    from gnomon.train._text import Special
-    from gnomon.train.pretrain import Pretrain, new_model
-
-    folder, words = tmp_path_factory.mktemp("tiny"), world().vocabulary
-    words.save(folder)
-    special = Special(len(words), words.ids["<bos>"], words.ids["<eos>"], words.ids["<pad>"])
-    save_folder(new_model(Pretrain(model_size="xs"), special), folder)
-    return f"hf:{folder}"
-
-
 @pytest.mark.parametrize("method", ["sft", "preference"])
 def test_a_training_moves_what_it_may_and_leaves_model_and_adapter(
     tiny: str, method: Literal["sft", "preference"], tmp_path: Path

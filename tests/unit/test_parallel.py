@@ -140,21 +140,6 @@ def test_a_stopped_training_of_several_goes_on_as_several(monkeypatch: pytest.Mo
     assert resume_command(command) == "torchrun --nproc-per-node 2 -m gnomon train sft"
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model of Brook's vocabulary that has learnt nothing yet."""
-    from gnomon.data.worlds.brook.tables import world
-    from gnomon.models.families import save_folder
-    from gnomon.train._text import Special
-    from gnomon.train.pretrain import Pretrain, new_model
-
-    folder, words = tmp_path_factory.mktemp("tiny"), world().vocabulary
-    words.save(folder)
-    special = Special(len(words), words.ids["<bos>"], words.ids["<eos>"], words.ids["<pad>"])
-    save_folder(new_model(Pretrain(model_size="xs"), special), folder)
-    return f"hf:{folder}"
-
-
 @pytest.mark.slow
 def test_the_command_on_two_processes_leaves_one_run(tiny: str, tmp_path: Path) -> None:
     from gnomon.store.run import Run

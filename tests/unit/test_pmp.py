@@ -10,25 +10,13 @@ import pytest
 import torch
 
 from gnomon.core.errors import ModelError, UsageError
-from gnomon.data.worlds.brook.tables import world
 from gnomon.learn.heads import HEAD_FILE, ScalarHead, head_reads_at, load_head, save_head
-from gnomon.models.families import save_folder
 from gnomon.study.pmp import Pmp, matched, study
 from gnomon.train import preference
 from gnomon.train._running import run_training
 from gnomon.train._text import Special
 from gnomon.train.preference import Preference, preview
 from gnomon.train.pretrain import Pretrain, new_model
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model of Brook's vocabulary that has learnt nothing yet."""
-    folder, words = tmp_path_factory.mktemp("tiny"), world().vocabulary
-    special = Special(len(words), words.ids["<bos>"], words.ids["<eos>"], words.ids["<pad>"])
-    words.save(folder)
-    save_folder(new_model(Pretrain(model_size="xs"), special), folder)
-    return f"hf:{folder}"
 
 
 def folder_of(model: str) -> Path:

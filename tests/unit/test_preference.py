@@ -20,20 +20,17 @@ from gnomon.core.record import Row
 from gnomon.core.registry import method
 from gnomon.core.seeds import Seed
 from gnomon.data.comparisons import open_comparisons
-from gnomon.data.worlds.brook.tables import world
 from gnomon.learn.batches import PairBatch, answer_batch, pair_batch
 from gnomon.learn.heads import ScalarHead, Scorer
 from gnomon.learn.texts import Encoded, Pair
 from gnomon.models.base import Ability, Message
-from gnomon.models.families import load_folder, save_folder
+from gnomon.models.families import load_folder
 from gnomon.models.load import load_checkpoint
 from gnomon.models.transformer import Transformer, TransformerConfig
 from gnomon.store.run import Run
 from gnomon.train import preference
 from gnomon.train._running import Training, run_training
-from gnomon.train._text import Special
 from gnomon.train.preference import Preference, preview, step, summarise
-from gnomon.train.pretrain import Pretrain, new_model
 
 EOC = 9
 
@@ -178,16 +175,6 @@ def test_a_batch_has_the_loss_of_its_pairs_one_by_one(scorer: Scorer, objective:
     alone = [step(scorer, pair_batch([p]), objective=objective).loss.item() for p in PAIRS]
     together = step(scorer, pair_batch(PAIRS), objective=objective).loss.item()
     assert together == pytest.approx(sum(alone) / len(alone), abs=1e-5)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model of Brook's vocabulary that has learnt nothing yet."""
-    folder, words = tmp_path_factory.mktemp("tiny"), world().vocabulary
-    special = Special(len(words), words.ids["<bos>"], words.ids["<eos>"], words.ids["<pad>"])
-    words.save(folder)
-    save_folder(new_model(Pretrain(model_size="xs"), special), folder)
-    return f"hf:{folder}"
 
 
 @pytest.fixture(scope="module")

@@ -15,28 +15,15 @@ import torch
 
 from gnomon.core.errors import DataError, ModelError, Stopped, UsageError
 from gnomon.core.registry import method
-from gnomon.data.worlds.brook.tables import world
 from gnomon.learn.batches import AnswerBatch, answer_batch
 from gnomon.learn.texts import Encoded, encode
 from gnomon.models.base import Message, Sampling
-from gnomon.models.families import load_folder, save_folder
+from gnomon.models.families import load_folder
 from gnomon.models.load import load_checkpoint
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.train import sft
 from gnomon.train._running import Training, run_training
-from gnomon.train._text import Special
-from gnomon.train.pretrain import Pretrain, new_model
 from gnomon.train.sft import Sft, mean_losses, preview, step
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model of Brook's vocabulary that has learnt nothing yet."""
-    folder, words = tmp_path_factory.mktemp("tiny"), world().vocabulary
-    special = Special(len(words), words.ids["<bos>"], words.ids["<eos>"], words.ids["<pad>"])
-    words.save(folder)
-    save_folder(new_model(Pretrain(model_size="xs"), special), folder)
-    return f"hf:{folder}"
 
 
 def texts(folder: str) -> list[Encoded]:

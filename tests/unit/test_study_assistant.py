@@ -9,15 +9,11 @@ import pytest
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
 from gnomon.data.assistants import prompt_text, prompt_wordings
-from gnomon.data.worlds.brook.tables import world
-from gnomon.models.families import save_folder
 from gnomon.report.base import Report
 from gnomon.study._assistant_report import Effect, Longer, report
 from gnomon.study._trained import run_trainings
 from gnomon.study.assistant import Assistant
-from gnomon.train._text import Special
 from gnomon.train.distill import summarise
-from gnomon.train.pretrain import Pretrain, new_model
 
 
 def compared(bare: float, prompted: float, n: int = 100) -> list[Row]:
@@ -114,15 +110,6 @@ def test_sizes_and_lengths_are_drawn() -> None:
         "HHH accuracy by size",
         "HHH accuracy by length of the prompt",
     ]
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> str:
-    words = world().vocabulary
-    special = Special(len(words), words.ids["<bos>"], words.ids["<eos>"], words.ids["<pad>"])
-    words.save(tmp_path / "tiny")
-    save_folder(new_model(Pretrain(model_size="xs"), special), tmp_path / "tiny")
-    return f"hf:{tmp_path / 'tiny'}"
 
 
 def test_a_small_study_from_end_to_end(tiny: str, tmp_path: Path) -> None:

@@ -17,8 +17,6 @@ from scipy.special import expit, logit
 
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
-from gnomon.data.worlds.brook.tables import world
-from gnomon.models.families import save_folder
 from gnomon.models.load import load_checkpoint
 from gnomon.report.base import Report
 from gnomon.store.run import Run
@@ -31,9 +29,7 @@ from gnomon.study.objectives import Objectives
 from gnomon.study.preference_scaling import PreferenceScaling
 from gnomon.study.tension import Tension
 from gnomon.train._ranking import summarise
-from gnomon.train._text import Special
 from gnomon.train.preference import Preference
-from gnomon.train.pretrain import Pretrain, new_model
 
 SIZES = {"small": 1e4, "large": 1e6}
 N = 200
@@ -79,16 +75,6 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, Callable[[Prefere
         return asked
 
     return use
-
-
-@pytest.fixture(scope="module")
-def tiny_brook(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model of Brook's vocabulary that has learnt nothing yet."""
-    folder, words = tmp_path_factory.mktemp("tiny"), world().vocabulary
-    special = Special(len(words), words.ids["<bos>"], words.ids["<eos>"], words.ids["<pad>"])
-    words.save(folder)
-    save_folder(new_model(Pretrain(model_size="xs"), special), folder)
-    return f"hf:{folder}"
 
 
 def estimate(report: Report, metric: str, group: str = "") -> Any:
@@ -271,8 +257,8 @@ def test_what_makes_no_study_is_refused(make: Callable[[], Any], said: str) -> N
         make()
 
 
-def test_a_model_is_measured_once(tiny_brook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cfg = Preference(model=tiny_brook, pairs=32, held_out=10)
+def test_a_model_is_measured_once(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = Preference(model=tiny, pairs=32, held_out=10)
     trained = train_all([cfg], root=tmp_path)
     how: Any = {"n": 12, "seed": 5, "root": tmp_path}
     [[first, second]] = measure_all(trained, ["brook:right", "brook:helpful"], **how)
@@ -298,8 +284,8 @@ def test_the_best_of_k_is_the_mean_over_all_choices_of_k() -> None:
         assert best_of(distinct, utility, k) == pytest.approx(np.mean(chosen))
 
 
-def test_answers_are_chosen_by_what_was_trained(tiny_brook: str, tmp_path: Path) -> None:
-    cfg = Preference(model=tiny_brook, pairs=32, held_out=10)
+def test_answers_are_chosen_by_what_was_trained(tiny: str, tmp_path: Path) -> None:
+    cfg = Preference(model=tiny, pairs=32, held_out=10)
     trained = train_all([cfg, replace(cfg, objective="imitation")], root=tmp_path)
     by_reading = {"ranked": trained[:1], "imitation": trained[1:]}
     report = with_choices(Report(title=""), by_reading, 5, root=tmp_path, workers=1)

@@ -17,7 +17,7 @@ from gnomon.core.seeds import Seed
 from gnomon.data.assistants import as_dialogue, as_turns
 from gnomon.data.formats import read_bytes
 from gnomon.data.hub import find_file
-from gnomon.data.layouts import vote_score
+from gnomon.data.layouts import answer_score
 from gnomon.data.records import BadRow, Found, Record, read, text_of, turns
 
 __all__ = ["Exercise", "Mix", "open_exercises"]
@@ -127,16 +127,7 @@ def _best(answers: Any) -> str:
         raise BadRow("'answers' is no list of answers")
     if not all(hasattr(each, "keys") for each in answers):
         raise BadRow("an answer is no object")
-    return text_of(max(answers, key=_score), "text")
-
-
-def _score(answer: Record) -> int:
-    given, votes = answer.get("pm_score"), answer.get("votes")
-    if isinstance(given, int):
-        return given
-    if not isinstance(votes, int):
-        raise BadRow("an answer has neither 'pm_score' nor 'votes'")
-    return vote_score(votes, bool(answer.get("selected")))
+    return text_of(max(answers, key=answer_score), "text")
 
 
 def _pieces(text: str, name: str) -> Iterator[Exercise]:

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from gnomon.data.records import BadRow, Record, joined, text_of, turns
 from gnomon.models.base import Message, Prompt
 
-__all__ = ["Two", "laid_out", "vote_score"]
+__all__ = ["Two", "answer_score", "laid_out", "vote_score"]
 
 _LAST_TURN = "\n\nAssistant:"
 _TURN = re.compile(r"\n\n(?:Human|Assistant):")
@@ -113,14 +113,15 @@ def _last_turn(record: Record, side: str) -> tuple[str, str]:
 
 def _voted(record: Record, name: str) -> Iterator[Two]:
     prompt = [Message("user", text_of(record, "question"))]
-    scored = [(text_of(each, "text"), _score(each)) for each in _objects(record, "answers", "an answer")]
+    scored = [(text_of(each, "text"), answer_score(each)) for each in _objects(record, "answers", "an answer")]
     for (i, (first, high)), (j, (second, low)) in combinations(enumerate(scored), 2):
         if high != low:
             better, worse = (first, second) if high > low else (second, first)
             yield _two(f"{name}-{i}-{j}", prompt, better, worse)
 
 
-def _score(answer: Record) -> int:
+def answer_score(answer: Record) -> int:
+    """Score of a forum's answer: `pm_score`, else that of its votes; BadRow where it has neither."""
     given, votes = answer.get("pm_score"), answer.get("votes")
     if isinstance(given, int):
         return given
