@@ -97,7 +97,7 @@ def joined(results: Sequence[tuple[Report, Provenance]]) -> tuple[Report, Proven
     first = results[0][1]
     merged = Report(
         title=" · ".join(reports),
-        summary=" ".join(r.summary for r in reports.values() if r.summary),
+        summary=" ".join(f"{name}: {r.summary}" for name, r in reports.items() if r.summary),
         notes=[f"{name}: {note}" for name, r in reports.items() for note in r.notes],
         estimates=[
             replace(e, group=f"{name} · {e.group}" if e.group else name)
