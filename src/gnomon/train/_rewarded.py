@@ -22,6 +22,7 @@ __all__ = ["fitted", "rows", "summarise"]
 
 _LEAST_KL = 0.05
 _LEAST_POINTS = 5
+_BLOCK = 5
 _ONE_RUN = "one training run; train with other seeds for a spread"
 _CURVE = ("kl", "reward", "gold")
 
@@ -76,15 +77,17 @@ def summarise(found: Sequence[Row]) -> Report:
 
 
 def fitted(curve: Sequence[Mapping[str, float]]) -> list[Estimate]:
-    """Least squares of the reward on the square root of KL, over rounds of more than 0.05 nats; how well each of
-    sqrt(KL), KL and log KL fits; and where the gold utility was highest.
+    """Least squares of the reward on the square root of KL, and how well each of sqrt(KL), KL and log KL fits.
+
+    Points are means over five rounds each, since one round's reward varies by its questions; those of at most 0.05 nats
+    are left out.
 
     Args:
-        curve: `kl` and `reward` of each round, and `gold` where it is known.
+        curve: `kl` and `reward` of each round.
     """
-    far = [each for each in curve if each["kl"] > _LEAST_KL]
+    far = [each for each in _blocks(curve) if each["kl"] > _LEAST_KL]
     if len(far) < _LEAST_POINTS:
-        reason = f"only {len(far)} rounds have more than {_LEAST_KL} nats of KL"
+        reason = f"only {len(far)} blocks of {_BLOCK} rounds have more than {_LEAST_KL} nats of KL"
         return [Estimate(metric="reward on sqrt(KL): R2", value=None, n=len(far), reason=reason)]
     kl, reward = (np.array([each[name] for each in far]) for name in ("kl", "reward"))
     forms = {"sqrt(KL)": np.sqrt(kl), "KL": kl, "log KL": np.log(kl)}
@@ -95,6 +98,12 @@ def fitted(curve: Sequence[Mapping[str, float]]) -> list[Estimate]:
         for name, x in forms.items()
     ]
     return found
+
+
+def _blocks(curve: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """Means over five rounds each; the last rounds are left out where they are fewer."""
+    parts = [curve[i : i + _BLOCK] for i in range(0, len(curve) - _BLOCK + 1, _BLOCK)]
+    return [{name: sum(each[name] for each in part) / _BLOCK for name in part[0]} for part in parts]
 
 
 def _explained(x: NDArray[np.float64], y: NDArray[np.float64]) -> float | None:
@@ -162,9 +171,10 @@ def _words(estimates: Sequence[Estimate], curve: Sequence[Mapping[str, float]]) 
     if "gold utility after" in by_name:
         told += f" Gold utility {_shown(by_name['gold utility before'])} before, "
         told += f"{_shown(by_name['gold utility after'])} after."
-    if curve and "gold" in curve[0]:
-        best = max(curve, key=lambda each: each["gold"])
-        told += f" While training it was highest at step {best['step']:.0f} of {curve[-1]['step']:.0f}, "
+    blocks = _blocks(curve)
+    if blocks and "gold" in blocks[0]:
+        best = max(blocks, key=lambda each: each["gold"])
+        told += f" While training it was highest about step {best['step']:.0f} of {curve[-1]['step']:.0f}, "
         told += f"{best['gold']:.2f} at {best['kl']:.2f} nats."
     if any(each["kl"] < -_LEAST_KL for each in curve):
         told += " Some rounds have a KL below -0.05: sampler and trainer may disagree."
