@@ -27,6 +27,7 @@ SMALL = {
     "assay toxicity": {"--n": "4"},
     "assay code": {"--n": "6", "--samples": "2"},
     "train sft": {"--dialogues": "64", "--held-out": "20"},
+    "train rlhf": {"--rounds": "2", "--answers": "8", "--held-out": "10"},
     "train distill": {"--texts": "64", "--held-out": "20"},
     "study assistant": {"--texts": "32", "--held-out": "8", "--n": "2", "--lengths": "2", "--tasks": "brook-facts"},
     "train preference": {"--pairs": "64", "--held-out": "20"},

@@ -13,6 +13,7 @@ from gnomon.train.sft import Sft
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_ppo_raises_the_gold_utility_of_a_mixed_assistant(tmp_path: Path) -> None:
     mixed = run_training(Sft(best_of=1, dialogues=2000, held_out=20), "sft", root=tmp_path)
     valued = run_training(Preference(held_out=100), "preference", root=tmp_path)

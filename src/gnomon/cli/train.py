@@ -29,6 +29,7 @@ EXAMPLES = """Examples:
   gnomon train sft                       make the model that ships answer as an assistant
   gnomon train distill                   make a prompt of good dialogues part of it
   gnomon train preference                learn which of two answers is preferred
+  gnomon train rlhf --reward run:ID      make answers likelier that such a model values
 
 What comes out:
   stdout  the last losses and readouts, and the new model's name

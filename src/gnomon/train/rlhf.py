@@ -55,7 +55,18 @@ from gnomon.train._rollout import Sampler, known, told
 if TYPE_CHECKING:
     from gnomon.store.run import Run
 
-__all__ = ["PRESETS", "Algorithm", "Preset", "Rlhf", "each_prompt", "identity", "preview", "settings", "summarise", "train"]
+__all__ = [
+    "PRESETS",
+    "Algorithm",
+    "Preset",
+    "Rlhf",
+    "each_prompt",
+    "identity",
+    "preview",
+    "settings",
+    "summarise",
+    "train",
+]
 
 Algorithm = Literal["ppo", "reinforce", "rloo", "grpo"]
 
