@@ -214,4 +214,5 @@ def test_the_calibration_assay_reads_decisions(tmp_path: Path, capsys: pytest.Ca
     values = [{(e["metric"], e.get("group")): e["value"] for e in side["estimates"]} for side in (far, near)]
     assert values[0].keys() == values[1].keys()
     for key, value in values[1].items():
-        assert values[0][key] == (pytest.approx(value, abs=1e-6) if value is not None else None)
+        # A temperature is where an optimiser stops; probabilities themselves agree to 1e-6.
+        assert values[0][key] == (pytest.approx(value, abs=1e-5) if value is not None else None)
