@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -78,6 +79,45 @@ def test_killed_at_any_step_and_resumed_equals_uninterrupted(tmp_path: Path, kil
         assert torch.equal(want, got), name
     assert cut_log.rows == whole_log.rows
     assert sorted(cut_log.rows) == [4, 8, 12]
+
+
+@pytest.mark.parametrize("kill_at", [1, 3, 4, 7, 11])
+def test_steps_that_belong_together_are_resumed_together(tmp_path: Path, kill_at: int) -> None:
+    """Their batches come from the weights before the first of them, as a policy's answers do."""
+    plan = replace(PLAN, together=4)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+
+    def trained(folder: Path, kill_at: int) -> tuple[nn.Module, list[int]]:
+        model, asked = network(), []
+        offset = [0.0]
+
+        def fetch(index: int) -> Tensor:
+            if index == kill_at:
+                raise Killed
+            asked.append(index)
+            if index % 4 == 0:
+                offset[0] = float(next(model.parameters()).detach().sum())
+            return batches(index) + offset[0]
+
+        fit(step, fetch, model, fit=plan, state=folder / "state.safetensors")
+        return model, asked
+
+    whole, _ = trained(tmp_path / "a", STEPS)
+    with pytest.raises(Killed):
+        trained(tmp_path / "b", kill_at)
+    resumed, asked = trained(tmp_path / "b", STEPS)
+    assert asked[0] == kill_at // 4 * 4
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def test_no_batch_ends_the_training(tmp_path: Path) -> None:
+    model, log = network(), Log()
+    fit(step, lambda i: batches(i) if i < 8 else None, model, fit=PLAN, log=log, state=tmp_path / "state.safetensors")
+    assert sorted(log.rows) == [4, 8]
+    again = network()
+    fit(step, lambda i: None, again, fit=PLAN, log=log, state=tmp_path / "state.safetensors")
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
 def test_a_state_older_than_the_kill_gives_the_same_weights(tmp_path: Path) -> None:
