@@ -306,7 +306,7 @@ def _looked(actor: Actor, batch: PolicyBatch) -> tuple[Tensor, Tensor, dict[str,
     """Log-probabilities [N] and hidden states [N, D] of the answers under the policy of this step, and what to log."""
     logp_N, entropy_N, h_ND = log_probabilities(actor.policy, batch.answers)
     metrics: dict[str, float | Tensor] = {**batch.facts, "entropy": entropy_N.mean()}
-    if batch.on_policy:
+    if batch.on_policy and "sampler_gap" not in batch.facts:
         metrics["sampler_gap"] = checked_gap(batch.policy_N, logp_N)
     return logp_N, h_ND, metrics
 

@@ -256,7 +256,7 @@ class _Rounds:
         facts = told(drawn, e)
         if 0 < wanted.budget < facts["kl"]:
             return []
-        if not math.isnan(gap) and not on_policy:
+        if not math.isnan(gap):
             facts["sampler_gap"] = gap
         a = _ADVANTAGES[cfg.algorithm](e, wanted.kl)
         batches = []
