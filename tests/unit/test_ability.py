@@ -384,5 +384,6 @@ def test_what_is_planted_is_recovered(setting: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_setting_is_recovered_in_200_replications() -> None:
     assert [found for found in validate(Ability(), replications=200) if not found.ok] == []
