@@ -15,6 +15,7 @@ from torch import Tensor
 from gnomon.core.record import Row
 from gnomon.learn.policy import Episodes, kl_terms
 from gnomon.report.base import Estimate, Report, Table
+from gnomon.report.words import in_words
 from gnomon.stats.intervals import bounded, clustered_mean
 from gnomon.train._rollout import Drawn, distinct
 
@@ -166,11 +167,11 @@ def _curve(metrics: Iterable[tuple[int, str, float]]) -> list[dict[str, float]]:
 
 def _words(estimates: Sequence[Estimate], curve: Sequence[Mapping[str, float]]) -> str:
     by_name = {e.metric: e for e in estimates if not e.group}
-    told = f"Reward {_shown(by_name['reward before'])} before, {_shown(by_name['reward after'])} after, "
-    told += f"at a KL of {_shown(by_name['KL'])} nats from the start."
+    told = f"Reward {in_words(by_name['reward before'], 2)} before, {in_words(by_name['reward after'], 2)} after, "
+    told += f"at a KL of {in_words(by_name['KL'], 2)} nats from the start."
     if "gold utility after" in by_name:
-        told += f" Gold utility {_shown(by_name['gold utility before'])} before, "
-        told += f"{_shown(by_name['gold utility after'])} after."
+        told += f" Gold utility {in_words(by_name['gold utility before'], 2)} before, "
+        told += f"{in_words(by_name['gold utility after'], 2)} after."
     blocks = _blocks(curve)
     if blocks and "gold" in blocks[0]:
         best = max(blocks, key=lambda each: each["gold"])
@@ -191,9 +192,3 @@ def _gallery(found: Sequence[Row]) -> Table:
         columns=["prompt", "answer", "reward", "gold utility"],
         rows=[cells[place] for place in places],
     )
-
-
-def _shown(e: Estimate) -> str:
-    if e.value is None or e.low is None or e.high is None:
-        return "unknown" if e.value is None else f"{e.value:.2f}"
-    return f"{e.value:.2f} ({e.low:.2f} to {e.high:.2f})"
