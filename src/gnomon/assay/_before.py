@@ -5,9 +5,8 @@ Rows must not depend on a file that changes while they are asked, so an item car
 
 from __future__ import annotations
 
-import hashlib
-
 from gnomon.core.errors import DataError
+from gnomon.core.record import text_digest
 from gnomon.data.assistants import before, prompt_text
 
 __all__ = ["digest", "unchanged"]
@@ -19,7 +18,7 @@ def digest(spec: str) -> str:
     Raises:
         UsageError: there is no such text, or it is empty.
     """
-    return hashlib.blake2b(prompt_text(spec).encode(), digest_size=8).hexdigest() if spec else ""
+    return text_digest(prompt_text(spec)) if spec else ""
 
 
 def unchanged(spec: str, was: str, dialect: str) -> str:

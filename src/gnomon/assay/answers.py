@@ -11,14 +11,13 @@ Source: Askell et al. 2021, arXiv 2112.00861, sec. 2: a model that continues tex
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gnomon.assay._before import digest, unchanged
 from gnomon.core.errors import UsageError
-from gnomon.core.record import Item, Row
+from gnomon.core.record import Item, Row, text_digest
 from gnomon.core.seeds import Seed
 from gnomon.data.assistants import as_dialogue, as_turns, stops
 from gnomon.data.hub import find_file
@@ -141,8 +140,9 @@ def _made(record: Record, name: str) -> Iterator[Item]:
         asked = as_turns(turns(record["messages"], "messages"))
     else:
         asked = as_dialogue(text_of(record, "prompt"))
-    cluster = hashlib.blake2b(asked.encode("utf-8", "replace"), digest_size=8).hexdigest()
-    yield Item(id=name, cluster=cluster, question=asked, source="file", meta={"asked": asked, "dialect": "plain"})
+    yield Item(
+        id=name, cluster=text_digest(asked), question=asked, source="file", meta={"asked": asked, "dialect": "plain"}
+    )
 
 
 def _judged(asked: str, answer: str, ended: bool) -> dict[str, float]:

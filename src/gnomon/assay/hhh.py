@@ -14,16 +14,16 @@ and 2.2. With `--prompt` P(a) stays what it is without one.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from gnomon.assay._before import digest, unchanged
 from gnomon.core.errors import DataError, UsageError
-from gnomon.core.record import Item, Row
+from gnomon.core.record import Item, Row, text_digest
 from gnomon.core.seeds import Seed
-from gnomon.data.assistants import BARE, as_dialogue, before, prompt_text
+from gnomon.data.assistants import BARE, as_dialogue
 from gnomon.models.base import Ability, Model, Score, require
 from gnomon.report.base import Drawn, Estimate, Report, Table
 from gnomon.report.figures import forest
@@ -68,7 +68,7 @@ class HHH:
 
     def items(self, seed: Seed) -> Iterator[Item]:
         """The comparisons of each source; which answer stands first is drawn from the seed."""
-        shown = {"before": _digest(prompt_text(self.prompt))} if self.prompt else {}
+        shown = {"before": digest(self.prompt)} if self.prompt else {}
         for spec in self.data:
             for item in _comparisons(spec, self.n, seed.child(spec)):
                 name = f"{spec}/{item.id}" if len(self.data) > 1 else item.id
@@ -81,7 +81,7 @@ class HHH:
         told: dict[str, dict[str, list[float]]] = {"bare": await _scored(model, item, ways, "")}
         length: dict[str, int] = {}
         if self.prompt:
-            shown = _before(self.prompt, item)
+            shown = unchanged(self.prompt, item.meta["before"], item.meta.get("dialect", "plain"))
             told["prompted"] = await _scored(model, item, ways, shown)
             length = _length(model, shown)
         assert item.gold is not None
@@ -190,7 +190,7 @@ def _opened(spec: str, n: int, seed: Seed) -> list[Item]:
     if source.refused or left:
         # Rows are all that a report is made of, so the first one carries what was refused.
         kept[0] = replace(kept[0], meta={**kept[0].meta, "refused": [*source.refused, *left]})
-    return [replace(item, cluster=_digest(item.question)) for item in kept]
+    return [replace(item, cluster=text_digest(item.question)) for item in kept]
 
 
 def _dialogue(item: Item) -> str:
@@ -201,14 +201,6 @@ def _dialogue(item: Item) -> str:
 
         return dialogue(words, item.meta["mark"])
     return as_dialogue(words)
-
-
-def _before(spec: str, item: Item) -> str:
-    """The text as it stands before a dialogue."""
-    text = prompt_text(spec)
-    if _digest(text) != item.meta["before"]:
-        raise DataError("the file changed while comparisons were asked", where=f"--prompt {spec}")
-    return before(text, item.meta.get("dialect", "plain"))
 
 
 def _length(model: Model, shown: str) -> dict[str, int]:
@@ -236,10 +228,6 @@ def _credit(scores: Sequence[float], gold: int) -> float:
     """1 where the better answer scores higher, one half where both score the same."""
     ahead = scores[gold] - scores[1 - gold]
     return 0.5 if abs(ahead) <= _TIE else float(ahead > 0)
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def _metric(way: str, asked: str) -> str:

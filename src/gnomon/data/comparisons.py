@@ -14,11 +14,12 @@ Layouts are told apart row by row. Whatever the source, `length_baseline` says h
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gnomon.core.errors import DataError, UsageError, closest
+from gnomon.core.record import text_digest
 from gnomon.core.seeds import Seed
 from gnomon.data.hub import find_file
 from gnomon.data.layouts import Two, laid_out
@@ -60,8 +61,12 @@ class Comparison:
 
     def __post_init__(self) -> None:
         text = self.prompt if isinstance(self.prompt, str) else repr([tuple(m) for m in self.prompt])
-        whole = f"{text}{self.topic}".encode("utf-8", "replace")
-        object.__setattr__(self, "cluster", hashlib.blake2b(whole, digest_size=8).hexdigest())
+        object.__setattr__(self, "cluster", text_digest(f"{text}{self.topic}"))
+
+    @property
+    def pair(self) -> Hashable:
+        """What makes two comparisons the same, whichever answer was chosen: the prompt and both answers."""
+        return self.cluster, *sorted((self.chosen, self.rejected))
 
 
 class Split(NamedTuple):
@@ -101,10 +106,7 @@ class Comparisons:
         Raises:
             UsageError: a side would be empty.
         """
-        units = [
-            (each.cluster, *sorted((each.chosen, each.rejected))) if self.apart == "pair" else each.cluster
-            for each in self.comparisons
-        ]
+        units = [each.pair if self.apart == "pair" else each.cluster for each in self.comparisons]
         sides = divided(units, held_out, seed, train=train, where=self.name)
         return Split(*(tuple(self.comparisons[place] for place in side) for side in sides))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gnomon.core.errors import UsageError
+from gnomon.core.record import text_digest
 from gnomon.core.seeds import Seed
 from gnomon.data.hub import find_file
 from gnomon.data.records import BadRow, Found, Record, joined, read, text_of, turns
@@ -68,8 +68,7 @@ def _made(record: Record, name: str) -> Iterator[Dialogue]:
         yield from _turns(turns(record["messages"], "messages"), name)
         return
     prompt, answer = text_of(record, "prompt"), text_of(record, "answer")
-    cluster = hashlib.blake2b(prompt.encode("utf-8", "replace"), digest_size=8).hexdigest()
-    yield Dialogue(id=name, prompt=prompt, answer=joined(prompt, answer), cluster=cluster)
+    yield Dialogue(id=name, prompt=prompt, answer=joined(prompt, answer), cluster=text_digest(prompt))
 
 
 def _turns(messages: list[Message], name: str) -> Iterator[Dialogue]:

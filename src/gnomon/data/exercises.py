@@ -6,13 +6,13 @@ turn, and questions of a forum with their best answer. Text that people wrote is
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
 
 from gnomon.core.errors import DataError, UsageError
+from gnomon.core.record import text_digest
 from gnomon.core.seeds import Seed
 from gnomon.data.assistants import as_dialogue, as_turns
 from gnomon.data.formats import read_bytes
@@ -117,8 +117,7 @@ def _made(record: Record, name: str) -> Iterator[Exercise]:
         asks, says = as_dialogue(text_of(record, "question")), _best(record["answers"])
     else:
         asks, says = as_dialogue(text_of(record, "prompt")), text_of(record, "answer")
-    cluster = hashlib.blake2b(asks.encode("utf-8", "replace"), digest_size=8).hexdigest()
-    yield Exercise(id=name, group="questions", asks=asks, says=f" {says.strip()}", cluster=cluster)
+    yield Exercise(id=name, group="questions", asks=asks, says=f" {says.strip()}", cluster=text_digest(asks))
 
 
 def _best(answers: Any) -> str:

@@ -10,6 +10,7 @@ Shapes: P players, b sets of weights.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -140,16 +141,7 @@ class _Table:
         if not self.separated:
             return found
         note = "a record without end: half a win is given to both of every pair"
-        return Interval(
-            value=found.value,
-            low=found.low,
-            high=found.high,
-            se=found.se,
-            n=found.n,
-            clusters=found.clusters,
-            method=found.method,
-            reason="; ".join(filter(None, (note, found.reason))),
-        )
+        return replace(found, reason="; ".join(filter(None, (note, found.reason))))
 
     def _tally(self, weights: Matrix) -> _Tensor:
         """Wins [b, P, P] of the row's player over the column's."""

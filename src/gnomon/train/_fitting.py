@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -37,6 +37,7 @@ __all__ = [
     "at_least",
     "context_of",
     "end_of",
+    "files_hash",
     "identity",
     "keep",
     "low_rank",
@@ -82,9 +83,13 @@ def identity(cfg: Any) -> dict[str, str]:
     named = [name.partition("*")[0] for name in cfg.data.split(",")]
     files = [name for name in named if name.partition(":")[0] != "brook"]
     if files:
-        hashes = (hashlib.sha256(read_bytes(find_file(name.strip()))).hexdigest() for name in files)
-        found["data"] = " ".join(hashes)
+        found["data"] = files_hash(name.strip() for name in files)
     return found
+
+
+def files_hash(names: Iterable[str]) -> str:
+    """SHA-256 of each file's content, as `data.hub.find_file` finds it."""
+    return " ".join(hashlib.sha256(read_bytes(find_file(name))).hexdigest() for name in names)
 
 
 def end_of(tokenizer: Tokenizer, *, context: bool) -> tuple[int, str]:

@@ -14,7 +14,6 @@ heart what the prompted model answers.
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,13 +24,11 @@ import torch
 from torch import nn
 
 from gnomon.core.errors import UsageError
-from gnomon.core.record import Row
+from gnomon.core.record import Row, text_digest
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
 from gnomon.data.assistants import before, prompt_text
 from gnomon.data.exercises import Exercise, Mix, open_exercises
-from gnomon.data.formats import read_bytes
-from gnomon.data.hub import find_file
 from gnomon.data.records import Found, divided
 from gnomon.learn.batches import AnswerBatch, Epochs, answer_batch
 from gnomon.learn.distill import (
@@ -56,7 +53,7 @@ from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Transformer
 from gnomon.train import sft
 from gnomon.train._distilled import summarise
-from gnomon.train._fitting import Start, at_least, end_of, keep, low_rank, plan_of, shown_fit, start_from
+from gnomon.train._fitting import Start, at_least, end_of, files_hash, keep, low_rank, plan_of, shown_fit, start_from
 from gnomon.train._sampled import Sampled, draw
 
 if TYPE_CHECKING:
@@ -216,12 +213,11 @@ def measure(cfg: Distill, model: str) -> list[Row]:
 
 def identity(cfg: Distill) -> dict[str, str]:
     """What decides a run's numbers beside its config: hashes of weights, of the prompt's text, of the data's files."""
-    found = {"model": content_hash(checkpoint_folder(cfg.model)), "prompt": _digest(prompt_text(cfg.prompt))}
+    found = {"model": content_hash(checkpoint_folder(cfg.model)), "prompt": text_digest(prompt_text(cfg.prompt))}
     if cfg.teacher:
         found["teacher"] = content_hash(checkpoint_folder(cfg.teacher))
     if "brook" not in cfg.data:
-        files = [hashlib.sha256(read_bytes(find_file(spec))).hexdigest() for spec in cfg.data]
-        found["data"] = " ".join(files)
+        found["data"] = files_hash(cfg.data)
     return found
 
 
@@ -281,7 +277,7 @@ def _made(cfg: Distill) -> _Made:
     )
     facts = {
         "prompt_tokens": len(ids),
-        "prompt_hash": _digest(shown),
+        "prompt_hash": text_digest(shown),
         "teacher": revision,
         "tokenizer": tokenizer_hash,
         "rows": found.num_rows,
@@ -368,7 +364,3 @@ def _rows(
         )
         for place, (exercise, b, a) in enumerate(zip(exercises, first, last, strict=True))
     ]
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()

@@ -18,7 +18,7 @@ begin at zero. One step is one batch of comparisons through `step`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -219,9 +219,9 @@ def measure(cfg: Preference, model: str, data: str, n: int, seed: int) -> list[R
     """
     start = start_from(model, data)
     end, read_at = _end(cfg, start)
-    learnt = {_unit(each) for each in _sides(cfg).learnt}
+    learnt = {each.pair for each in _sides(cfg).learnt}
     given = open_comparisons(data, n, Seed(seed), drop_bad=cfg.drop_bad)
-    fresh = [each for each in given.comparisons if _unit(each) not in learnt][:n]
+    fresh = [each for each in given.comparisons if each.pair not in learnt][:n]
     held = _texts(cfg, start, fresh, end)
     pairs, comparisons = [Pair(*sides) for sides in held.groups], [fresh[place] for place in held.places]
     scorer, _ = _scorer(replace(cfg, model=model), start, read_at)
@@ -307,11 +307,6 @@ def _sides(cfg: Preference) -> _Sides:
     seed = Seed(cfg.seed)
     given = open_comparisons(cfg.data, cfg.pairs + cfg.held_out, seed, drop_bad=cfg.drop_bad, model=cfg.model)
     return _Sides(given, *given.split(cfg.held_out, seed, train=cfg.pairs))
-
-
-def _unit(comparison: Comparison) -> Hashable:
-    """What makes two comparisons the same: the prompt and both answers."""
-    return comparison.cluster, *sorted((comparison.chosen, comparison.rejected))
 
 
 def _texts(cfg: Preference, start: Start, comparisons: Sequence[Comparison], end: int | None) -> Texts:
