@@ -1,13 +1,13 @@
 """What a preference model's values of held-out comparisons say: accuracy, calibration, and what length alone gets.
 
-Pure: rows in, a report out. The chance that the chosen answer is chosen is sigmoid(r_chosen - r_rejected). Where the
-rater was planted, its own probabilities are known: the accuracy of the best predictor (Bayes), and how far the model's
-probabilities are from them.
+`measured_rows` writes them down; the report is pure, rows in, a report out. The chance that the chosen answer is chosen
+is sigmoid(r_chosen - r_rejected). Where the rater was planted, its own probabilities are known: the accuracy of the
+best predictor (Bayes), and how far the model's probabilities are from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 from gnomon.core.record import Row
+from gnomon.data.comparisons import Comparison, Comparisons
+from gnomon.learn.texts import Pair
 from gnomon.report.base import Drawn, Estimate, Figure, Report
 from gnomon.report.words import in_words
 from gnomon.stats.calibration import NullTest, calibration_test, reliability_curve
@@ -24,9 +26,44 @@ from gnomon.stats.paired import paired_difference
 from gnomon.stats.ranking import auroc
 from gnomon.stats.temperature import fit_temperature
 
-__all__ = ["summarise"]
+__all__ = ["left_out_of", "measured_rows", "summarise"]
 
 Vector = NDArray[np.float64]
+
+
+def measured_rows(
+    comparisons: Sequence[Comparison],
+    pairs: Sequence[Pair],
+    found: Sequence[tuple[float, float]],
+    objective: str,
+    left_out: Mapping[str, Any],
+) -> Iterator[Row]:
+    """Held-out comparisons with their values; the first carries what was left out, for rows are all a report sees.
+
+    Args:
+        comparisons, pairs: the comparisons, and their two texts as tokens.
+        found: what the model makes of the chosen and of the rejected text.
+        objective: "imitation" where that is a log-probability, in nats; of other values sigmoid of the difference is
+            the chance that the chosen one is chosen.
+        left_out: what `left_out_of` says, and more of its kind.
+    """
+    for place, (comparison, pair, (good, bad)) in enumerate(zip(comparisons, pairs, found, strict=True)):
+        evidence: dict[str, Any] = {
+            "objective": objective,
+            "chosen": good,
+            "rejected": bad,
+            "p": comparison.p,
+            "group": comparison.group,
+            "characters": [len(comparison.chosen.strip()), len(comparison.rejected.strip())],
+            "tokens": [len(side.tokens) - side.start for side in pair],
+            **({} if place else {"left_out": left_out}),
+        }
+        yield Row(key=comparison.id, cluster=comparison.cluster, evidence=evidence)
+
+
+def left_out_of(given: Comparisons) -> dict[str, Any]:
+    """How many rows there were, and which of them could not be used."""
+    return {"rows": given.num_rows, "bad": given.num_bad, "shown": given.bad, "same": given.num_same}
 
 
 def summarise(rows: Sequence[Row]) -> Report:

@@ -18,7 +18,7 @@ begin at zero. One step is one batch of comparisons through `step`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -53,12 +53,25 @@ from gnomon.train._fitting import (
     shown_fit,
     start_from,
 )
-from gnomon.train._ranking import summarise
+from gnomon.train._ranking import left_out_of, measured_rows, summarise
 
 if TYPE_CHECKING:
     from gnomon.store.run import Run
 
-__all__ = ["Preference", "identity", "measure", "preview", "score", "step", "summarise", "train", "values"]
+__all__ = [
+    "Preference",
+    "Sides",
+    "identity",
+    "measure",
+    "preview",
+    "score",
+    "sides",
+    "step",
+    "summarise",
+    "tokenized",
+    "train",
+    "values",
+]
 
 Objective = Literal["ranked", "binary", "imitation"]
 
@@ -129,8 +142,8 @@ def train(cfg: Preference, run: Run) -> Path:
     """
     start = start_from(cfg.model, cfg.data)
     end, read_at = _end(cfg, start)
-    given, learnt, measured = _sides(cfg)
-    taught, held = (_texts(cfg, start, side, end) for side in (learnt, measured))
+    given, learnt, measured = sides(cfg)
+    taught, held = (tokenized(cfg, start, side, end) for side in (learnt, measured))
     pairs, held_pairs = ([Pair(*sides) for sides in texts.groups] for texts in (taught, held))
     order = Epochs(len(pairs), cfg.batch, Seed(cfg.seed).child("order"), lengths=[_length(pair) for pair in pairs])
     scorer, taken = _scorer(cfg, start, read_at)
@@ -153,9 +166,9 @@ def train(cfg: Preference, run: Run) -> Path:
     with low_rank(cfg, run, start):
         shown_fit(learn, batches, model, plan=plan, run=run, label=cfg.objective)
     found = values(scorer, held_pairs, cfg.objective, batch=cfg.batch)
-    left_out = {**_left_out(given), "cut": taught.num_cut, "long": taught.num_long + held.num_long}
+    left_out = {**left_out_of(given), "cut": taught.num_cut, "long": taught.num_long + held.num_long}
     left_out["met"] = _met(learnt, measured)
-    run.add(_rows([measured[place] for place in held.places], held_pairs, found, cfg.objective, left_out))
+    run.add(measured_rows([measured[place] for place in held.places], held_pairs, found, cfg.objective, left_out))
     facts = {"steps": plan.num_steps, "comparisons": len(pairs), "read_at": read_at, **left_out}
     if cfg.objective == "imitation":
         return keep(cfg, run, start, facts)
@@ -219,15 +232,15 @@ def measure(cfg: Preference, model: str, data: str, n: int, seed: int) -> list[R
     """
     start = start_from(model, data)
     end, read_at = _end(cfg, start)
-    learnt = {each.pair for each in _sides(cfg).learnt}
+    learnt = {each.pair for each in sides(cfg).learnt}
     given = open_comparisons(data, n, Seed(seed), drop_bad=cfg.drop_bad)
     fresh = [each for each in given.comparisons if each.pair not in learnt][:n]
-    held = _texts(cfg, start, fresh, end)
+    held = tokenized(cfg, start, fresh, end)
     pairs, comparisons = [Pair(*sides) for sides in held.groups], [fresh[place] for place in held.places]
     scorer, _ = _scorer(replace(cfg, model=model), start, read_at)
     found = values(scorer, pairs, cfg.objective, batch=cfg.batch)
-    left_out = {**_left_out(given), "cut": held.num_cut, "long": held.num_long}
-    rows = _rows(comparisons, pairs, found, cfg.objective, left_out)
+    left_out = {**left_out_of(given), "cut": held.num_cut, "long": held.num_long}
+    rows = measured_rows(comparisons, pairs, found, cfg.objective, left_out)
     return [
         replace(row, evidence={**row.evidence, "answers": [each.chosen, each.rejected]})
         for row, each in zip(rows, comparisons, strict=True)
@@ -256,8 +269,8 @@ def preview(cfg: Preference) -> dict[str, Any]:
     """What `train` would train on, and how far length alone gets; `--dry-run`."""
     start = start_from(cfg.model, cfg.data)
     end, read_at = _end(cfg, start)
-    given, learnt, measured = _sides(cfg)
-    texts = _texts(cfg, start, learnt, end)
+    given, learnt, measured = sides(cfg)
+    texts = tokenized(cfg, start, learnt, end)
     accuracy, auroc = length_baseline(given.comparisons)
     first = Pair(*texts.groups[0])
     decode = start.tokenizer.decode
@@ -297,19 +310,23 @@ def _scorer(cfg: Preference, start: Start, read_at: str) -> tuple[Scorer, bool]:
     return Scorer(start.net, head), taken
 
 
-class _Sides(NamedTuple):
+class Sides(NamedTuple):
+    """Comparisons as they were found, those to train on, and those to measure on."""
+
     given: Comparisons
     learnt: Sequence[Comparison]
     measured: Sequence[Comparison]
 
 
-def _sides(cfg: Preference) -> _Sides:
+def sides(cfg: Preference) -> Sides:
+    """The comparisons that `train` trains on and measures on; its errors."""
     seed = Seed(cfg.seed)
     given = open_comparisons(cfg.data, cfg.pairs + cfg.held_out, seed, drop_bad=cfg.drop_bad, model=cfg.model)
-    return _Sides(given, *given.split(cfg.held_out, seed, train=cfg.pairs))
+    return Sides(given, *given.split(cfg.held_out, seed, train=cfg.pairs))
 
 
-def _texts(cfg: Preference, start: Start, comparisons: Sequence[Comparison], end: int | None) -> Texts:
+def tokenized(cfg: Preference, start: Start, comparisons: Sequence[Comparison], end: int | None) -> Texts:
+    """Both texts of each comparison as tokens, those that fit the context."""
     flat = [(c.prompt, answer) for c in comparisons for answer in (c.chosen, c.rejected)]
     encoded = encode(start.tokenizer, flat, end=end)
     groups = list(zip(encoded[::2], encoded[1::2], strict=True))
@@ -363,32 +380,6 @@ def _log_probabilities(scorer: Scorer, pairs: Sequence[Pair]) -> Tensor:
     return -torch.zeros(2 * len(pairs)).index_add(0, batch.row_N, answer_losses(scorer.body, batch))
 
 
-def _rows(
-    comparisons: Sequence[Comparison],
-    pairs: Sequence[Pair],
-    found: Sequence[tuple[float, float]],
-    objective: Objective,
-    left_out: dict[str, Any],
-) -> Iterator[Row]:
-    """Held-out comparisons with their values; the first carries what was left out, for rows are all a report sees."""
-    for place, (comparison, pair, (good, bad)) in enumerate(zip(comparisons, pairs, found, strict=True)):
-        evidence: dict[str, Any] = {
-            "objective": objective,
-            "chosen": good,
-            "rejected": bad,
-            "p": comparison.p,
-            "group": comparison.group,
-            "characters": [len(comparison.chosen.strip()), len(comparison.rejected.strip())],
-            "tokens": [len(side.tokens) - side.start for side in pair],
-            **({} if place else {"left_out": left_out}),
-        }
-        yield Row(key=comparison.id, cluster=comparison.cluster, evidence=evidence)
-
-
 def _met(learnt: Sequence[Comparison], measured: Sequence[Comparison]) -> str:
     """What the comparisons measured on share with those trained on."""
     return overlap(*([Text(c.prompt, (c.chosen, c.rejected)) for c in side] for side in (learnt, measured))).told
-
-
-def _left_out(given: Comparisons) -> dict[str, Any]:
-    return {"rows": given.num_rows, "bad": given.num_bad, "shown": given.bad, "same": given.num_same}

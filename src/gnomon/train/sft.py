@@ -48,7 +48,19 @@ from gnomon.train._fitting import (
 if TYPE_CHECKING:
     from gnomon.store.run import Run
 
-__all__ = ["Sft", "identity", "mean_losses", "preview", "step", "summarise", "train"]
+__all__ = [
+    "Sft",
+    "Sides",
+    "identity",
+    "mean_losses",
+    "measured_rows",
+    "preview",
+    "sides",
+    "step",
+    "summarise",
+    "tokenized",
+    "train",
+]
 
 
 @registered
@@ -103,8 +115,8 @@ def train(cfg: Sft, run: Run) -> Path:
         ModelError: the model cannot.
     """
     start = start_from(cfg.model, cfg.data)
-    found, learnt, measured = _sides(cfg)
-    taught, held = (_texts(cfg, start, side) for side in (learnt, measured))
+    found, learnt, measured = sides(cfg)
+    taught, held = (tokenized(cfg, start, side) for side in (learnt, measured))
     before = mean_losses(start.net, [text for (text,) in held.groups], batch=cfg.batch)
     order = Epochs(
         len(taught.groups), cfg.batch, Seed(cfg.seed).child("order"), lengths=[len(t.tokens) for (t,) in taught.groups]
@@ -120,7 +132,7 @@ def train(cfg: Sft, run: Run) -> Path:
     dialogues = [measured[place] for place in held.places]
     left_out = {"rows": found.num_rows, "bad": found.num_bad, "shown": found.bad, "cut": taught.num_cut}
     left_out["long"] = taught.num_long + held.num_long
-    run.add(_rows(dialogues, before, after, met=_met(learnt, measured)))
+    run.add(measured_rows(dialogues, before, after, met=_met(learnt, measured)))
     return keep(cfg, run, start, {"steps": cfg.epochs * order.per_epoch, "answers": len(taught.groups), **left_out})
 
 
@@ -149,8 +161,8 @@ def mean_losses(net: Transformer, texts: Sequence[Encoded], *, batch: int) -> li
 def preview(cfg: Sft) -> dict[str, Any]:
     """What `train` would train on; `--dry-run`."""
     start = start_from(cfg.model, cfg.data)
-    found, learnt, measured = _sides(cfg)
-    texts = _texts(cfg, start, learnt)
+    found, learnt, measured = sides(cfg)
+    texts = tokenized(cfg, start, learnt)
     (text,) = texts.groups[0]
     return {
         "model": f"{cfg.model}@{start.revision}",
@@ -187,21 +199,25 @@ def summarise(rows: Sequence[Row]) -> Report:
     )
 
 
-class _Sides(NamedTuple):
+class Sides(NamedTuple):
+    """Answers as they were found, those to train on, and those to measure on."""
+
     found: Found[Dialogue]
     learnt: Sequence[Dialogue]
     measured: Sequence[Dialogue]
 
 
-def _sides(cfg: Sft) -> _Sides:
+def sides(cfg: Sft) -> Sides:
+    """The answers that `train` trains on and measures on; its errors."""
     seed = Seed(cfg.seed)
     wanted = cfg.dialogues + cfg.held_out
     found = open_dialogues(cfg.data, wanted, seed, best_of=cfg.best_of, drop_bad=cfg.drop_bad)
-    sides = divided([d.cluster for d in found.things], cfg.held_out, seed, train=cfg.dialogues, where=cfg.data)
-    return _Sides(found, *([found.things[place] for place in side] for side in sides))
+    parts = divided([d.cluster for d in found.things], cfg.held_out, seed, train=cfg.dialogues, where=cfg.data)
+    return Sides(found, *([found.things[place] for place in part] for part in parts))
 
 
-def _texts(cfg: Sft, start: Start, dialogues: Sequence[Dialogue]) -> Texts:
+def tokenized(cfg: Sft, start: Start, dialogues: Sequence[Dialogue]) -> Texts:
+    """The answers behind their prompts as tokens, those that fit the context."""
     end, _ = end_of(start.tokenizer, context=False)
     encoded = encode(start.tokenizer, [(d.prompt, d.answer) for d in dialogues], end=end)
     return fitted([(text,) for text in encoded], context_of(start.net, cfg.context), tokenizer=start.tokenizer)
@@ -213,7 +229,9 @@ def _met(learnt: Sequence[Dialogue], measured: Sequence[Dialogue]) -> str:
     return overlap(*sides).told
 
 
-def _rows(dialogues: Sequence[Dialogue], before: Sequence[float], after: Sequence[float], *, met: str) -> list[Row]:
+def measured_rows(
+    dialogues: Sequence[Dialogue], before: Sequence[float], after: Sequence[float], *, met: str
+) -> list[Row]:
     """Held-out answers with their losses; the first carries what training met of them, for a report sees only rows."""
     return [
         Row(
