@@ -6,14 +6,15 @@ import json
 import math
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from gnomon.core.errors import DataError, GnomonError, RunError, Stopped, UsageError
+from gnomon.core.errors import DataError, GnomonError, ModelError, RunError, Stopped, UsageError
 from gnomon.core.seeds import Seed
 from gnomon.data.worlds.brook.oracle import RATERS
 from gnomon.data.worlds.brook.tables import world
@@ -21,12 +22,12 @@ from gnomon.learn.batches import answer_batch
 from gnomon.learn.heads import ScalarHead, save_head
 from gnomon.learn.policy import PolicyBatch, log_probabilities, ppo_step
 from gnomon.models.families import load_folder, save_folder
-from gnomon.models.load import load_checkpoint
+from gnomon.models.load import checkpoint_folder, load_checkpoint
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Transformer, TransformerConfig
 from gnomon.train import rlhf
+from gnomon.train._curve import Reading, fits, onset, read, since_best
 from gnomon.train._questions import Question, Questions, open_reward
-from gnomon.train._rewarded import fitted
 from gnomon.train._rollout import Sampler, distinct
 from gnomon.train._running import Training, run_training
 from gnomon.train.rlhf import Rlhf, preview
@@ -140,7 +141,7 @@ def test_every_algorithm_trains_measures_and_leaves_a_model(
     gap = done.report.estimate("sampler_gap").value
     assert gap is not None
     assert gap < 1e-4
-    assert len(done.rows) == 6
+    assert len(done.rows) == 6 + 2 * 6
     before, after = (load_folder(folder) for folder in (Path(tiny[3:]), done.manifest.folder / "checkpoint"))
     assert not torch.equal(before.w_u, after.w_u)
 
@@ -189,7 +190,7 @@ def test_stopped_in_a_round_and_resumed_equals_uninterrupted(
 
 def test_training_ends_where_kl_passes_its_budget(tiny: str, tmp_path: Path) -> None:
     done = run_training(few(tiny, rounds=60, peak_rate=3e-2, budget=0.5), "rlhf", root=tmp_path)
-    steps = {m.step for m in done_metrics(done)}
+    steps = {m.step for m in done_metrics(done) if m.name == "kl"}
     assert 1 <= len(steps) < 60
     assert max(m.value for m in done_metrics(done) if m.name == "kl") <= 0.5
     recipe = json.loads((done.manifest.folder / "checkpoint" / "recipe.json").read_text())
@@ -204,7 +205,7 @@ def test_prompts_of_a_file_are_learnt_and_measured_apart(tiny: str, valued: str,
     data.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     cfg = few(tiny, reward=valued, data=str(data), held_out=2, rounds=2)
     done = run_training(cfg, "rlhf", root=tmp_path / "runs")
-    assert len(done.rows) == 2
+    assert sorted(row.key for row in done.rows if "before" in row.evidence) == ["held-out-0", "held-out-1"]
     assert "gold" not in " ".join(e.metric for e in done.report.estimates)
     questions = Questions(str(data), 2, Seed(0))
     learnt = {each.prompt for step in range(3) for each in questions.batch(step, 2)}
@@ -260,22 +261,81 @@ def test_a_policy_that_always_says_the_same_has_collapsed(tiny: str) -> None:
         sampler.draw(Questions("brook", 2, Seed(0)).held_out, Seed(0))
 
 
+def readings(reward: Callable[[float], float], *, test: Callable[[float], float] | None = None) -> list[Reading]:
+    """Twelve readings of thirty questions, which differ in their zeros and in noise that has no mean."""
+    found = []
+    for i in range(12):
+        kl = i**2 / 50
+        own = np.linspace(-2, 2, 30)
+        noise = 0.2 * np.cos(np.arange(30) * (i + 1) * np.pi / 2.5)
+        values = {"reward": reward(math.sqrt(kl)) + own + noise - noise.mean()}
+        if test:
+            values["run:test"] = test(math.sqrt(kl)) - own
+        found.append(Reading(i * 5, np.full(30, kl), values, [str(q) for q in range(30)]))
+    return found
+
+
 def test_the_fit_finds_a_planted_line_in_the_root_of_kl() -> None:
-    blocks = [{"step": i, "kl": i**2 / 50, "reward": 2 * i / math.sqrt(50) - 1} for i in range(12)]
-    # What rounds of a block have more, others of it have less.
-    curve = [
-        {**b, "reward": b["reward"] + 0.3 * off, "kl": b["kl"] + 0.01 * off} for b in blocks for off in range(-2, 3)
-    ]
-    found = {e.metric: e.value for e in fitted(curve)}
-    assert found["reward on sqrt(KL): slope"] == pytest.approx(2)
-    assert found["reward on sqrt(KL): R2"] == pytest.approx(1)
+    curve = readings(lambda root: 2 * root - 1)
+    found = {e.metric: e for e in fits(curve)}
+    slope, explained = found["reward on sqrt(KL): slope"], found["reward on sqrt(KL): R2"]
+    assert slope.value == pytest.approx(2)
+    assert slope.low is not None and slope.high is not None
+    assert slope.low < 2 < slope.high
+    assert explained.value == pytest.approx(1)
     for other in ("KL", "log KL"):
-        value = found[f"reward on {other}: R2"]
+        value = found[f"reward on {other}: R2"].value
         assert value is not None
         assert value < 0.99
-    (short,) = fitted(curve[:25])
+    (short,) = fits(curve[:6])
     assert short.value is None
-    assert "only 3 blocks" in short.reason
+    assert "only 4 readings" in short.reason
+
+
+def test_the_onset_is_where_reward_and_test_part_to_stay() -> None:
+    def bent(root: float) -> float:
+        return min(root, 1.0)
+
+    curve = readings(lambda root: root, test=bent)
+    at = onset(curve, "run:test")
+    assert at is not None
+    assert math.sqrt(at.kl[0]) > 1
+    assert at.round == 40
+    assert onset(readings(lambda root: root, test=lambda root: root), "run:test") is None
+    # What comes together again has not parted.
+    back = [*curve, curve[0]._replace(round=60)]
+    assert onset(back, "run:test") is None
+    best, change = since_best(curve, "run:test")
+    assert best.round >= 35
+    assert change.value == pytest.approx(0)
+
+
+def test_further_values_are_read_and_kept_policies_can_be_named(tiny: str, valued: str, tmp_path: Path) -> None:
+    cfg = few(tiny, watched=(valued, "brook:helpful"), every=2, probes=5, snapshots=1, budget=0.0, peak_rate=1e-3)
+    done = run_training(cfg, "rlhf", root=tmp_path)
+    way = read(done.rows)
+    assert [each.round for each in way] == [0, 2, 4]
+    assert set(way[0].values) == {"reward", valued, "brook:helpful", "gold utility"}
+    assert way[0].kl == pytest.approx(np.zeros(5), abs=1e-4)
+    assert list(way[-1].values["reward"]) == list(way[-1].values["gold utility"])
+    assert done.report.estimate("brook:helpful gained").n == 6
+    kept = load_folder(done.manifest.folder / "snapshots" / "2")
+    assert not torch.equal(kept.w_u, load_folder(done.manifest.folder / "checkpoint").w_u)
+    lines = (done.manifest.folder / "curve.csv").read_text().splitlines()
+    assert lines[0].startswith("round,")
+    assert [line.split(",")[0] for line in lines[1:]] == ["0", "1", "2", "3", "4"]
+    assert f"{valued}_held_out" in lines[0]
+
+
+def test_a_kept_policy_is_a_model_by_its_round(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GNOMON_RUNS", str(tmp_path))
+    done = run_training(few(tiny, snapshots=3, every=0), "rlhf", root=tmp_path)
+    run = done.manifest.id
+    assert checkpoint_folder(f"run:{run}@2") == done.manifest.folder / "snapshots" / "2"
+    with pytest.raises(ModelError, match="the run has no checkpoint@4; it has @1, @2, @3"):
+        checkpoint_folder(f"run:{run}@4")
+    with pytest.raises(ModelError, match="no checkpoint@last"):
+        checkpoint_folder(f"run:{run}@last")
 
 
 def test_distinct_counts_runs_of_tokens_within_answers() -> None:
@@ -295,6 +355,8 @@ def test_distinct_counts_runs_of_tokens_within_answers() -> None:
         ({"algorithm": "reinforce", "passes": 2}, "reinforce takes one step a round; leave --passes and --parts out"),
         ({"kl": -1.0}, "a setting is below 0"),
         ({"rounds": 0}, "--rounds is 0; give 1 or more"),
+        ({"snapshots": 4}, "--snapshots is 4 of 4 rounds; give fewer"),
+        ({"watched": ("brook:gold",)}, "--watched: a value is named twice; name each once, and not --reward"),
         ({"max_tokens": 64}, "--max-tokens: answers of 64 tokens fill the context of 64; give fewer"),
         ({"data": "brook:forum"}, "Brook has no questions of kind 'forum'; write brook"),
     ],

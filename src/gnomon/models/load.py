@@ -6,6 +6,7 @@
     hf:ORG/NAME@REVISION        one of the hub, downloaded unless it is in the hub's cache
     hf:FOLDER#LABEL             a sequence classifier, whose reward is the log-odds of that label
     run:ID                      the checkpoint that a training run left; the first digits of the id do
+    run:ID@ROUND                one that it kept on the way
     openai:NAME anthropic:NAME  official APIs
     http://HOST:PORT/v1#NAME    any OpenAI-compatible server
     planted:KIND?PARAM=VALUE    a model whose property is known by construction
@@ -241,13 +242,20 @@ def _downloaded(repo: str, revision: str | None) -> Path:
 
 
 def _run(text: str) -> Path:
-    """The checkpoint of the run whose id begins with `text`."""
+    """The checkpoint of the run whose id begins with `text`, or with `@ROUND` the one that it kept after that round."""
     from gnomon.store.manifest import find_folder
 
-    folder = find_folder(text)
-    if not (folder / "checkpoint" / "config.json").is_file():
-        raise ModelError("the run has no checkpoint", where=str(folder), todo="only finished training runs have one")
-    return folder / "checkpoint"
+    run, at, round_ = text.partition("@")
+    folder = find_folder(run)
+    if not at:
+        found, todo = folder / "checkpoint", "only finished training runs have one"
+    else:
+        found = folder / "snapshots" / round_
+        kept = sorted(int(path.name) for path in found.parent.glob("[0-9]*"))
+        todo = f"it has {', '.join(f'@{each}' for each in kept)}" if kept else "train with --snapshots"
+    if (at and not round_.isdigit()) or not (found / "config.json").is_file():
+        raise ModelError(f"the run has no checkpoint{at}{round_}", where=str(folder), todo=todo)
+    return found
 
 
 def _endpoint(name: str) -> Model:

@@ -1,63 +1,58 @@
 """What a policy gained: rewards, gold utilities, KL, lengths of held-out answers before and after; the way there.
 
-Pure: rows in, a report out. Bai et al. 2022a, sec. 4.3: reward grows about linearly in the square root of KL.
+Pure: rows in, a report out.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from gnomon.core.record import Row
 from gnomon.learn.policy import Episodes, kl_terms
+from gnomon.report.base import Drawn as Later
 from gnomon.report.base import Estimate, Report, Table
 from gnomon.report.words import in_words
 from gnomon.stats.intervals import bounded, clustered_mean
+from gnomon.train._curve import GOLD, REWARD, Reading, figure, fits, of_answers, onset, read, since_best
 from gnomon.train._rollout import Drawn, distinct
 
-__all__ = ["fitted", "rows", "summarise"]
+__all__ = ["as_csv", "rows", "summarise"]
 
-_LEAST_KL = 0.05
-_LEAST_POINTS = 5
-_BLOCK = 5
-_ONE_RUN = "one training run; train with other seeds for a spread"
-_CURVE = ("kl", "reward", "gold")
+_LEAST_KL = -0.05
 
 
-def rows(before: Drawn, after: Drawn, e: Episodes, metrics: Iterable[tuple[int, str, float]]) -> list[Row]:
-    """Held-out questions, each with its answer before and after; the first row carries the way there, for a report.
+def rows(before: Drawn, after: Drawn, e: Episodes) -> list[Row]:
+    """Held-out questions, each with its answer before and after.
 
     Args:
         before, after: answers of both models to the same questions.
         e: what is known of those after.
-        metrics: step, name and value of what training logged.
     """
-    k1_B, k3_B = (_of_answers(each_N, e.answers.row_N) for each_N in kl_terms(e.policy_N, e.reference_N))
-    curve = _curve(metrics)
+    k1_B, k3_B = (of_answers(each_N, e.answers.row_N) for each_N in kl_terms(e.policy_N, e.reference_N))
     found = []
     for i, question in enumerate(after.questions):
         evidence: dict[str, Any] = {
             "group": question.group,
             "before": _answer(before, i),
             "after": {**_answer(after, i), "k1": k1_B[i], "k3": k3_B[i]},
-            **({} if i else {"curve": curve}),
         }
         found.append(Row(key=f"held-out-{i}", cluster=question.cluster, evidence=evidence))
     return found
 
 
 def summarise(found: Sequence[Row]) -> Report:
-    """The report on held-out answers; intervals are clustered by prompt."""
-    clusters = [row.cluster for row in found]
-    groups = [str(row.evidence["group"]) for row in found]
-    sides = {when: [row.evidence[when] for row in found] for when in ("before", "after")}
-    estimates = _gains("reward", sides, clusters, groups)
-    if sides["after"][0]["gold"] is not None:
-        estimates += _gains("gold utility", sides, clusters, groups, key="gold")
+    """The report on held-out answers and on the way there; intervals are clustered by prompt."""
+    readings = read(found)
+    ends = [row for row in found if "before" in row.evidence]
+    clusters = [row.cluster for row in ends]
+    groups = [str(row.evidence["group"]) for row in ends]
+    sides = {when: [row.evidence[when] for row in ends] for when in ("before", "after")}
+    estimates = [each for name in _values(sides["after"]) for each in _gains(name, sides, clusters, groups)]
     after = sides["after"]
     estimates.append(Estimate.of("KL", clustered_mean([each["k1"] for each in after], clusters)))
     estimates.append(Estimate.of("KL (k3)", clustered_mean([each["k3"] for each in after], clusters)))
@@ -67,51 +62,61 @@ def summarise(found: Sequence[Row]) -> Report:
         cut = clustered_mean([float(each["cut"]) for each in said], clusters)
         estimates += [Estimate.of(f"tokens an answer{name}", length), Estimate.of(f"cut short{name}", bounded(cut))]
         estimates += [_distinct(said, n, name) for n in (1, 2)]
-    curve = found[0].evidence["curve"]
-    estimates += fitted(curve)
+    way = _way(readings)
     return Report(
-        title=f"{len(found)} questions held out",
-        estimates=estimates,
-        summary=_words(estimates, curve),
-        tables=[_gallery(found)],
+        title=f"{len(ends)} questions held out",
+        estimates=[*estimates, *way],
+        summary=" ".join([_words(estimates), *_on_the_way(readings)]),
+        figures=Later(lambda: figure(readings)),
+        tables=[_gallery(ends)],
     )
 
 
-def fitted(curve: Sequence[Mapping[str, float]]) -> list[Estimate]:
-    """Least squares of the reward on the square root of KL, and how well each of sqrt(KL), KL and log KL fits.
+def as_csv(metrics: Iterable[tuple[int, str, float]], together: int) -> str:
+    """What was logged, one line a round; what was read on held-out questions stands beside it where it was read."""
+    by_round: dict[int, dict[str, float]] = {}
+    for step, name, value in metrics:
+        by_round.setdefault(step // together, {})[name] = value
+    names = list(dict.fromkeys(name for values in by_round.values() for name in sorted(values)))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["round", *names], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"round": round_, **by_round[round_]} for round_ in sorted(by_round))
+    return text.getvalue()
 
-    Points are means over five rounds each, since one round's reward varies by its questions; those of at most 0.05 nats
-    are left out.
 
-    Args:
-        curve: `kl` and `reward` of each round.
-    """
-    far = [each for each in _blocks(curve) if each["kl"] > _LEAST_KL]
-    if len(far) < _LEAST_POINTS:
-        reason = f"only {len(far)} blocks of {_BLOCK} rounds have more than {_LEAST_KL} nats of KL"
-        return [Estimate(metric="reward on sqrt(KL): R2", value=None, n=len(far), reason=reason)]
-    kl, reward = (np.array([each[name] for each in far]) for name in ("kl", "reward"))
-    forms = {"sqrt(KL)": np.sqrt(kl), "KL": kl, "log KL": np.log(kl)}
-    slope = float(np.polyfit(forms["sqrt(KL)"], reward, 1)[0])
-    found = [Estimate(metric="reward on sqrt(KL): slope", value=slope, n=len(far), reason=_ONE_RUN)]
-    found += [
-        Estimate(metric=f"reward on {name}: R2", value=_explained(x, reward), n=len(far), reason=_ONE_RUN)
-        for name, x in forms.items()
-    ]
+def _values(said: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of what values the answers: the reward, the further values, and the gold utility where it is known."""
+    return [REWARD, *said[0]["watched"], *([GOLD] if said[0]["gold"] is not None else [])]
+
+
+def _value(answer: Mapping[str, Any], name: str) -> float:
+    found: float = {REWARD: answer["reward"], GOLD: answer["gold"], **answer["watched"]}[name]
     return found
 
 
-def _blocks(curve: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """Means over five rounds each; the last rounds are left out where they are fewer."""
-    parts = [curve[i : i + _BLOCK] for i in range(0, len(curve) - _BLOCK + 1, _BLOCK)]
-    return [{name: sum(each[name] for each in part) / _BLOCK for name in part[0]} for part in parts]
+def _way(readings: Sequence[Reading]) -> list[Estimate]:
+    """Where the reward and each further value part, what each has lost since its best, and the law in sqrt(KL)."""
+    if len(readings) < 2:
+        return []
+    tests = [name for name in readings[0].values if name != REWARD]
+    parted = {name: onset(readings, name) for name in tests}
+    found = [_onset(name, at, readings) for name, at in parted.items()]
+    for name in tests:
+        best, change = since_best(readings, name)
+        found.append(Estimate.of(f"{name}: change since its best reading", change, group=f"round {best.round}"))
+    # What was meant, where it is known, is not the paper's test: it has a second preference model.
+    first = min((at for name, at in parted.items() if at and name != GOLD), key=lambda at: at.round, default=None)
+    return [*found, *fits(readings, before=first)]
 
 
-def _explained(x: NDArray[np.float64], y: NDArray[np.float64]) -> float | None:
-    """R2 of the line of `y` on `x`; None where either does not vary."""
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return None
-    return float(np.corrcoef(x, y)[0, 1] ** 2)
+def _onset(name: str, at: Reading | None, readings: Sequence[Reading]) -> Estimate:
+    metric, last = f"reward parts from {name}: round", readings[-1].round
+    if at is None:
+        reason = f"at no reading up to round {last} by three standard errors to stay"
+        return Estimate(metric=metric, value=None, n=len(readings), reason=reason)
+    reason = f"the first reading from which it stays apart by three standard errors, KL {float(at.kl.mean()):.2f}"
+    return Estimate(metric=metric, value=float(at.round), n=len(readings), reason=reason)
 
 
 def _gains(
@@ -119,14 +124,13 @@ def _gains(
     sides: Mapping[str, Sequence[Mapping[str, Any]]],
     clusters: Sequence[str],
     groups: Sequence[str],
-    *,
-    key: str = "reward",
 ) -> list[Estimate]:
-    before, after = (np.array([each[key] for each in sides[when]]) for when in ("before", "after"))
+    before, after = (np.array([_value(each, name) for each in sides[when]]) for when in ("before", "after"))
+    headline = name in (REWARD, GOLD)
     found = [
         Estimate.of(f"{name} before", clustered_mean(before, clusters)),
         Estimate.of(f"{name} after", clustered_mean(after, clusters)),
-        Estimate.of(f"{name} gained", clustered_mean(after - before, clusters), headline=True),
+        Estimate.of(f"{name} gained", clustered_mean(after - before, clusters), headline=headline),
     ]
     for group in sorted(set(groups) - {""}):
         of = [i for i, each in enumerate(groups) if each == group]
@@ -149,46 +153,49 @@ def _answer(drawn: Drawn, i: int) -> dict[str, Any]:
         "cut": said.finish == "length",
         "reward": drawn.reward[i],
         "gold": drawn.gold[i],
+        "watched": {name: values[i] for name, values in drawn.watched.items()},
     }
 
 
-def _of_answers(each_N: Tensor, row_N: Tensor) -> list[float]:
-    sums: list[float] = each_N.new_zeros(int(row_N[-1]) + 1).index_add(0, row_N, each_N).tolist()
-    return sums
-
-
-def _curve(metrics: Iterable[tuple[int, str, float]]) -> list[dict[str, float]]:
-    by_step: dict[int, dict[str, float]] = {}
-    for step, name, value in metrics:
-        if name in _CURVE:
-            by_step.setdefault(step, {})[name] = value
-    return [{"step": step, **by_step[step]} for step in sorted(by_step)]
-
-
-def _words(estimates: Sequence[Estimate], curve: Sequence[Mapping[str, float]]) -> str:
+def _words(estimates: Sequence[Estimate]) -> str:
     by_name = {e.metric: e for e in estimates if not e.group}
     told = f"Reward {in_words(by_name['reward before'], 2)} before, {in_words(by_name['reward after'], 2)} after, "
     told += f"at a KL of {in_words(by_name['KL'], 2)} nats from the start."
     if "gold utility after" in by_name:
         told += f" Gold utility {in_words(by_name['gold utility before'], 2)} before, "
         told += f"{in_words(by_name['gold utility after'], 2)} after."
-    blocks = _blocks(curve)
-    if blocks and "gold" in blocks[0]:
-        best = max(blocks, key=lambda each: each["gold"])
-        told += f" While training it was highest about step {best['step']:.0f} of {curve[-1]['step']:.0f}, "
-        told += f"{best['gold']:.2f} at {best['kl']:.2f} nats."
-    if any(each["kl"] < -_LEAST_KL for each in curve):
-        told += " Some rounds have a KL below -0.05: sampler and trainer may disagree."
+    return told
+
+
+def _on_the_way(readings: Sequence[Reading]) -> list[str]:
+    told = []
+    if len(readings) > 1 and GOLD in readings[0].values:
+        best, _ = since_best(readings, GOLD)
+        told.append(
+            f"On the way it was highest at round {best.round} of {readings[-1].round}, "
+            f"{best.values[GOLD].mean():.2f} at {best.kl.mean():.2f} nats."
+        )
+    if any(each.kl.mean() < _LEAST_KL for each in readings):
+        told.append("Some readings have a KL below -0.05: sampler and trainer may disagree.")
     return told
 
 
 def _gallery(found: Sequence[Row]) -> Table:
-    """Answers after training by their reward: the lowest, the quartiles, the highest."""
+    """Answers after training by their reward: the lowest, the quartiles, the highest, and what each was before."""
     ranked = sorted(found, key=lambda row: row.evidence["after"]["reward"])
-    places = [round(q * (len(ranked) - 1)) for q in (0, 0.25, 0.5, 0.75, 1)]
-    cells = [(row.cluster, *(row.evidence["after"][key] for key in ("text", "reward", "gold"))) for row in ranked]
+    last = len(ranked) - 1
+    # The worst are what a reader should see most of.
+    places = sorted({*range(min(3, last)), *(round(q * last) for q in (0.1, 0.25, 0.5, 0.75, 1))})
+    cells = [
+        (
+            row.cluster,
+            *(row.evidence["after"][key] for key in ("text", "reward", "gold")),
+            row.evidence["before"]["text"],
+        )
+        for row in ranked
+    ]
     return Table(
         title="Answers after training, from the lowest reward to the highest",
-        columns=["prompt", "answer", "reward", "gold utility"],
+        columns=["prompt", "answer", "reward", GOLD, "answer before"],
         rows=[cells[place] for place in places],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ class Drawn(NamedTuple):
         group: which of the questions asked.
         reward: the value of each.
         gold: Brook's gold utility; None where the question is not Brook's.
+        watched: further values of each, by what gives them; they are never learnt from.
     """
 
     questions: list[Question]
@@ -42,6 +43,7 @@ class Drawn(NamedTuple):
     group: list[int]
     reward: list[float]
     gold: list[float | None]
+    watched: Mapping[str, list[float]] = {}
 
 
 class Sampler:
@@ -51,12 +53,21 @@ class Sampler:
         num_cut: prompts that lost their beginning to leave room for an answer.
     """
 
-    def __init__(self, net: Transformer, tokenizer: Tokenizer, reward: Reward, *, max_tokens: int) -> None:
+    def __init__(
+        self,
+        net: Transformer,
+        tokenizer: Tokenizer,
+        reward: Reward,
+        *,
+        max_tokens: int,
+        watched: Sequence[Reward] = (),
+    ) -> None:
         """A sampler at temperature 1.
 
         Args:
             net: the policy.
             reward: what answers are worth.
+            watched: further values of answers.
             max_tokens: longest answer, its end included.
 
         Raises:
@@ -64,14 +75,15 @@ class Sampler:
         """
         self._model = LocalModel(net, tokenizer, name="policy")
         self._tokenizer, self._reward, self._max_tokens = tokenizer, reward, max_tokens
+        self._watched = watched
         self._room = net.config.max_positions - max_tokens
         self.num_cut = 0
         if self._room < 1:
             what = f"answers of {max_tokens} tokens fill the context of {net.config.max_positions}"
             raise DataError(what, where="--max-tokens", todo="give fewer")
 
-    def draw(self, questions: Sequence[Question], seed: Seed, *, per_prompt: int = 1) -> Drawn:
-        """`per_prompt` answers to each question; the same for the same seed and weights.
+    def draw(self, questions: Sequence[Question], seed: Seed, *, per_prompt: int = 1, watch: bool = False) -> Drawn:
+        """`per_prompt` answers to each question, with `watch` their further values too; a function of seed and weights.
 
         Raises:
             RunError: a reward is no number, or all answers to different questions are the same.
@@ -88,7 +100,8 @@ class Sampler:
         answers = [(each.text, each.finish == "stop") for each in said]
         rewards = self._reward(asked, answers)
         _check(asked, answers, texts, rewards)
-        return Drawn(asked, texts, said, group, rewards, gold(asked, answers))
+        watched = {each.name: each(asked, answers) for each in self._watched if watch}
+        return Drawn(asked, texts, said, group, rewards, gold(asked, answers), watched)
 
     def _encoded(self, question: Question) -> list[int]:
         """The prompt's tokens, without its oldest ones where it is too long."""
@@ -138,7 +151,7 @@ def known(actor: Actor, reference: Transformer, drawn: Drawn, *, on_policy: bool
 
 
 def told(drawn: Drawn, e: Episodes) -> dict[str, float]:
-    """What to log of answers: means of reward, gold utility, both readings of KL, length, and how varied they are."""
+    """What to log of answers: means of all values, both estimates of KL, length, and how varied they are."""
     k1_N, k3_N = kl_terms(e.policy_N, e.reference_N)
     num, kl = len(drawn.texts), float(k1_N.sum()) / len(drawn.texts)
     utilities = [each for each in drawn.gold if each is not None]
@@ -146,6 +159,7 @@ def told(drawn: Drawn, e: Episodes) -> dict[str, float]:
     return {
         "reward": sum(drawn.reward) / num,
         **({"gold": sum(utilities) / len(utilities)} if utilities else {}),
+        **{name: sum(values) / num for name, values in drawn.watched.items()},
         "kl": kl,
         "kl3": float(k3_N.sum()) / num,
         "sqrt_kl": math.sqrt(max(0.0, kl)),

@@ -5,6 +5,7 @@
     gnomon train rlhf --reward run:ID --algorithm rloo
     gnomon train rlhf --reward brook:gold           by the planted rater itself: what a perfect reward would give
     gnomon train rlhf --reward run:ID --preset goodhart
+    gnomon train rlhf --reward run:ID --watched run:OTHER    a second preference model beside it, never learnt from
 
 Bai et al. 2022a (arXiv 2204.05862), sec. 4. Each round draws answers at temperature 1 from the policy as it is, gives
 each the preference model's value, and takes steps on them (`learn.policy`); what a round draws is a function of the
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,12 +45,15 @@ from gnomon.learn.policy import (
     rloo_advantages,
     rloo_step,
 )
+from gnomon.models.families import save_folder
 from gnomon.models.load import checkpoint_folder, content_hash
 from gnomon.models.transformer import Transformer
+from gnomon.store.files import replace_file
 from gnomon.train import _fitting
-from gnomon.train._fitting import at_least, keep, shown_fit, start_from
-from gnomon.train._questions import Questions, open_reward
-from gnomon.train._rewarded import rows, summarise
+from gnomon.train._curve import told_rows
+from gnomon.train._fitting import Start, at_least, keep, shown_fit, start_from
+from gnomon.train._questions import Question, Questions, open_reward
+from gnomon.train._rewarded import as_csv, rows, summarise
 from gnomon.train._rollout import Sampler, known, told
 
 if TYPE_CHECKING:
@@ -127,6 +131,14 @@ class Rlhf:
     "PPO: whether the value has a copy of the policy of its own, or a head on the policy."
     held_out: int = 400
     "Questions to measure on, before and after."
+    watched: tuple[str, ...] = ()
+    "Further values of the answers to held-out questions, as --reward names them; never learnt from."
+    every: int = 5
+    "Rounds from one reading of the policy on held-out questions to the next; 0 reads it at the end alone."
+    probes: int = 100
+    "Held-out questions of such a reading, the same in each."
+    snapshots: int = 0
+    "Policies to keep on the way, at even distances; run:ID@ROUND names one."
     drop_bad: bool = False
     "Go on without bad rows of a file even if they are more than one in a hundred."
     seed: int = 0
@@ -135,7 +147,12 @@ class Rlhf:
     def __post_init__(self) -> None:
         at_least(1, rounds=self.rounds, answers=self.answers, passes=self.passes, parts=self.parts)
         at_least(1, max_tokens=self.max_tokens, held_out=self.held_out)
-        at_least(0, per_prompt=self.per_prompt)
+        at_least(1, probes=self.probes)
+        at_least(0, per_prompt=self.per_prompt, every=self.every, snapshots=self.snapshots)
+        if self.snapshots >= self.rounds:
+            raise UsageError(f"--snapshots is {self.snapshots} of {self.rounds} rounds", todo="give fewer")
+        if len({self.reward, *self.watched}) <= len(self.watched):
+            raise UsageError("a value is named twice", where="--watched", todo="name each once, and not --reward")
         if self.algorithm in ("rloo", "grpo") and self.per_prompt == 1:
             raise UsageError(f"--per-prompt is 1, and {self.algorithm} compares answers", todo="give 2 or more")
         if self.answers % each_prompt(self) or self.answers < self.parts:
@@ -161,8 +178,9 @@ def each_prompt(cfg: Rlhf) -> int:
 def identity(cfg: Rlhf) -> dict[str, str]:
     """What decides the run's numbers beside its config: hashes of both models and of the file."""
     found = _fitting.identity(cfg)
-    reward = _reward(cfg).partition("#")[0]
-    return found if reward.startswith("brook:") else {**found, "reward": content_hash(checkpoint_folder(reward))}
+    named = {"reward": _reward(cfg), **{f"watched {name}": name for name in cfg.watched}}
+    models = {what: name.partition("#")[0] for what, name in named.items() if not name.startswith("brook:")}
+    return found | {what: content_hash(checkpoint_folder(name)) for what, name in models.items()}
 
 
 def train(cfg: Rlhf, run: Run) -> Path:
@@ -174,28 +192,29 @@ def train(cfg: Rlhf, run: Run) -> Path:
         DataError: the data cannot be used.
         ModelError: a model cannot.
     """
-    wanted = settings(cfg)
     start, reward = start_from(cfg.model, cfg.data), open_reward(_reward(cfg))
     questions = Questions(cfg.data, cfg.held_out, Seed(cfg.seed), drop_bad=cfg.drop_bad)
     reference = copy.deepcopy(start.net).requires_grad_(False)
     actor = Actor(start.net, cfg.value if cfg.algorithm == "ppo" else "none")
-    samplers = [Sampler(net, start.tokenizer, reward, max_tokens=cfg.max_tokens) for net in (reference, start.net)]
-    rounds = _Rounds(cfg, questions, actor, reference, samplers[1])
-    together = cfg.passes * cfg.parts
-    plan = Fit(
-        num_steps=cfg.rounds * together,
-        # Constant after a short rise; nothing pulls weights to 0, for KL pulls them to where they started.
-        optim=Optim(peak=wanted.peak_rate, final=1.0, warmup_steps=5 * together, betas=(0.9, 0.95), weight_decay=0.0),
-        seed=Seed(cfg.seed).child("fit").value,
-        log_every=together,
-        together=together,
+    further = [open_reward(name) for name in cfg.watched]
+    first, policy = (
+        Sampler(net, start.tokenizer, reward, max_tokens=cfg.max_tokens, watched=further)
+        for net in (reference, start.net)
     )
-    shown_fit(_step(cfg), rounds, actor, plan=plan, run=run, label=cfg.algorithm)
-    before, after = (each.draw(questions.held_out, Seed(cfg.seed).child("measured")) for each in samplers)
+    rounds = _Rounds(cfg, questions, actor, reference, policy, partial(_snapshot, run, start))
+    reading = _Reading(cfg, questions.held_out[: cfg.probes], actor, reference, policy, run)
+    if not any(m.step == 0 for m in run.metrics()):
+        run.add_metrics(0, reading.of(0))
+    watch = (lambda _: reading.of(rounds.done)) if cfg.every else None
+    shown_fit(_step(cfg), rounds, actor, plan=_plan(cfg), run=run, label=cfg.algorithm, watch=watch)
+    seed = Seed(cfg.seed).child("measured")
+    before, after = (each.draw(questions.held_out, seed, watch=True) for each in (first, policy))
     e, _ = known(actor, reference, after, on_policy=False)
-    run.add(rows(before, after, e, run.metrics()))
-    facts = {"rounds": max((m.step for m in run.metrics()), default=0) // together, "settings": wanted._asdict()}
-    return keep(cfg, run, start, {**facts, "prompts_cut": samplers[1].num_cut})
+    run.add(rows(before, after, e))
+    together = cfg.passes * cfg.parts
+    replace_file(run.folder / "curve.csv", as_csv(run.metrics(), together))
+    facts = {"rounds": max(m.step for m in run.metrics()) // together, "settings": settings(cfg)._asdict()}
+    return keep(cfg, run, start, {**facts, "prompts_cut": policy.num_cut})
 
 
 def preview(cfg: Rlhf) -> dict[str, Any]:
@@ -222,6 +241,19 @@ def _reward(cfg: Rlhf) -> str:
     return cfg.reward
 
 
+def _plan(cfg: Rlhf) -> Fit:
+    peak, together = settings(cfg).peak_rate, cfg.passes * cfg.parts
+    return Fit(
+        num_steps=cfg.rounds * together,
+        # Constant after a short rise; nothing pulls weights to 0, for KL pulls them to where they started.
+        optim=Optim(peak=peak, final=1.0, warmup_steps=5 * together, betas=(0.9, 0.95), weight_decay=0.0),
+        seed=Seed(cfg.seed).child("fit").value,
+        log_every=together,
+        together=together,
+        watch_every=cfg.every * together,
+    )
+
+
 def _step(cfg: Rlhf) -> Callable[[nn.Module, PolicyBatch], StepResult]:
     steps: Mapping[str, Callable[[Any, PolicyBatch], StepResult]] = {
         "ppo": ppo_step,
@@ -232,18 +264,63 @@ def _step(cfg: Rlhf) -> Callable[[nn.Module, PolicyBatch], StepResult]:
     return steps[cfg.algorithm]
 
 
-class _Rounds:
-    """The batch of every step: at the first of a round, answers are drawn from the policy as it then is."""
+def _snapshot(run: Run, start: Start, round_: int) -> None:
+    """Keeps the policy as it is after so many rounds, as `models.load` finds `run:ID@ROUND`."""
+    save_folder(start.net, run.folder / "snapshots" / str(round_), tokenizer=start.tokenizer)
 
-    def __init__(self, cfg: Rlhf, questions: Questions, actor: Actor, reference: Transformer, sampler: Sampler) -> None:
-        self.cfg, self.questions, self.sampler = cfg, questions, sampler
+
+class _Reading:
+    """The policy's answers to the same held-out questions, as rows of the run and as numbers to log."""
+
+    def __init__(
+        self,
+        cfg: Rlhf,
+        asked: Sequence[Question],
+        actor: Actor,
+        reference: Transformer,
+        sampler: Sampler,
+        run: Run,
+    ) -> None:
+        self._asked, self._actor, self._reference = asked, actor, reference
+        self._sampler, self._run, self._seed = sampler, run, Seed(cfg.seed).child("reading")
+
+    def of(self, round_: int) -> dict[str, float]:
+        """Reads the policy after `round_` rounds; means of what was read, their names ending in `_held_out`."""
+        drawn = self._sampler.draw(self._asked, self._seed, watch=True)
+        e, _ = known(self._actor, self._reference, drawn, on_policy=False)
+        self._run.add(told_rows(drawn, e, round_))
+        return {f"{name}_held_out": value for name, value in told(drawn, e).items()}
+
+
+class _Rounds:
+    """The batch of every step: at the first of a round, answers are drawn from the policy as it then is.
+
+    Attributes:
+        done: rounds that end with the step that was last given out, or before it.
+    """
+
+    def __init__(
+        self,
+        cfg: Rlhf,
+        questions: Questions,
+        actor: Actor,
+        reference: Transformer,
+        sampler: Sampler,
+        snapshot: Callable[[int], None],
+    ) -> None:
+        self.cfg, self.questions, self.sampler, self.snapshot = cfg, questions, sampler, snapshot
         self.actor, self.reference = actor, reference
+        self.done = 0
         self._batches: list[PolicyBatch] = []
+        self._kept = {round(cfg.rounds * i / (cfg.snapshots + 1)) for i in range(1, cfg.snapshots + 1)}
 
     def __call__(self, index: int) -> PolicyBatch | None:
         round_, place = divmod(index, self.cfg.passes * self.cfg.parts)
         if not place:
+            if round_ in self._kept:
+                self.snapshot(round_)
             self._batches = self._drawn(round_)
+        self.done = round_ + (place + 1 == len(self._batches))
         return self._batches[place] if self._batches else None
 
     def _drawn(self, round_: int) -> list[PolicyBatch]:

@@ -1,0 +1,206 @@
+"""The way of a policy: the same held-out questions answered every few rounds, and what the values of the answers say.
+
+Values of different questions share no zero, and two preference models share none either, so a curve is drawn of the
+same questions throughout, and what is compared are changes since the start. Bai et al. 2022a (arXiv 2204.05862), secs.
+4.2 and 4.3: over-optimisation begins where the preference model that is learnt from and one that is not part; before
+that, reward grows about linearly in the square root of KL.
+
+Shapes: Q questions, R readings, b sets of weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gnomon.core.record import Row
+from gnomon.learn.policy import Episodes, kl_terms
+from gnomon.report.base import Estimate, Figure
+from gnomon.report.figures import Point, curves
+from gnomon.stats.bootstrap import cluster_bootstrap
+from gnomon.stats.intervals import Interval, clustered_mean
+from gnomon.train._rollout import Drawn
+
+__all__ = [
+    "GOLD",
+    "REWARD",
+    "Reading",
+    "figure",
+    "fits",
+    "gained",
+    "of_answers",
+    "onset",
+    "read",
+    "since_best",
+    "told_rows",
+]
+
+Vector = NDArray[np.float64]
+
+REWARD, GOLD = "reward", "gold utility"
+_LEAST_KL = 0.05
+_LEAST_READINGS = 5
+_ERRORS = 3.0
+_ROUNDING = 1e-9
+_KEY = "round-"
+
+
+class Reading(NamedTuple):
+    """The answers of a policy to the held-out questions after some rounds.
+
+    Attributes:
+        round: rounds of training before it.
+        kl: nats [Q] from the start, of each answer.
+        values: of each answer [Q], by name: `REWARD`, the further values, and `GOLD` where it is known.
+        clusters: of each question.
+    """
+
+    round: int
+    kl: Vector
+    values: Mapping[str, Vector]
+    clusters: Sequence[str]
+
+
+def told_rows(drawn: Drawn, e: Episodes, round_: int) -> list[Row]:
+    """The answers to the held-out questions after `round_` rounds, as rows of a run."""
+    k1_B = of_answers(kl_terms(e.policy_N, e.reference_N)[0], e.answers.row_N)
+    return [
+        Row(
+            key=f"{_KEY}{round_:05d}-{i}",
+            cluster=question.cluster,
+            evidence={
+                "round": round_,
+                "group": question.group,
+                "k1": k1_B[i],
+                "reward": drawn.reward[i],
+                "gold": drawn.gold[i],
+                "watched": {name: values[i] for name, values in drawn.watched.items()},
+                "tokens": len(drawn.said[i].tokens),
+                "cut": drawn.said[i].finish == "length",
+                "text": drawn.said[i].text,
+            },
+        )
+        for i, question in enumerate(drawn.questions)
+    ]
+
+
+def read(rows: Sequence[Row]) -> list[Reading]:
+    """The readings among a run's rows, in order of rounds; questions stand in the same order in each."""
+    by_round: dict[int, dict[int, Row]] = {}
+    for row in rows:
+        if row.key.startswith(_KEY):
+            round_, place = map(int, row.key.removeprefix(_KEY).split("-"))
+            by_round.setdefault(round_, {})[place] = row
+    return [_reading(round_, [by_round[round_][i] for i in sorted(by_round[round_])]) for round_ in sorted(by_round)]
+
+
+def gained(first: Reading, then: Reading, name: str, *, less: str = "") -> Interval:
+    """The mean change of a value from one reading to a later one; with `less`, less the change of that other value."""
+    change_Q = then.values[name] - first.values[name]
+    if less:
+        change_Q = change_Q - (then.values[less] - first.values[less])
+    return clustered_mean(change_Q, then.clusters)
+
+
+def onset(readings: Sequence[Reading], test: str) -> Reading | None:
+    """The first reading from which on the reward has gained more than `test` by over three standard errors; or None.
+
+    Source: the split of train and test preference models, sec. 4.2; the three errors are ours.
+    """
+    found = None
+    for reading in readings[1:]:
+        parted = gained(readings[0], reading, REWARD, less=test)
+        if (parted.value or 0.0) <= max(_ERRORS * (parted.se or 0.0), _ROUNDING):
+            found = None
+        elif found is None:
+            found = reading
+    return found
+
+
+def since_best(readings: Sequence[Reading], name: str) -> tuple[Reading, Interval]:
+    """The reading at which a value was highest, and its mean change from there to the last reading.
+
+    The best is chosen by the same answers, so a fall from it is overstated where the curve is flat.
+    """
+    best = max(readings, key=lambda reading: float(reading.values[name].mean()))
+    return best, gained(best, readings[-1], name)
+
+
+def fits(readings: Sequence[Reading], name: str = REWARD, *, before: Reading | None = None) -> list[Estimate]:
+    """Least squares of a value on the square root of KL, and how well sqrt(KL), KL and log KL explain it.
+
+    Readings of at most 0.05 nats are left out, and those from `before` on. Intervals resample questions; what another
+    training would give is not in them.
+    """
+    far = [
+        each for each in readings if float(each.kl.mean()) > _LEAST_KL and (before is None or each.round < before.round)
+    ]
+    if len(far) < _LEAST_READINGS:
+        reason = f"only {len(far)} readings have more than {_LEAST_KL} nats of KL and lie before the onset"
+        return [Estimate(metric=f"{name} on sqrt(KL): R2", value=None, n=len(far), reason=reason)]
+    kl_RQ = np.array([each.kl for each in far])
+    value_RQ = np.array([each.values[name] for each in far])
+    clusters = far[0].clusters
+    forms = {"sqrt(KL)": np.sqrt, "KL": np.asarray, "log KL": np.log}
+
+    def line(form: Any, weights_bQ: Vector) -> tuple[Vector, Vector]:
+        share_bQ = weights_bQ / weights_bQ.sum(1, keepdims=True)
+        x_bR = form(np.maximum(share_bQ @ kl_RQ.T, 1e-6))
+        return _line(x_bR, share_bQ @ value_RQ.T)
+
+    n = len(clusters)
+    slope = cluster_bootstrap(lambda w: line(np.sqrt, w)[0], n, clusters)
+    found = [Estimate.of(f"{name} on sqrt(KL): slope", slope)]
+    for form, function in forms.items():
+        explained = cluster_bootstrap(lambda w, function=function: line(function, w)[1], n, clusters)  # type: ignore[misc]  # the default binds
+        found.append(Estimate.of(f"{name} on {form}: R2", explained))
+    return found
+
+
+def figure(readings: Sequence[Reading], *, section: str = "") -> list[Figure]:
+    """What each value gained since the start, by the square root of KL; none where nothing was read on the way."""
+    if len(readings) < 2:
+        return []
+    points = [point for name in readings[0].values for point in _gains(readings, name)]
+    caption = "The same held-out questions throughout; bands are 95 % intervals over them."
+    title, x = "What was gained, by distance from the start", "square root of KL, nats"
+    return [curves(points, x=x, y="change since the start", title=title, caption=caption, section=section, reference=0)]
+
+
+def of_answers(each_N: Tensor, row_N: Tensor) -> list[float]:
+    """Sums over the tokens of each answer."""
+    sums: list[float] = each_N.new_zeros(int(row_N[-1]) + 1).index_add(0, row_N, each_N).tolist()
+    return sums
+
+
+def root_kl(reading: Reading) -> float:
+    """Square root of the mean KL; 0 where an estimate is negative."""
+    return math.sqrt(max(0.0, float(reading.kl.mean())))
+
+
+def _gains(readings: Sequence[Reading], name: str) -> Iterator[Point]:
+    for reading in readings:
+        found = gained(readings[0], reading, name)
+        yield Point(root_kl(reading), found.value or 0.0, found.low, found.high, name)
+
+
+def _reading(round_: int, rows: Sequence[Row]) -> Reading:
+    evidence = [row.evidence for row in rows]
+    values = {REWARD: np.array([e["reward"] for e in evidence])}
+    values |= {name: np.array([e["watched"][name] for e in evidence]) for name in evidence[0]["watched"]}
+    if all(e["gold"] is not None for e in evidence):
+        values[GOLD] = np.array([e["gold"] for e in evidence])
+    return Reading(round_, np.array([e["k1"] for e in evidence]), values, [row.cluster for row in rows])
+
+
+def _line(x_bR: Vector, y_bR: Vector) -> tuple[Vector, Vector]:
+    """Slope and R2 [b] of the least-squares line of each set; NaN where x or y does not vary."""
+    x_bR, y_bR = (each - each.mean(1, keepdims=True) for each in (x_bR, y_bR))
+    xx_b, yy_b, xy_b = ((a * b).sum(1) for a, b in ((x_bR, x_bR), (y_bR, y_bR), (x_bR, y_bR)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return xy_b / xx_b, xy_b**2 / (xx_b * yy_b)
