@@ -15,7 +15,7 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.seeds import Seed
 from gnomon.data.comparisons import Comparison, length_baseline, open_comparisons
 from gnomon.data.dialogues import open_dialogues
-from gnomon.data.layouts import vote_score
+from gnomon.data.layouts import SAME, vote_score
 from gnomon.data.records import divided
 from gnomon.data.worlds.brook.oracle import RATERS, bayes_accuracy, request
 from gnomon.data.worlds.brook.tables import world
@@ -99,7 +99,7 @@ def test_the_first_five_bad_rows_are_listed(write: Write) -> None:
 
 def test_the_same_answer_twice_is_counted_and_left_out(write: Write) -> None:
     found = open_comparisons(str(write(hh(PROMPT, " a", " a "), hh(PROMPT, " a", " b"))), 0, SEED)
-    assert (len(found.comparisons), found.num_same, found.num_bad) == (1, 1, 0)
+    assert (len(found.comparisons), found.unused, found.num_bad) == (1, {SAME: 1}, 0)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_the_best_of_many_answers_is_better() -> None:
 def test_the_real_file_of_hh_rlhf_is_read() -> None:
     found = open_comparisons("hh-rlhf/harmless-base-test.jsonl.gz", 0, SEED)
     # Counted once by hand: four empty answers, five pairs of transcripts that differ earlier.
-    assert (found.num_rows, found.num_bad, found.num_same, len(found.comparisons)) == (2312, 9, 0, 2303)
+    assert (found.num_rows, found.num_bad, found.unused, len(found.comparisons)) == (2312, 9, {}, 2303)
     assert all(str(c.prompt).endswith("\n\nAssistant:") and c.chosen[0] == " " for c in found.comparisons)
     assert length_baseline(found.comparisons).accuracy.value == pytest.approx(0.446, abs=0.001)
 

@@ -11,6 +11,7 @@ import pytest
 from gnomon.core.errors import DataError
 from gnomon.core.seeds import Seed
 from gnomon.data.comparisons import Comparison, open_comparisons
+from gnomon.data.layouts import SAME
 from gnomon.models.base import Message
 
 SEED = Seed(0)
@@ -193,4 +194,4 @@ def test_a_table_that_is_not_as_published_says_where(tmp_path: Path, text: str, 
 def test_same_answers_are_counted(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps({**HELLASWAG, "endings": ["a", "a", "b", "c"]}), encoding="utf-8")
     found = open_comparisons(str(tmp_path / "x.jsonl"), 0, SEED)
-    assert (len(found.comparisons), found.num_same, found.num_bad) == (2, 1, 0)
+    assert (len(found.comparisons), found.unused, found.num_bad) == (2, {SAME: 1}, 0)

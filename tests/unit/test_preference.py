@@ -326,10 +326,17 @@ def test_ties_count_one_half_and_groups_are_told_apart() -> None:
 
 def test_what_was_left_out_is_told() -> None:
     first, *others = rows([(1, 0)] * 12, [None] * 12)
-    left_out = {"rows": 20, "bad": 1, "shown": ["x, line 3: no"], "same": 2, "cut": 0, "long": 4}
+    left_out = {
+        "rows": 20,
+        "bad": 1,
+        "shown": ["x, line 3: no"],
+        "unused": {"the same answer twice": 2},
+        "cut": 0,
+        "long": 4,
+    }
     first = Row(key="0", cluster="0", evidence={**first.evidence, "left_out": left_out})
     assert list(summarise([first, *others]).notes) == [
-        "2 comparisons have the same answer twice and were left out.",
+        "2 left out: the same answer twice.",
         "4 comparisons do not fit the context and were left out.",
         "1 of 20 rows cannot be used: x, line 3: no.",
     ]
@@ -343,7 +350,7 @@ def test_a_dry_run_says_what_would_be_trained_on(tiny: str, tmp_path: Path) -> N
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     found = preview(Preference(model=tiny, data=str(tmp_path / "x.jsonl"), held_out=1, pairs=0))
     assert found["comparisons"] == "1 to train on, 1 held out"
-    assert found["same answer twice"] == "1 comparisons, left out"
+    assert found["left out, the same answer twice"] == "1"
     assert found["first chosen"] == "take the wax . <eoc>"
     assert found["the longer is the better"].startswith("right on 1.000")
 

@@ -4,7 +4,8 @@
     brook:forum, brook:vandal   cheap ones to pre-train on, apart from brook:far: `worlds.brook.votes`
     brook:samples               text of the world against what the model to be trained says itself
     brook:right, brook:red-team for questions that studies ask: `worlds.brook.judged`
-    FILE                        hh-rlhf, votes, SHP, summaries, HellaSwag, ETHICS, reverts, any two answers: `layouts`
+    FILE                        people's judgements (`feedback`), hh-rlhf, votes, SHP, summaries, any two answers:
+                                `layouts` lists them all
     A,B                         a mixture: equal parts of Brook's, all of a file's
     A*0.3,B*0.7                 a mixture with these shares of what is asked for, files too
 
@@ -14,7 +15,8 @@ Layouts are told apart row by row. Whatever the source, `length_baseline` says h
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -22,7 +24,7 @@ from gnomon.core.errors import DataError, UsageError, closest
 from gnomon.core.record import text_digest
 from gnomon.core.seeds import Seed
 from gnomon.data.hub import find_file
-from gnomon.data.layouts import Two, laid_out
+from gnomon.data.layouts import Two, Unused, laid_out
 from gnomon.data.records import Found, divided, read
 from gnomon.models.base import Prompt
 
@@ -47,7 +49,8 @@ class Comparison:
         p: the planted probability that `chosen` is chosen; None where nobody knows it.
         group: what kind of prompt it is; "" where the source does not say.
         topic: what stands for the prompt in `cluster` where every comparison has the same prompt.
-        cluster: comparisons of one prompt share it.
+        conversation: what all turns of one conversation share; "" where the source does not say.
+        cluster: comparisons of one conversation, else of one prompt, share it.
     """
 
     id: str
@@ -57,16 +60,21 @@ class Comparison:
     p: float | None = None
     group: str = ""
     topic: str = ""
+    conversation: str = ""
     cluster: str = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "cluster", text_digest(self.conversation or self._asked))
+
+    @property
+    def _asked(self) -> str:
         text = self.prompt if isinstance(self.prompt, str) else repr([tuple(m) for m in self.prompt])
-        object.__setattr__(self, "cluster", text_digest(f"{text}{self.topic}"))
+        return f"{text}{self.topic}"
 
     @property
     def pair(self) -> Hashable:
         """What makes two comparisons the same, whichever answer was chosen: the prompt and both answers."""
-        return self.cluster, *sorted((self.chosen, self.rejected))
+        return text_digest(self._asked), *sorted((self.chosen, self.rejected))
 
 
 class Split(NamedTuple):
@@ -84,17 +92,18 @@ class Comparisons:
         name: the source as the user wrote it.
         comparisons: in the source's order; the two answers always differ.
         num_rows: rows read.
-        num_same: comparisons left out because both answers are the same.
+        unused: how many were left out, by why: both answers are the same, and of people's judgements the weakest, ties,
+            skips and "both bad".
         num_bad, bad: rows that could not be used, and the first five of them.
         sha256: hash of the file; "" for Brook.
-        apart: what never stands on both sides of a split: a prompt, or in Brook, where prompts are few and the rater
-            is asked about all of them, one prompt with the same two answers.
+        apart: what never stands on both sides of a split: a conversation or prompt, or in Brook, where prompts are few
+            and the rater is asked about all of them, one prompt with the same two answers.
     """
 
     name: str
     comparisons: tuple[Comparison, ...]
     num_rows: int
-    num_same: int = 0
+    unused: Mapping[str, int] = field(default_factory=dict)
     num_bad: int = 0
     bad: tuple[str, ...] = ()
     sha256: str = ""
@@ -192,13 +201,13 @@ def _is_brook(name: str) -> bool:
 def _opened(name: str, n: int, seed: Seed, drop_bad: bool, model: str) -> Comparisons:
     if _is_brook(name):
         return _of_brook(name, name.partition(":")[2] or "gold", n, seed, model)
-    found: Found[Two | None] = read(find_file(name), laid_out, drop_bad=drop_bad)
-    good = tuple(Comparison(**two._asdict()) for two in found.things if two is not None)
+    found: Found[Two | Unused] = read(find_file(name), laid_out, drop_bad=drop_bad)
+    good = tuple(Comparison(**two._asdict()) for two in found.things if isinstance(two, Two))
     return Comparisons(
         name=name,
         comparisons=good,
         num_rows=found.num_rows,
-        num_same=len(found.things) - len(good),
+        unused=Counter(each.why for each in found.things if isinstance(each, Unused)),
         num_bad=found.num_bad,
         bad=found.bad,
         sha256=found.sha256,
@@ -221,7 +230,7 @@ def _mixed(spec: str, parts: Sequence[Comparisons]) -> Comparisons:
             replace(each, id=f"{place}-{each.id}") for place, part in enumerate(parts) for each in part.comparisons
         ),
         num_rows=sum(part.num_rows for part in parts),
-        num_same=sum(part.num_same for part in parts),
+        unused=sum((Counter(part.unused) for part in parts), Counter()),
         num_bad=sum(part.num_bad for part in parts),
         bad=tuple(line for part in parts for line in part.bad)[:5],
         sha256=hashlib.sha256(" ".join(part.sha256 for part in parts).encode()).hexdigest(),

@@ -13,6 +13,7 @@
 | scenario, excuse, label | is the excuse reasonable? 1 is yes | ETHICS, deontology |
 | scenario, label | is it reasonable? 1 is yes; with [SEP]: is the trait behind it shown? | ETHICS, justice and virtue |
 | title, before, after | a page before a bad edit and after it | reverted edits of an encyclopedia |
+| messages, answers, verdict | what a worker said of two answers | `feedback` |
 
 Rows that are right or wrong alone (the last of ETHICS) become the same text with the right label and with the wrong
 one, as in Askell et al. 2021 (arXiv 2112.00861), sec. 3.
@@ -26,10 +27,14 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from gnomon.data.feedback import judged
 from gnomon.data.records import BadRow, Record, joined, text_of, turns
 from gnomon.models.base import Message, Prompt
 
-__all__ = ["Two", "answer_score", "laid_out", "vote_score"]
+__all__ = ["SAME", "Two", "Unused", "answer_score", "laid_out", "vote_score"]
+
+SAME = "the same answer twice"
+"""Why two answers are no comparison whatever the layout."""
 
 _LAST_TURN = "\n\nAssistant:"
 _TURN = re.compile(r"\n\n(?:Human|Assistant):")
@@ -43,6 +48,7 @@ class Two(NamedTuple):
         prompt: what both answer.
         chosen, rejected: the answers; each begins with the space that divides it from a prompt in text.
         topic: what stands for the prompt where every row has the same; else empty.
+        conversation: what all turns of one conversation share; empty where the layout does not say.
     """
 
     id: str
@@ -50,10 +56,17 @@ class Two(NamedTuple):
     chosen: str
     rejected: str
     topic: str = ""
+    conversation: str = ""
 
 
-def laid_out(record: Record, name: str) -> Iterator[Two | None]:
-    """The comparisons of one row; None for one whose answers are the same.
+class Unused(NamedTuple):
+    """Two answers of which nobody can say that one is better, and why."""
+
+    why: str
+
+
+def laid_out(record: Record, name: str) -> Iterator[Two | Unused]:
+    """The comparisons of one row; `Unused` where its answers cannot be compared, such as two that are the same.
 
     Raises:
         BadRow: nothing can be made of it.
@@ -61,7 +74,8 @@ def laid_out(record: Record, name: str) -> Iterator[Two | None]:
     for needed, maker in _LAYOUTS:
         if all(each in record for each in needed):
             for two in maker(record, name):
-                yield None if two.chosen.strip() == two.rejected.strip() else two
+                same = isinstance(two, Two) and two.chosen.strip() == two.rejected.strip()
+                yield Unused(SAME) if same else two
             return
     raise BadRow(f"it has {', '.join(map(str, record)) or 'no fields'}, and no layout has these")
 
@@ -207,6 +221,17 @@ def _reverted(record: Record, name: str) -> Iterator[Two]:
     yield _two(name, f"{text_of(record, 'title').strip()}\n\n", before, after)
 
 
+def _of_feedback(record: Record, name: str) -> Iterator[Two | Unused]:
+    judgement = judged(record)
+    if judgement.better is None or judgement.unused:
+        yield Unused(judgement.unused)
+        return
+    better = judgement.better
+    answers = judgement.answers
+    two = _two(name, judgement.messages, answers[better], answers[1 - better])
+    yield two._replace(conversation=judgement.conversation)
+
+
 def _objects(record: Record, field: str, what: str) -> list[Record]:
     """The objects listed in `field`."""
     found = record[field]
@@ -243,4 +268,5 @@ _LAYOUTS = (
     (("scenario", "excuse", "label"), _excused),
     (("scenario", "label"), _just),
     (("title", "before", "after"), _reverted),
+    (("messages", "answers", "verdict"), _of_feedback),
 )

@@ -1,9 +1,10 @@
-"""Files that are whole or absent: written beside their place, synced, and renamed into it."""
+"""Files that are whole or absent, written beside their place, synced and renamed into it; and files that only grow."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import BinaryIO
 
 from gnomon.core.errors import RunError
 
-__all__ = ["full_disk", "is_full", "replace_file", "replacing"]
+__all__ = ["append_line", "full_disk", "is_full", "replace_file", "replacing"]
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
@@ -44,6 +45,38 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and is_full(error):
             raise full_disk(str(path), "the file before it stands", str(error.strerror)) from None
         raise
+
+
+def append_line(path: Path, line: str) -> None:
+    """Adds `line` to the file of lines at `path`, after whatever other processes add; on return it is on the disk.
+
+    What a kill left without its end is ended first, so that it stays a line of its own.
+
+    Raises:
+        RunError: the disk is full; the file is as it was.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        size = os.fstat(handle).st_size
+        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+        try:
+            _write_whole(handle, b"\n" * torn + line.encode() + b"\n")
+        except OSError as error:
+            os.ftruncate(handle, size)
+            if is_full(error):
+                raise full_disk(str(path), "what it held before stands", str(error.strerror)) from None
+            raise
+        if size == 0:
+            _sync_folder(path.parent)
+    finally:
+        os.close(handle)
+
+
+def _write_whole(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]
+    os.fsync(handle)
 
 
 def full_disk(where: str, saved: str, detail: str) -> RunError:

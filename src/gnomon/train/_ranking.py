@@ -63,7 +63,7 @@ def measured_rows(
 
 def left_out_of(given: Comparisons) -> dict[str, Any]:
     """How many rows there were, and which of them could not be used."""
-    return {"rows": given.num_rows, "bad": given.num_bad, "shown": given.bad, "same": given.num_same}
+    return {"rows": given.num_rows, "bad": given.num_bad, "shown": given.bad, "unused": dict(given.unused)}
 
 
 def summarise(rows: Sequence[Row]) -> Report:
@@ -96,11 +96,11 @@ def summarise(rows: Sequence[Row]) -> Report:
 def _left_out(found: Mapping[str, Any]) -> list[str]:
     """What of the data was not used, in words; nothing where all was."""
     words = {
-        "same": "comparisons have the same answer twice and were left out",
         "cut": "prompts lost their beginning to fit the context",
         "long": "comparisons do not fit the context and were left out",
     }
-    told = [f"{found[key]} {what}." for key, what in words.items() if found.get(key)]
+    told = [f"{count} left out: {why}." for why, count in found.get("unused", {}).items()]
+    told += [f"{found[key]} {what}." for key, what in words.items() if found.get(key)]
     if found.get("met"):
         told.append(f"Held out, met in training: {found['met']}.")
     if found.get("bad"):

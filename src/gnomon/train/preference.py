@@ -278,7 +278,7 @@ def preview(cfg: Preference) -> dict[str, Any]:
         "model": f"{cfg.model}@{start.revision}",
         "rows": f"{given.num_rows}, {given.num_bad} of them bad",
         **{f"bad row {place}": told for place, told in enumerate(given.bad, 1)},
-        "same answer twice": f"{given.num_same} comparisons, left out",
+        **{f"left out, {why}": str(count) for why, count in given.unused.items()},
         "comparisons": f"{len(texts.groups)} to train on, {len(measured)} held out",
         "too long": f"{texts.num_cut} prompts cut, {texts.num_long} comparisons left out",
         "held out, met in training": _met(learnt, measured),
