@@ -379,3 +379,29 @@ def test_a_model_that_is_not_here_and_a_context_too_long_are_refused(tiny: str, 
 
 def test_it_is_the_method_that_the_command_finds() -> None:
     assert method("train", "preference") is Preference
+
+
+@pytest.mark.parametrize("data", ["brook", "FILE"])
+def test_models_of_two_parts_have_no_comparison_in_common_whatever_their_seeds(data: str, tmp_path: Path) -> None:
+    if data == "FILE":
+        rows = [{"prompt": f"Human: {i % 90} ? Assistant:", "chosen": f" a {i}", "rejected": " b"} for i in range(300)]
+        (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        data = str(tmp_path / "pairs.jsonl")
+    taught = {
+        (part, seed): {
+            c.pair for c in preference.sides(Preference(data=data, pairs=60, held_out=20, part=part, seed=seed)).learnt
+        }
+        for part in ("1/2", "2/2")
+        for seed in (0, 1)
+    }
+    assert all(len(each) >= 55 for each in taught.values())
+    first, second = (taught[part, 0] | taught[part, 1] for part in ("1/2", "2/2"))
+    assert not first & second
+    whole = {seed: preference.sides(Preference(data=data, pairs=60, held_out=20, seed=seed)) for seed in (0, 1)}
+    assert len({c.pair for c in whole[0].learnt} - {c.pair for c in whole[1].learnt}) > 10
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "half", "1"])
+def test_a_part_that_is_none_is_refused(part: str) -> None:
+    with pytest.raises(UsageError, match=f"--part is {part!r}; write 1/2 and 2/2 for two halves"):
+        Preference(part=part)

@@ -4,6 +4,7 @@
     brook:forum, brook:vandal   cheap ones to pre-train on, apart from brook:far: `worlds.brook.votes`
     brook:samples               text of the world against what the model to be trained says itself
     brook:right, brook:red-team for questions that studies ask: `worlds.brook.judged`
+    brook:broken                answers in which words or the point are missing: `worlds.brook.broken`
     FILE                        people's judgements (`feedback`), hh-rlhf, votes, SHP, summaries, any two answers:
                                 `layouts` lists them all
     A,B                         a mixture: equal parts of Brook's, all of a file's
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "Comparisons", "LengthBaseline", "Split", "length_baseline", "open_comparisons", "sources"]
 
 
-_SAMPLES = "samples"
+_SAMPLES, _BROKEN = "samples", "broken"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,14 +110,16 @@ class Comparisons:
     sha256: str = ""
     apart: Literal["prompt", "pair"] = "prompt"
 
-    def split(self, held_out: int, seed: Seed, *, train: int = 0) -> Split:
+    def split(self, held_out: int, seed: Seed, *, train: int = 0, part: tuple[int, int] = (1, 1)) -> Split:
         """At least `held_out` comparisons to measure on, drawn from `seed`, and at most `train` others (0: all).
+
+        `part` is which of how many parts those others come from; see `records.divided`.
 
         Raises:
             UsageError: a side would be empty.
         """
         units = [each.pair if self.apart == "pair" else each.cluster for each in self.comparisons]
-        sides = divided(units, held_out, seed, train=train, where=self.name)
+        sides = divided(units, held_out, seed, train=train, part=part, where=self.name)
         return Split(*(tuple(self.comparisons[place] for place in side) for side in sides))
 
 
@@ -248,17 +251,20 @@ def _samples(spec: str, model: str, n: int, seed: Seed) -> Iterator[Rated]:
 
 
 def _of_brook(spec: str, name: str, n: int, seed: Seed, model: str) -> Comparisons:
+    from gnomon.data.worlds.brook.broken import draw_broken
     from gnomon.data.worlds.brook.judged import JUDGED, draw_judged
     from gnomon.data.worlds.brook.oracle import RATERS
     from gnomon.data.worlds.brook.rated import draw_rated
     from gnomon.data.worlds.brook.tables import world
     from gnomon.data.worlds.brook.votes import SOURCES, draw_votes
 
-    known = [*RATERS, *SOURCES, *JUDGED, _SAMPLES]
+    known = [*RATERS, *SOURCES, *JUDGED, _SAMPLES, _BROKEN]
     if name not in known:
         raise UsageError(f"Brook has no rater {name!r}", where=spec, todo=closest(name, known))
     if name == _SAMPLES:
         rated = _samples(spec, model, n, seed)
+    elif name == _BROKEN:
+        rated = draw_broken(world(), n, seed)
     elif name in RATERS:
         rated = draw_rated(world(), RATERS[name], n, seed)
     else:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from gnomon.core.errors import DataError, UsageError
+from gnomon.core.record import text_digest
 from gnomon.core.seeds import Seed
 from gnomon.data.formats import read_bytes, read_parquet
 from gnomon.models.base import Message, Prompt
@@ -133,7 +134,13 @@ def joined(prompt: Prompt, answer: str) -> str:
 
 
 def divided(
-    units: Sequence[Hashable], held_out: int, seed: Seed, *, train: int = 0, where: str = ""
+    units: Sequence[Hashable],
+    held_out: int,
+    seed: Seed,
+    *,
+    train: int = 0,
+    part: tuple[int, int] = (1, 1),
+    where: str = "",
 ) -> tuple[list[int], list[int]]:
     """Places of rows to train on and of others to measure on, in order; rows of one unit stay on one side.
 
@@ -141,6 +148,8 @@ def divided(
         units: what each row must not be parted from, such as its prompt.
         held_out: at least so many rows are measured on, drawn from `seed`.
         train: at most so many are trained on; 0 is all.
+        part: which of how many parts is trained on. A unit is in the same part whatever the seed, so that what is
+            learnt from two parts has nothing in common.
         where: the source, for the error.
 
     Raises:
@@ -154,7 +163,8 @@ def divided(
     kept: list[int] = []
     while drawn and len(kept) < held_out:
         kept += drawn.pop()
-    left = [place for unit in drawn for place in unit]
+    chosen, num_parts = part
+    left = [i for of in drawn if int(text_digest(repr(units[of[0]])), 16) % num_parts == chosen - 1 for i in of]
     left = sorted(left[:train] if train else left)
     if not left or not kept:
         what = f"{len(units)} rows leave {len(left)} to train on and {len(kept)} to measure on"

@@ -18,6 +18,7 @@ begin at zero. One step is one batch of comparisons through `step`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -95,6 +96,8 @@ class Preference:
     "Comparisons to train on; 0 takes all of a file."
     held_out: int = 1000
     "Comparisons to measure on."
+    part: str = "1/1"
+    "Which of how many parts of the comparisons to train on; models of 1/2 and 2/2 have none in common."
     epochs: int = 1
     "Passes over the comparisons; a second one overfits."
     batch: int = 32
@@ -122,6 +125,7 @@ class Preference:
         at_least(1, held_out=self.held_out, epochs=self.epochs, batch=self.batch, accumulate=self.accumulate)
         at_least(int(any(name.startswith("brook") for name in sources(self.data))), pairs=self.pairs)
         at_least(0, context=self.context, lora=self.lora)
+        _part(self.part)
         fits = len(self.weights) == len(sources(self.data)) and min(self.weights, default=0) > 0
         if self.weights and (not fits or self.objective == "imitation"):
             said = ",".join(f"{weight:g}" for weight in self.weights)
@@ -320,9 +324,11 @@ class Sides(NamedTuple):
 
 def sides(cfg: Preference) -> Sides:
     """The comparisons that `train` trains on and measures on; its errors."""
-    seed = Seed(cfg.seed)
-    given = open_comparisons(cfg.data, cfg.pairs + cfg.held_out, seed, drop_bad=cfg.drop_bad, model=cfg.model)
-    return Sides(given, *given.split(cfg.held_out, seed, train=cfg.pairs))
+    seed, part = Seed(cfg.seed), _part(cfg.part)
+    # Parts are of about the same size, so a few more are drawn than are kept.
+    wanted = cfg.pairs if part[1] == 1 else math.ceil(1.2 * cfg.pairs * part[1]) + 50
+    given = open_comparisons(cfg.data, wanted + cfg.held_out, seed, drop_bad=cfg.drop_bad, model=cfg.model)
+    return Sides(given, *given.split(cfg.held_out, seed, train=cfg.pairs, part=part))
 
 
 def tokenized(cfg: Preference, start: Start, comparisons: Sequence[Comparison], end: int | None) -> Texts:
@@ -331,6 +337,14 @@ def tokenized(cfg: Preference, start: Start, comparisons: Sequence[Comparison], 
     encoded = encode(start.tokenizer, flat, end=end)
     groups = list(zip(encoded[::2], encoded[1::2], strict=True))
     return fitted(groups, context_of(start.net, cfg.context), tokenizer=start.tokenizer)
+
+
+def _part(text: str) -> tuple[int, int]:
+    """`1/2` as numbers."""
+    which, _, of = text.partition("/")
+    if not (which.isdigit() and of.isdigit() and 1 <= int(which) <= int(of)):
+        raise UsageError(f"--part is {text!r}", todo="write 1/2 and 2/2 for two halves")
+    return int(which), int(of)
 
 
 def _length(pair: Pair) -> int:
