@@ -158,6 +158,26 @@ def test_a_prompt_may_be_text_or_messages_and_answers_conversations(write: Write
     assert messages.cluster == whole.cluster != plain.cluster
 
 
+def test_a_planted_rater_states_its_probability_and_what_kind_of_prompt_it_was(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "study-collected-0a1b2c3d"
+    run.mkdir()
+    (run / "run.json").write_text("{}")
+    row = {"prompt": "say:", "chosen": "yes", "rejected": "no"}
+    write({**row, "p": 1, "group": "fact"}, {**row, "chosen": "ja", "p": 0.25}, name=f"{run.name}/comparisons.jsonl")
+    monkeypatch.setenv("GNOMON_RUNS", str(tmp_path))
+    planted = open_comparisons("run:0a1b/comparisons.jsonl", 0, SEED)
+    assert [(c.p, c.group) for c in planted.comparisons] == [(1.0, "fact"), (0.25, "")]
+    # Prompts of a rater that can be asked about any are on both sides of a split, pairs of answers are not.
+    assert planted.apart == "pair"
+    assert open_comparisons(str(write({**row, "p": 0.5}, row)), 0, SEED).apart == "prompt"
+    with pytest.raises(DataError, match=r"line 1: 'p' is 1\.5, not a probability"):
+        open_comparisons(str(write({**row, "p": 1.5})), 0, SEED)
+    with pytest.raises(UsageError, match="'run:0a1b' names no file of the run"):
+        open_comparisons("run:0a1b", 0, SEED)
+
+
 def test_parquet_rows_are_read(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

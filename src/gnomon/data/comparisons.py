@@ -97,8 +97,8 @@ class Comparisons:
             skips and "both bad".
         num_bad, bad: rows that could not be used, and the first five of them.
         sha256: hash of the file; "" for Brook.
-        apart: what never stands on both sides of a split: a conversation or prompt, or in Brook, where prompts are few
-            and the rater is asked about all of them, one prompt with the same two answers.
+        apart: what never stands on both sides of a split: a conversation or prompt, or where a planted rater chose,
+            whom one may ask about any prompt and whose prompts in Brook are few, one prompt with the same two answers.
     """
 
     name: str
@@ -214,6 +214,7 @@ def _opened(name: str, n: int, seed: Seed, drop_bad: bool, model: str) -> Compar
         num_bad=found.num_bad,
         bad=found.bad,
         sha256=found.sha256,
+        apart="pair" if all(each.p is not None for each in good) else "prompt",
     )
 
 

@@ -19,6 +19,7 @@ from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
 from gnomon.data.base import MAX_CHOICES, Source, fault, shuffled
 from gnomon.data.formats import read_items
+from gnomon.store.manifest import find_folder
 
 __all__ = ["CATALOG", "DataSet", "find_file", "open_source"]
 
@@ -211,14 +212,20 @@ def open_source(
 
 
 def find_file(spec: str) -> Path:
-    """The file that `spec` names: a path here, a path below GNOMON_DATA, or `org/name:FILE` of the hub.
+    """The file that `spec` names: a path here, a path below GNOMON_DATA, `run:ID/FILE`, or `org/name:FILE` of the hub.
 
     Raises:
         DataError: none of them, or the hub does not give it.
+        UsageError: there is no such run, or no file of it is named.
     """
     path = Path(spec).expanduser()
     if path.exists() or spec.startswith(("/", ".", "~")):
         return path
+    if spec.startswith("run:"):
+        run, _, name = spec.removeprefix("run:").partition("/")
+        if not name:
+            raise UsageError(f"{spec!r} names no file of the run", todo=f"write {spec}/comparisons.jsonl")
+        return find_folder(run) / name
     folder = os.environ.get("GNOMON_DATA")
     below = Path(folder or ".") / spec
     if folder and below.is_file():

@@ -3,6 +3,7 @@
 | fields of a row | what it is | who has it |
 |---|---|---|
 | prompt, chosen, rejected | a prompt and two answers, as text or messages | UltraFeedback, your own files |
+| the same with p and group | p is the planted probability of the choice | what studies have planted raters compare |
 | chosen, rejected | whole transcripts | Anthropic's hh-rlhf |
 | question, answers | a forum's answers with votes: all pairs of unequal score | StackExchange preferences |
 | history, human_ref_A, human_ref_B, labels | two comments on one post; label 1 is A | SHP |
@@ -49,6 +50,8 @@ class Two(NamedTuple):
         chosen, rejected: the answers; each begins with the space that divides it from a prompt in text.
         topic: what stands for the prompt where every row has the same; else empty.
         conversation: what all turns of one conversation share; empty where the layout does not say.
+        p: the planted probability that this one of the two is chosen; None where nobody knows it.
+        group: what kind of prompt it is; empty where the layout does not say.
     """
 
     id: str
@@ -57,6 +60,8 @@ class Two(NamedTuple):
     rejected: str
     topic: str = ""
     conversation: str = ""
+    p: float | None = None
+    group: str = ""
 
 
 class Unused(NamedTuple):
@@ -97,13 +102,24 @@ def _two(name: str, prompt: Prompt, chosen: str, rejected: str, topic: str = "")
 def _prompted(record: Record, name: str) -> Iterator[Two]:
     if isinstance(record["chosen"], str):
         prompt: Prompt = record["prompt"] if isinstance(record["prompt"], str) else turns(record["prompt"], "prompt")
-        yield _two(name, prompt, text_of(record, "chosen"), text_of(record, "rejected"))
+        two = _two(name, prompt, text_of(record, "chosen"), text_of(record, "rejected"))
+        yield two._replace(p=_planted(record), group=text_of(record, "group") if "group" in record else "")
         return
     # Whole conversations on both sides: what stands before the last message is the prompt, whatever `prompt` says.
     chosen, rejected = (turns(record[side], side) for side in ("chosen", "rejected"))
     if chosen[:-1] != rejected[:-1] or not chosen[:-1]:
         raise BadRow("the two conversations differ before their last message")
     yield _two(name, chosen[:-1], chosen[-1].content, rejected[-1].content)
+
+
+def _planted(record: Record) -> float | None:
+    """The planted probability of the choice; None where a row states none."""
+    found = record.get("p")
+    if found is None:
+        return None
+    if type(found) not in (int, float) or not 0 <= found <= 1:
+        raise BadRow(f"'p' is {found!r}, not a probability")
+    return float(found)
 
 
 def _transcripts(record: Record, name: str) -> Iterator[Two]:
