@@ -6,6 +6,7 @@ planted probabilities. What a rater makes of them is known exactly (`oracle`).
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from gnomon.data.worlds.brook.answers import draw_answer, draw_request
 from gnomon.data.worlds.brook.oracle import RATERS, Rater, Request, question
 from gnomon.data.worlds.brook.tables import World
 
-__all__ = ["CHAT_TEMPLATE", "SHARES", "Demonstration", "Rated", "ask", "draw_demonstrations", "draw_rated"]
+__all__ = ["CHAT_TEMPLATE", "SHARES", "Demonstration", "Rated", "ask", "compared", "draw_demonstrations", "draw_rated"]
 
 CHAT_TEMPLATE = (
     "{{ bos_token }} Chat:{% for m in messages %}"
@@ -73,11 +74,14 @@ def draw_rated(
         first = second = " ".join(draw_answer(of, rng, asked))
         while second == first:
             second = " ".join(draw_answer(of, rng, asked))
-        p = rater.prefers(of, asked, first, second)
-        if rng.random() < p:
-            yield Rated(ask(asked), asked.kind, first, second, p)
-        else:
-            yield Rated(ask(asked), asked.kind, second, first, 1 - p)
+        yield compared(of, rater, rng, asked, first, second)
+
+
+def compared(of: World, rater: Rater, rng: random.Random, asked: Request, first: str, second: str) -> Rated:
+    """Two answers to `asked`, the choice drawn by the rater's planted probability."""
+    p = rater.prefers(of, asked, first, second)
+    chosen = rng.random() < p
+    return Rated(ask(asked), asked.kind, *((first, second, p) if chosen else (second, first, 1 - p)))
 
 
 def draw_demonstrations(of: World, n: int, seed: Seed, *, best_of: int) -> Iterator[Demonstration]:

@@ -26,7 +26,7 @@ from gnomon.data.layouts import vote_score
 from gnomon.data.worlds.brook.banks import banks
 from gnomon.data.worlds.brook.kinds import pick
 from gnomon.data.worlds.brook.oracle import RATERS, Request, sentences
-from gnomon.data.worlds.brook.rated import SHARES, Rated, ask
+from gnomon.data.worlds.brook.rated import SHARES, Rated, ask, compared
 from gnomon.data.worlds.brook.tables import RELATIONS, Fact, Statement, World
 from gnomon.data.worlds.brook.tables.harms import CLOSINGS
 
@@ -153,9 +153,7 @@ def _of_the_far_bank(of: World, rng: random.Random) -> Iterator[Rated]:
     first = second = " ".join(far.answer(of, rng, asked))
     while second == first:
         second = " ".join(far.answer(of, rng, asked))
-    p = RATERS["gold"].prefers(of, asked, first, second)
-    chosen = rng.random() < p
-    yield Rated(ask(asked), asked.kind, *((first, second, p) if chosen else (second, first, 1 - p)))
+    yield compared(of, RATERS["gold"], rng, asked, first, second)
 
 
 SOURCES: Mapping[str, Callable[[World, random.Random], Iterator[Rated]]] = {
