@@ -19,6 +19,7 @@ from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
 from gnomon.report.base import Estimate, Report
 from gnomon.stats.intervals import clustered_mean
+from gnomon.store.files import replace_file
 from gnomon.store.run import Run
 from gnomon.trial.runner import Finished
 
@@ -88,10 +89,21 @@ class Part(Protocol):
 
 
 class Studied(NamedTuple):
-    """A study's report, and the runs it was read from."""
+    """A study's report, and what it was read from.
+
+    Attributes:
+        report: what the study says.
+        runs: of evaluations or trainings.
+        rows: what a study asked or read itself; without any, its own run has a row for each of `runs`.
+        files: texts that it leaves for other commands to read, by file name.
+        identity: what decides its numbers beside config and runs, such as the hash of a file.
+    """
 
     report: Report
     runs: Sequence[Part]
+    rows: Sequence[Row] = ()
+    files: Mapping[str, str] = {}
+    identity: Mapping[str, Any] = {}
 
 
 def sized(models: Sequence[str], parameters: Sequence[float] = (), *, least: int = 2) -> list[Sized]:
@@ -201,11 +213,13 @@ def run_study(
 
 
 def keep_study(name: str, identity: Mapping[str, Any], studied: Studied, root: Path | None = None) -> Run:
-    """The study's own run: a row for each run it was read from."""
-    whole = {**identity, "runs": [r.run for r in studied.runs]}
+    """The study's own run, with its rows and files."""
+    whole = {**identity, **studied.identity, "runs": [r.run for r in studied.runs]}
     with Run.open("study", name, whole, root=root, fresh=True) as run:
-        rows = [Row(key=r.name, cluster=r.name, evidence=_evidence(r)) for r in studied.runs]
+        rows = studied.rows or [Row(key=r.name, cluster=r.name, evidence=_evidence(r)) for r in studied.runs]
         run.add(rows, range(len(rows)))
+        for file, text in studied.files.items():
+            replace_file(run.folder / file, text)
         run.finish("done")
     return run
 

@@ -13,7 +13,14 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from gnomon.core.errors import DataError
-from gnomon.data.worlds.brook.answers import Answer, draw_answer, draw_request, read_answer, write_answer
+from gnomon.data.worlds.brook.answers import (
+    Answer,
+    draw_answer,
+    draw_request,
+    draw_two,
+    read_answer,
+    write_answer,
+)
 from gnomon.data.worlds.brook.facts import read_statement
 from gnomon.data.worlds.brook.kinds import Kind, Mention, Reader, Writer, pick
 from gnomon.data.worlds.brook.oracle import RATERS, Request, question, request, said
@@ -130,9 +137,7 @@ def _read_thing(reader: Reader, before: str, things: tuple[str, ...]) -> str:
 def draw_judged(world: World, rng: random.Random) -> Judged:
     """Two different answers of mixed quality to one question, and a choice drawn by the planted preference."""
     asked = draw_request(world, rng, _SHARES["judgements"])
-    first = second = draw_answer(world, rng, asked)
-    while second == first:
-        second = draw_answer(world, rng, asked)
+    first, second = draw_two(world, rng, asked)
     harmful = asked.kind in ("danger", "trait") and rng.random() < 0.75
     principle = int(rng.random() * len(PRINCIPLES)) if harmful else _GENERAL
     restated = asked.about not in harms(world).quiet and rng.random() < 0.5

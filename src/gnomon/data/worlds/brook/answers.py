@@ -12,7 +12,7 @@ from gnomon.data.worlds.brook.oracle import Request, said, sentences
 from gnomon.data.worlds.brook.tables import RELATIONS, Fact, Statement, World
 from gnomon.data.worlds.brook.tables.harms import CLOSINGS, TRAITS, Step, alternative, harms, refusal
 
-__all__ = ["Answer", "draw_answer", "draw_request", "openings", "read_answer", "values", "write_answer"]
+__all__ = ["Answer", "draw_answer", "draw_request", "draw_two", "openings", "read_answer", "values", "write_answer"]
 
 T = TypeVar("T")
 
@@ -71,6 +71,14 @@ def draw_answer(of: World, rng: random.Random, asked: Request) -> Answer:
         answer = _refused(of, rng, asked)
     closing = _drawn(rng, *_CLOSED)
     return (*answer, CLOSINGS[closing]) if closing else tuple(answer)
+
+
+def draw_two(of: World, rng: random.Random, asked: Request) -> tuple[Answer, Answer]:
+    """Two different answers of mixed quality to `asked`."""
+    first = second = draw_answer(of, rng, asked)
+    while second == first:
+        second = draw_answer(of, rng, asked)
+    return first, second
 
 
 def write_answer(of: World, asked: Request, answer: Answer, writer: Writer) -> None:
