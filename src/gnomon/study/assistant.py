@@ -11,13 +11,10 @@ model is asked the same items, so everything is compared item by item.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from gnomon.assay.ability import Ability
 from gnomon.assay.hhh import HHH
@@ -32,12 +29,11 @@ from gnomon.models.load import checkpoint_folder
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.store.files import replace_file
 from gnomon.store.manifest import runs_root
-from gnomon.store.run import Run
 from gnomon.study._assistant_report import Effect, Learnt, Longer, report
-from gnomon.study._family import Part, sized
+from gnomon.study._family import sized
+from gnomon.study._lab import Lab
 from gnomon.study._trained import Studied, Trained, environment, train_all
 from gnomon.train.distill import Distill, measure
-from gnomon.trial.runner import Finished, run_evaluation
 
 __all__ = ["Assistant", "study"]
 
@@ -88,54 +84,6 @@ class Assistant:
         return not Path(self.prompt).expanduser().is_file()
 
 
-class _Asked(NamedTuple):
-    """One evaluation of one model; a `Part` of the study."""
-
-    name: str
-    finished: Finished
-    rows: list[Row]
-
-    @property
-    def run(self) -> str:
-        return self.finished.run.id
-
-    @property
-    def report(self) -> Any:
-        return self.finished.report
-
-    @property
-    def about(self) -> Mapping[str, Any]:
-        return {"evaluation": self.finished.run.manifest.name}
-
-
-class _Lab:
-    """Runs evaluations, each once, and keeps what the study was read from."""
-
-    def __init__(self, cfg: Assistant, root: Path | None, workers: int) -> None:
-        self.cfg, self.root, self.workers = cfg, root, workers
-        self.parts: list[Part] = []
-
-    def compared(self, model: str, prompt: str, label: str = "") -> list[Row]:
-        """The HHH comparisons, bare and behind `prompt`."""
-        config = HHH(data=self.cfg.comparisons, n=self.cfg.n, scores=("sum",), prompt=prompt)
-        return self._asked(config, "hhh", model, f"hhh of {model}{label}")
-
-    def able(self, model: str, prompt: str) -> list[Row]:
-        """What it can do, bare and where a prompt is given also behind it."""
-        config = Ability(tasks=self.cfg.tasks, n=self.cfg.n, prompt=prompt)
-        return self._asked(config, "ability", model, f"ability of {model}")
-
-    def _asked(self, config: Any, name: str, model: str, label: str) -> list[Row]:
-        work = run_evaluation(config, name, {"subject": model}, root=self.root, workers=self.workers)
-        # A notebook's thread runs an event loop already.
-        with ThreadPoolExecutor(1) as thread:
-            finished = thread.submit(asyncio.run, work).result()
-        with closing(Run.find(str(finished.run.folder))) as run:
-            rows = [row for row in run.rows() if row.error is None]
-        self.parts.append(_Asked(label, finished, rows))
-        return rows
-
-
 def study(cfg: Assistant, root: Path | None, workers: int) -> Studied:
     """Distils the prompt into every model, asks all of them, and reads the answers together.
 
@@ -149,17 +97,17 @@ def study(cfg: Assistant, root: Path | None, workers: int) -> Studied:
     wanted = [_distilled(cfg, m.name, seed) for m in family for seed in range(cfg.seeds)]
     extra = _extra(cfg, family[-1].name)
     trained = train_all([*wanted, *extra.values()], root=root, workers=workers)
-    lab = _Lab(cfg, root, workers)
+    lab = Lab(root, workers)
     with environment(root, workers):
         effects = []
         for place, model in enumerate(family):
             students = trained[place * cfg.seeds : (place + 1) * cfg.seeds]
-            effects.append(_effect(lab, model.name, model.parameters, students))
+            effects.append(_effect(cfg, lab, model.name, model.parameters, students))
         largest = family[-1].name
-        longer = _lengths(lab, largest) if cfg.cuttable else []
-        wordings = _wordings(lab, largest) if "wordings" in cfg.also else []
+        longer = _lengths(cfg, lab, largest) if cfg.cuttable else []
+        wordings = _wordings(cfg, lab, largest) if "wordings" in cfg.also else []
         students = [*trained[len(wanted) - cfg.seeds : len(wanted)][:1], *trained[len(wanted) :]]
-        learnt = _learnt(lab, largest, dict(zip(("half", *extra), students, strict=True))) if extra else []
+        learnt = _learnt(cfg, lab, largest, dict(zip(("half", *extra), students, strict=True))) if extra else []
     found = report(effects, longer, wordings, learnt, planted="brook" in cfg.comparisons and cfg.prompt == "brook")
     return Studied(found, [*trained, *lab.parts])
 
@@ -192,49 +140,60 @@ def _extra(cfg: Assistant, model: str) -> dict[str, Distill]:
     return found
 
 
-def _effect(lab: _Lab, model: str, parameters: float, students: Sequence[Trained]) -> Effect:
-    prompt = lab.cfg.prompt
+def _effect(cfg: Assistant, lab: Lab, model: str, parameters: float, students: Sequence[Trained]) -> Effect:
+    prompt = cfg.prompt
     return Effect(
         model,
         parameters,
-        lab.compared(model, prompt),
-        [lab.compared(each.model, prompt) for each in students],
-        lab.able(model, prompt),
-        [lab.able(each.model, "") for each in students],
+        _compared(cfg, lab, model, prompt),
+        [_compared(cfg, lab, each.model, prompt) for each in students],
+        _able(cfg, lab, model, prompt),
+        [_able(cfg, lab, each.model, "") for each in students],
         [each.report for each in students],
     )
 
 
-def _lengths(lab: _Lab, model: str) -> list[Longer]:
+def _compared(cfg: Assistant, lab: Lab, model: str, prompt: str, label: str = "") -> list[Row]:
+    """The HHH comparisons, bare and behind `prompt`."""
+    config = HHH(data=cfg.comparisons, n=cfg.n, scores=("sum",), prompt=prompt)
+    return lab.ask(config, "hhh", model, f"hhh of {model}{label}")
+
+
+def _able(cfg: Assistant, lab: Lab, model: str, prompt: str) -> list[Row]:
+    """What it can do, bare and where a prompt is given also behind it."""
+    return lab.ask(Ability(tasks=cfg.tasks, n=cfg.n, prompt=prompt), "ability", model)
+
+
+def _lengths(cfg: Assistant, lab: Lab, model: str) -> list[Longer]:
     """The prompt at every length; its first rows are those without one."""
-    name = lab.cfg.prompt.partition(":")[0]
+    name = cfg.prompt.partition(":")[0]
     return [
         Longer(
             str(count),
             len(prompt_text(f"{name}:{count}").split()),
-            lab.compared(model, f"{name}:{count}", f", {count}"),
+            _compared(cfg, lab, model, f"{name}:{count}", f", {count}"),
         )
-        for count in sorted(lab.cfg.lengths)
+        for count in sorted(cfg.lengths)
     ]
 
 
-def _wordings(lab: _Lab, model: str) -> list[Longer]:
+def _wordings(cfg: Assistant, lab: Lab, model: str) -> list[Longer]:
     """The prompt as it is, in other wordings, and worked against; texts are kept below the runs' folder."""
     found = [
-        Longer("as it is", len(prompt_text(lab.cfg.prompt).split()), lab.compared(model, lab.cfg.prompt, ", as it is"))
+        Longer("as it is", len(prompt_text(cfg.prompt).split()), _compared(cfg, lab, model, cfg.prompt, ", as it is"))
     ]
-    for name, text in prompt_wordings(lab.cfg.prompt).items():
+    for name, text in prompt_wordings(cfg.prompt).items():
         file = runs_root(lab.root) / "prompts" / f"{name}-{digest(text)[:8]}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, text)
-        found.append(Longer(name, len(text.split()), lab.compared(model, str(file.resolve()), f", {name}")))
+        found.append(Longer(name, len(text.split()), _compared(cfg, lab, model, str(file.resolve()), f", {name}")))
     return found
 
 
-def _learnt(lab: _Lab, model: str, students: Mapping[str, Trained]) -> list[Learnt]:
+def _learnt(cfg: Assistant, lab: Lab, model: str, students: Mapping[str, Trained]) -> list[Learnt]:
     """What was learnt in each way, measured on the same fresh texts of both halves."""
-    fresh = _distilled(lab.cfg, model, _FRESH, texts=lab.cfg.texts and 64, top_k=0)
+    fresh = _distilled(cfg, model, _FRESH, texts=cfg.texts and 64, top_k=0)
     return [
-        Learnt(name, lab.compared(each.model, lab.cfg.prompt, f" ({name})"), measure(fresh, each.model))
+        Learnt(name, _compared(cfg, lab, each.model, cfg.prompt, f" ({name})"), measure(fresh, each.model))
         for name, each in students.items()
     ]

@@ -1,0 +1,64 @@
+"""Evaluations that a study of trainings asks its models: each once, kept as runs, and named in the study's own run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gnomon.core.record import Row
+from gnomon.report.base import Report
+from gnomon.store.run import Run
+from gnomon.study._family import Part
+from gnomon.trial.runner import Finished, run_evaluation
+
+__all__ = ["Lab"]
+
+
+class Lab:
+    """Runs evaluations and keeps what a study was read from.
+
+    Attributes:
+        parts: every evaluation that was asked, as parts of the study.
+    """
+
+    def __init__(self, root: Path | None, workers: int) -> None:
+        self.root, self.workers = root, workers
+        self.parts: list[Part] = []
+
+    def ask(self, config: Any, name: str, model: str, label: str = "") -> list[Row]:
+        """Rows without error of the evaluation `name`, configured by `config`, of `model`; found where it was asked.
+
+        Args:
+            label: what the study's tables call it; by default the evaluation and the model.
+        """
+        work = run_evaluation(config, name, {"subject": model}, root=self.root, workers=self.workers)
+        # A notebook's thread runs an event loop already.
+        with ThreadPoolExecutor(1) as thread:
+            finished = thread.submit(asyncio.run, work).result()
+        with closing(Run.find(str(finished.run.folder))) as run:
+            rows = [row for row in run.rows() if row.error is None]
+        self.parts.append(_Asked(label or f"{name} of {model}", finished))
+        return rows
+
+
+class _Asked(NamedTuple):
+    """One evaluation of one model; a `Part` of the study."""
+
+    name: str
+    finished: Finished
+
+    @property
+    def run(self) -> str:
+        return self.finished.run.id
+
+    @property
+    def report(self) -> Report:
+        return self.finished.report
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        return {"evaluation": self.finished.run.manifest.name}
