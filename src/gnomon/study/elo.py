@@ -34,7 +34,7 @@ from gnomon.stats.intervals import Interval
 from gnomon.study._family import Asked, Sized, Studied, asked, sized, spoken
 from gnomon.trial.runner import run_evaluation
 
-__all__ = ["Elo", "games", "study"]
+__all__ = ["Elo", "games", "judged", "study"]
 
 Judge = Callable[[str, Row, Row, Seed], Awaitable[float]]
 """Credit of the first of two answers to a question."""
@@ -100,7 +100,8 @@ def study(cfg: Elo, root: Path | None, workers: int) -> Studied:
         for model in family
         for prompt in ("", *([cfg.prompt] if cfg.prompt else []))
     ]
-    played = asyncio.run(_judged(cfg, sides))
+    answers = {side.name: side.run.rows for side in sides}
+    played = asyncio.run(judged(answers, cfg.judge, Seed(cfg.seed).child("judge")))
     ranking = elo(played, players=[side.name for side in sides], resamples=cfg.resamples, seed=cfg.seed)
     return Studied(_report(cfg, sides, played, ranking), [side.run for side in sides])
 
@@ -151,15 +152,19 @@ def _answered(cfg: Elo, model: Sized, prompt: str, root: Path | None, workers: i
     return asked(name, model.parameters, finished)
 
 
-async def _judged(cfg: Elo, sides: Sequence[_Side]) -> list[Game]:
-    answers = {side.name: side.run.rows for side in sides}
-    seed = Seed(cfg.seed).child("judge")
-    kind, _, rater = cfg.judge.partition(":")
+async def judged(answers: Mapping[str, Sequence[Row]], name: str, seed: Seed) -> list[Game]:
+    """`games` of the judge called `name`: brook, brook:RATER, or a model with a reward.
+
+    Raises:
+        UsageError: no such rater.
+        AbilityError: the model gives no reward.
+    """
+    kind, _, rater = name.partition(":")
     if kind == "brook":
         return await games(answers, _rater(rater or "gold"), seed)
     from gnomon.models.load import load
 
-    model = load(cfg.judge)
+    model = load(name)
     try:
         require(model, Ability.REWARD, why="--judge", todo="name a preference model: run:ID")
         rewards: dict[str, float] = {}
