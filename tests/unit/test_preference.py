@@ -326,17 +326,10 @@ def test_ties_count_one_half_and_groups_are_told_apart() -> None:
 
 def test_what_was_left_out_is_told() -> None:
     first, *others = rows([(1, 0)] * 12, [None] * 12)
-    left_out = {
-        "rows": 20,
-        "bad": 1,
-        "shown": ["x, line 3: no"],
-        "unused": {"the same answer twice": 2},
-        "cut": 0,
-        "long": 4,
-    }
+    left_out = {"rows": 20, "bad": 1, "shown": ["x, line 3: no"], "unused": {"skip": 2}, "cut": 0, "long": 4}
     first = Row(key="0", cluster="0", evidence={**first.evidence, "left_out": left_out})
     assert list(summarise([first, *others]).notes) == [
-        "2 left out: the same answer twice.",
+        "2 left out: skip.",
         "4 comparisons do not fit the context and were left out.",
         "1 of 20 rows cannot be used: x, line 3: no.",
     ]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gnomon.core.seeds import Seed
-from gnomon.data.worlds.brook.answers import draw_answer, draw_request
+from gnomon.data.worlds.brook.answers import draw_answer, draw_request, draw_two
 from gnomon.data.worlds.brook.oracle import RATERS, Rater, Request, question
 from gnomon.data.worlds.brook.tables import World
 
@@ -71,9 +71,7 @@ def draw_rated(
     for place in range(n):
         rng = seed.child("rated", place).random()
         asked = draw_request(of, rng, shares)
-        first = second = " ".join(draw_answer(of, rng, asked))
-        while second == first:
-            second = " ".join(draw_answer(of, rng, asked))
+        first, second = (" ".join(answer) for answer in draw_two(of, rng, asked))
         yield compared(of, rater, rng, asked, first, second)
 
 
