@@ -7,11 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from scipy.special import expit, logit
 
@@ -23,7 +21,7 @@ from gnomon.store.run import Run
 from gnomon.study import objectives, preference_scaling, tension
 from gnomon.study._family import Sized
 from gnomon.study._measured import accuracy, expected, gaps, measure_all, planted
-from gnomon.study._rerank import best_of, choosing, drawn, with_choices
+from gnomon.study._rerank import choosing, drawn, with_choices
 from gnomon.study._trained import Trained, train_all
 from gnomon.study.objectives import Objectives
 from gnomon.study.preference_scaling import PreferenceScaling
@@ -268,20 +266,6 @@ def test_a_model_is_measured_once(tiny: str, tmp_path: Path, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr("gnomon.train.preference.measure", None)
         assert measure_all(trained, ["brook:right", "brook:helpful"], **how) == [[first, second]]
-
-
-def test_the_best_of_k_is_the_mean_over_all_choices_of_k() -> None:
-    rng = np.random.default_rng(0)
-    utility = rng.normal(size=(3, 6))
-    same = np.zeros((3, 6))
-    assert best_of(same, utility, 4) == pytest.approx(utility.mean())
-    distinct = rng.normal(size=(3, 6))
-    for k in (2, 5):
-        chosen = [
-            np.mean([worth[max(some, key=lambda i: values[i])] for some in combinations(range(6), k)])
-            for values, worth in zip(distinct, utility, strict=True)
-        ]
-        assert best_of(distinct, utility, k) == pytest.approx(np.mean(chosen))
 
 
 def test_answers_are_chosen_by_what_was_trained(tiny: str, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ Shapes: Q questions, M answers of each.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gnomon.core.engine import spread
 from gnomon.core.progress import progress, unseen
@@ -27,13 +25,13 @@ from gnomon.data.worlds.brook.rated import SHARES, ask
 from gnomon.data.worlds.brook.tables import world
 from gnomon.report.base import Estimate, Report
 from gnomon.report.figures import Point, curves
+from gnomon.stats.best_of import best_of
+from gnomon.stats.clusters import Matrix
 from gnomon.store.files import replace_file
 from gnomon.store.run import Run
 from gnomon.study._trained import Trained, environment, over_seeds
 
-__all__ = ["TAKEN", "Drawn", "best_of", "choosing", "drawn", "with_choices"]
-
-Matrix = NDArray[np.float64]
+__all__ = ["TAKEN", "Drawn", "choosing", "drawn", "with_choices"]
 
 TAKEN = (1, 2, 4, 8, 16, 32)
 _SEED = 20_000
@@ -63,27 +61,6 @@ def drawn(questions: int, seed: int) -> Drawn:
     return Drawn(prompts, answers, np.array(worth))
 
 
-def best_of(value_QM: Matrix, utility_QM: Matrix, k: int) -> float:
-    """The mean utility of the answer of the highest value among k of the M, over all choices of k and all questions.
-
-    Answers of the same value are chosen alike. With values in falling order, the j-th is the best of k with probability
-    C(M - j, k - 1) / C(M, k).
-
-    >>> values, utilities = np.array([[1.0, 2.0]]), np.array([[5.0, 7.0]])
-    >>> best_of(values, utilities, 2), best_of(values, utilities, 1)
-    (7.0, 6.0)
-    """
-    m = value_QM.shape[1]
-    chance_M = np.array([math.comb(m - j, k - 1) / math.comb(m, k) for j in range(1, m + 1)])
-    total = 0.0
-    for value_M, utility_M in zip(value_QM, utility_QM, strict=True):
-        # The answers of one value share their utilities evenly.
-        _, same_M = np.unique(value_M, return_inverse=True)
-        shared_M = (np.bincount(same_M, utility_M) / np.bincount(same_M))[same_M]
-        total += float(chance_M @ shared_M[np.argsort(-value_M, kind="stable")])
-    return total / len(value_QM)
-
-
 def with_choices(
     report: Report, by_reading: Mapping[str, Sequence[Trained]], questions: int, *, root: Path | None, workers: int
 ) -> Report:
@@ -91,12 +68,12 @@ def with_choices(
     asked = drawn(questions, _SEED)
     curve = {
         reading: [
-            [best_of(value_QM, asked.utility_QM, k) for k in TAKEN]
+            [_utility(value_QM, asked, k) for k in TAKEN]
             for value_QM in choosing(trained, questions, seed=_SEED, root=root, workers=workers)
         ]
         for reading, trained in by_reading.items()
     }
-    ceiling = [best_of(asked.utility_QM, asked.utility_QM, k) for k in TAKEN]
+    ceiling = [_utility(asked.utility_QM, asked, k) for k in TAKEN]
     first, second = curve.values()
     more = over_seeds([a[-1] - b[-1] for a, b in zip(first, second, strict=True)])
     gained = Estimate.of(_GAINED, more, headline=True)
@@ -146,6 +123,10 @@ def choosing(
             for _ in spread(_value, missing, where=f"processes:{workers}" if workers > 1 else "inline"):
                 bar.advance(1)
     return [np.array(json.loads(task.file.read_text(encoding="utf-8"))) for task in tasks]
+
+
+def _utility(value_QM: Matrix, asked: Drawn, k: int) -> float:
+    return float(best_of(value_QM, asked.utility_QM, k).mean())
 
 
 def _value(task: _Task) -> int:
