@@ -15,7 +15,7 @@ from gnomon.store.run import Run
 from gnomon.study._family import Part
 from gnomon.trial.runner import Finished, run_evaluation
 
-__all__ = ["Lab"]
+__all__ = ["AskedOf", "Lab"]
 
 
 class Lab:
@@ -29,36 +29,43 @@ class Lab:
         self.root, self.workers = root, workers
         self.parts: list[Part] = []
 
-    def ask(self, config: Any, name: str, model: str, label: str = "") -> list[Row]:
-        """Rows without error of the evaluation `name`, configured by `config`, of `model`; found where it was asked.
+    def ask(self, config: Any, name: str, model: str, label: str = "", **roles: str) -> AskedOf:
+        """The evaluation `name`, configured by `config`, of `model`; found where it was asked before.
 
         Args:
             label: what the study's tables call it; by default the evaluation and the model.
+            roles: names of further models that the config wants.
         """
-        work = run_evaluation(config, name, {"subject": model}, root=self.root, workers=self.workers)
+        cast = {"subject": model, **roles}
+        work = run_evaluation(config, name, cast, root=self.root, workers=self.workers)
         # A notebook's thread runs an event loop already.
         with ThreadPoolExecutor(1) as thread:
             finished = thread.submit(asyncio.run, work).result()
         with closing(Run.find(str(finished.run.folder))) as run:
             rows = [row for row in run.rows() if row.error is None]
-        self.parts.append(_Asked(label or f"{name} of {model}", finished))
-        return rows
+        found = AskedOf(label or f"{name} of {model}", finished, rows)
+        self.parts.append(found)
+        return found
 
 
-class _Asked(NamedTuple):
-    """One evaluation of one model; a `Part` of the study."""
+class AskedOf(NamedTuple):
+    """One evaluation of one model, and its rows without error; a `Part` of the study."""
 
     name: str
     finished: Finished
+    rows: list[Row]
 
     @property
     def run(self) -> str:
+        """Its id."""
         return self.finished.run.id
 
     @property
     def report(self) -> Report:
+        """What its rows say."""
         return self.finished.report
 
     @property
     def about(self) -> Mapping[str, Any]:
+        """Which evaluation it is."""
         return {"evaluation": self.finished.run.manifest.name}

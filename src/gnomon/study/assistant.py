@@ -156,12 +156,12 @@ def _effect(cfg: Assistant, lab: Lab, model: str, parameters: float, students: S
 def _compared(cfg: Assistant, lab: Lab, model: str, prompt: str, label: str = "") -> list[Row]:
     """The HHH comparisons, bare and behind `prompt`."""
     config = HHH(data=cfg.comparisons, n=cfg.n, scores=("sum",), prompt=prompt)
-    return lab.ask(config, "hhh", model, f"hhh of {model}{label}")
+    return lab.ask(config, "hhh", model, f"hhh of {model}{label}").rows
 
 
 def _able(cfg: Assistant, lab: Lab, model: str, prompt: str) -> list[Row]:
     """What it can do, bare and where a prompt is given also behind it."""
-    return lab.ask(Ability(tasks=cfg.tasks, n=cfg.n, prompt=prompt), "ability", model)
+    return lab.ask(Ability(tasks=cfg.tasks, n=cfg.n, prompt=prompt), "ability", model).rows
 
 
 def _lengths(cfg: Assistant, lab: Lab, model: str) -> list[Longer]:
