@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from gnomon.core.seeds import Seed
 from gnomon.data.worlds.brook.oracle import RATERS
 from gnomon.data.worlds.brook.tables import world
 from gnomon.learn.batches import answer_batch
-from gnomon.learn.heads import ScalarHead, save_head
+from gnomon.learn.heads import ScalarHead, load_head, save_head
 from gnomon.learn.policy import PolicyBatch, log_probabilities, ppo_step
 from gnomon.models.families import load_folder, save_folder
 from gnomon.models.load import checkpoint_folder, load_checkpoint
@@ -162,6 +163,23 @@ def done_metrics(done: Training) -> Sequence[Any]:
 
     with closing(Run.find(str(done.manifest.folder))) as run:
         return run.metrics()
+
+
+@pytest.mark.parametrize("value", ["copy", "shared"])
+def test_what_a_rewards_zero_is_changes_nothing(valued: str, tiny: str, tmp_path: Path, value: str) -> None:
+    folder = tmp_path / "higher"
+    shutil.copytree(valued.removeprefix("hf:"), folder)
+    head = load_head(folder)
+    torch.nn.init.constant_(head.out.bias, 5.0)
+    save_head(head, folder, read_at="<eoc>")
+    lower, higher = (
+        run_training(few(tiny, reward=reward, value=value, peak_rate=1e-3), "rlhf", root=tmp_path).rows
+        for reward in (valued, f"hf:{folder}")
+    )
+    said, raised = ([row.evidence["after"] for row in rows if "after" in row.evidence] for rows in (lower, higher))
+    assert [each["text"] for each in said] == [each["text"] for each in raised]
+    assert [each["k1"] for each in said] == pytest.approx([each["k1"] for each in raised], abs=1e-3)
+    assert max(abs(each["k1"]) for each in said) > 0.05
 
 
 @pytest.mark.parametrize("kill_at", [1, 2, 6])

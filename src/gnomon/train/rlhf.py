@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from torch import nn
@@ -329,6 +330,10 @@ class _Rounds:
         on_policy = cfg.passes * cfg.parts == 1
         asked = self.questions.batch(round_, cfg.answers // each_prompt(cfg))
         drawn = self.sampler.draw(asked, seed.child("answers", round_), per_prompt=each_prompt(cfg))
+        if not round_ and self.actor.head is not None:
+            # A preference model's zero means nothing. Were it the first guess, every advantage would have an error that
+            # grows towards the answer's end: where values are above it, short answers would win.
+            nn.init.constant_(self.actor.head.out.bias, fmean(drawn.reward))
         e, gap = known(self.actor, self.reference, drawn, on_policy=on_policy)
         facts = told(drawn, e)
         if 0 < wanted.budget < facts["kl"]:
