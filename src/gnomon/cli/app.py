@@ -64,7 +64,7 @@ COMMANDS = {
     ),
     "compare": Command("runs", "Compare two runs of one evaluation, paired by item.", "RUN RUN"),
     "runs": Command("runs", "List runs, the latest first."),
-    "export": Command("runs", "Write a run's rows to a file that other tools read.", "RUN"),
+    "export": Command("runs", "Write a run's rows, or a file's comparisons, for other tools.", "RUN"),
     "serve": Command("serve", "Answer OpenAI's HTTP routes with a model on this machine.", "MODEL"),
     "chat": Command("chat", "Talk to a model.", "MODEL"),
     "list": Command("catalog", "List what can be assayed and trained, with one line on each."),

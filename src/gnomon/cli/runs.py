@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -38,14 +39,17 @@ What comes out:
   gnomon export 7f3a --to parquet
   gnomon export 7f3a --to jsonl --file rows.jsonl
   gnomon export 7f3a --format inspect               a log for `inspect view`
+  gnomon export feedback.jsonl --format hh-rlhf     people's judgements, as pairs
 
 What comes out:
-  stdout  the path of the file, which holds every row, errors included
+  stdout  the path of the file: every row of a run, errors included; for hh-rlhf
+          every comparison of a file, the better answer as `chosen`
 """,
 }
 
 _Out = Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")]
-_RunName = Annotated[str, Parameter(help="A run's id, its first digits, or its folder.")]
+_NAMED = "A run's id, its first digits, or its folder."
+_RunName = Annotated[str, Parameter(help=_NAMED)]
 
 
 def runs_command(*, out: _Out = None) -> int:
@@ -101,31 +105,64 @@ def compared(first: Run, second: Run) -> tuple[Report, Provenance]:
 
 
 def export_command(
-    run: _RunName,
+    run: Annotated[
+        str, Parameter(help=f"{_NAMED} For hh-rlhf a file of comparisons, as of `gnomon train preference`.")
+    ],
     /,
     *,
-    to: Annotated[Literal["parquet", "jsonl", "inspect"], Parameter(name=("--to", "--format"), help="Format.")] = (
-        "parquet"
-    ),
-    file: Annotated[Path | None, Parameter(help="Where to. [default: rows.FORMAT in the run's folder]")] = None,
+    to: Annotated[
+        Literal["parquet", "jsonl", "inspect", "hh-rlhf"], Parameter(name=("--to", "--format"), help="Format.")
+    ] = "parquet",
+    file: Annotated[
+        Path | None, Parameter(help="Where to. [default: rows.FORMAT in the run's folder, or beside the file]")
+    ] = None,
     out: _Out = None,
 ) -> int:
-    """Write a run's rows to a file that other tools read."""
+    """Write a run's rows, or a file's comparisons, for other tools."""
     from gnomon.store.export import to_jsonl, to_parquet
     from gnomon.store.run import Run
 
+    if to == "hh-rlhf":
+        _to_transcripts(run, file)
+        return 0
     with closing(Run.find(run, root=out)) as found:
         path = file or found.folder / ("log.eval" if to == "inspect" else f"rows.{to}")
-        try:
+        with _written(path):
             if to == "inspect":
                 _to_inspect(found, path)
             else:
                 (to_parquet if to == "parquet" else to_jsonl)(found.rows(), path)
-        except OSError as error:
-            todo = "give --file another path"
-            raise RunError(f"cannot write it: {error.strerror}", where=str(path), todo=todo) from None
-    print(path)
     return 0
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Prints the path of the file that is written inside."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write it: {error.strerror}", where=str(path), todo="give --file another path") from None
+    print(path)
+
+
+def _to_transcripts(spec: str, file: Path | None) -> None:
+    """Writes comparisons as transcripts; what is no comparison, or cannot be written so, is counted on stderr."""
+    from gnomon.core.seeds import Seed
+    from gnomon.data.comparisons import open_comparisons
+    from gnomon.data.hub import find_file
+    from gnomon.data.transcripts import write_transcripts
+
+    source = find_file(spec)
+    path = file or source.with_name(f"{source.name.split('.')[0]}.hh-rlhf.jsonl.gz")
+    found = open_comparisons(str(source), 0, Seed(0))
+    with _written(path):
+        left_out = write_transcripts(found.comparisons, path)
+    for why, count in found.unused.items():
+        say(f"left out: {count} ({why})")
+    for name, why in left_out.items():
+        say(f"left out: {name} ({why})")
+    if found.num_bad:
+        say(f"left out: {found.num_bad} (cannot be used; the first: {found.bad[0]})")
 
 
 def _to_inspect(run: Run, path: Path) -> None:

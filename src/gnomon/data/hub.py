@@ -24,6 +24,8 @@ from gnomon.store.manifest import find_folder
 __all__ = ["CATALOG", "DataSet", "find_file", "open_source"]
 
 _TIMEOUT_S = 60
+# What a run left whose work it was to make data.
+_LEFT_BY_RUNS = ("prompts.jsonl", "feedback.jsonl")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,18 +216,17 @@ def open_source(
 def find_file(spec: str) -> Path:
     """The file that `spec` names: a path here, a path below GNOMON_DATA, `run:ID/FILE`, or `org/name:FILE` of the hub.
 
+    `run:ID` alone is the data that the run left, where a model wrote prompts or planted workers judged answers.
+
     Raises:
         DataError: none of them, or the hub does not give it.
-        UsageError: there is no such run, or no file of it is named.
+        UsageError: there is no such run, or neither does the name say nor the run leave which file is meant.
     """
     path = Path(spec).expanduser()
     if path.exists() or spec.startswith(("/", ".", "~")):
         return path
     if spec.startswith("run:"):
-        run, _, name = spec.removeprefix("run:").partition("/")
-        if not name:
-            raise UsageError(f"{spec!r} names no file of the run", todo=f"write {spec}/comparisons.jsonl")
-        return find_folder(run) / name
+        return _of_run(spec)
     folder = os.environ.get("GNOMON_DATA")
     below = Path(folder or ".") / spec
     if folder and below.is_file():
@@ -235,6 +236,16 @@ def find_file(spec: str) -> Path:
         return _from_hub(repo, file, [spec])
     looked = f"{spec} here and below GNOMON_DATA ({folder or 'not set'})"
     raise DataError(f"no such file (looked for {looked})", where=spec, todo="give a file, or org/name:FILE of the hub")
+
+
+def _of_run(spec: str) -> Path:
+    run, _, name = spec.removeprefix("run:").partition("/")
+    folder = find_folder(run)
+    left = [each for each in _LEFT_BY_RUNS if (folder / each).is_file()]
+    if not name and len(left) != 1:
+        has = f"it left {', '.join(left)}" if left else "it left no data of its own"
+        raise UsageError(f"{spec!r} names no file of the run, and {has}", todo=f"write {spec}/comparisons.jsonl")
+    return folder / (name or left[0])
 
 
 def _located(known: DataSet) -> Path:
