@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ __all__ = ["peer_python"]
 _ENVIRONMENT = Path(os.environ.get("GNOMON_PEERS") or Path(__file__).parents[2] / ".bench-peers")
 
 
+@cache
 def peer_python(*modules: str) -> str:
     """A Python that can import `modules`."""
     for python in (sys.executable, str(_ENVIRONMENT / "bin" / "python")):

@@ -122,7 +122,7 @@ def fit(
     learner = _Learner(step, model, fit)
     state = from_first(state)
     alone = one_thread_if_small(model)
-    with torch.random.fork_rng(), alone, recomputed(learner.model, fit.recompute), _interruptible() as stop:
+    with torch.random.fork_rng(), alone, recomputed(learner.model, fit.recompute), interruptible() as stop:
         torch.manual_seed(fit.seed)
         resumed = from_first(state is not None and state.exists())
         done, notes = load_state(state, learner.model, learner.optimizer) if state and resumed else (0, {})
@@ -279,7 +279,7 @@ def _row(
 
 
 @contextmanager
-def _interruptible() -> Iterator[threading.Event]:
+def interruptible() -> Iterator[threading.Event]:
     """Turns Ctrl-C into an event, so that no step is cut in half; in other threads the event just stays unset."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,10 +13,24 @@ from gnomon.models.draws import uniforms
 from gnomon.models.prefix import Tokens
 from gnomon.models.tokenizer import Tokenizer
 
-__all__ = ["Job", "Stream"]
+__all__ = ["Job", "Stream", "answer_text"]
 
 # Tokens of the prompt that a completion's text is decoded behind, so that its first token keeps its space.
 _SEAM_TOKENS = 4
+
+
+def answer_text(tokenizer: Tokenizer, prompt: Sequence[int], tokens: Sequence[int]) -> tuple[str, bool]:
+    """The text of an answer that another engine drew, as `Stream` would give it, and whether it ended by itself.
+
+    Args:
+        prompt: tokens before it.
+        tokens: its own, the one that ends it included where there is one.
+    """
+    ended = bool(tokens) and tokens[-1] in tokenizer.eos_ids
+    stream = tokenizer.stream(after=prompt[-_SEAM_TOKENS:])
+    stream.extend(tokens[:-1] if ended else tokens)
+    stream.finish()
+    return stream.text, ended
 
 
 @dataclass(eq=False, kw_only=True)

@@ -44,6 +44,7 @@ __all__ = [
     "plan_of",
     "shown_fit",
     "start_from",
+    "write_recipe",
 ]
 
 Batch = TypeVar("Batch")
@@ -176,6 +177,12 @@ def keep(
     save_folder(start.net, folder, tokenizer=start.tokenizer)
     if head is not None:
         save_head(head, folder, read_at=read_at)
+    write_recipe(cfg, folder, start, facts)
+    return folder
+
+
+def write_recipe(cfg: Any, folder: Path, start: Start, facts: Mapping[str, Any]) -> None:
+    """Writes `recipe.json` into the folder of a model: how it was made."""
     recipe = {
         "config": to_json(cfg),
         "start": {"model": cfg.model, "revision": start.revision},
@@ -183,4 +190,3 @@ def keep(
         **facts,
     }
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
-    return folder

@@ -54,6 +54,7 @@ __all__ = [
     "identity",
     "mean_losses",
     "measured_rows",
+    "met",
     "preview",
     "sides",
     "step",
@@ -132,7 +133,7 @@ def train(cfg: Sft, run: Run) -> Path:
     dialogues = [measured[place] for place in held.places]
     left_out = {"rows": found.num_rows, "bad": found.num_bad, "shown": found.bad, "cut": taught.num_cut}
     left_out["long"] = taught.num_long + held.num_long
-    run.add(measured_rows(dialogues, before, after, met=_met(learnt, measured)))
+    run.add(measured_rows(dialogues, before, after, met=met(learnt, measured)))
     return keep(cfg, run, start, {"steps": cfg.epochs * order.per_epoch, "answers": len(taught.groups), **left_out})
 
 
@@ -172,7 +173,7 @@ def preview(cfg: Sft) -> dict[str, Any]:
         "tokens": f"{sum(len(t.tokens) for (t,) in texts.groups)}, of answers "
         f"{sum(len(t.tokens) - t.start for (t,) in texts.groups)}",
         "too long": f"{texts.num_cut} prompts cut, {texts.num_long} answers left out",
-        "held out, met in training": _met(learnt, measured),
+        "held out, met in training": met(learnt, measured),
         "first prompt": start.tokenizer.decode(text.tokens[: text.start].tolist(), special=True),
         "first answer": start.tokenizer.decode(text.tokens[text.start :].tolist(), special=True),
     }
@@ -223,7 +224,7 @@ def tokenized(cfg: Sft, start: Start, dialogues: Sequence[Dialogue]) -> Texts:
     return fitted([(text,) for text in encoded], context_of(start.net, cfg.context), tokenizer=start.tokenizer)
 
 
-def _met(learnt: Sequence[Dialogue], measured: Sequence[Dialogue]) -> str:
+def met(learnt: Sequence[Dialogue], measured: Sequence[Dialogue]) -> str:
     """What the answers measured on share with those trained on."""
     sides = ([Text(d.prompt, (d.answer,)) for d in side] for side in (learnt, measured))
     return overlap(*sides).told
