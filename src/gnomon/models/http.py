@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from time import time
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from gnomon.core.errors import ModelError, UsageError
+from gnomon.models.http_errors import after_s, detail_of, reason, said
 from gnomon.models.limiter import Limiter
 
 __all__ = ["CallCache", "Collector", "Http", "Page", "Refused", "Retry", "Usage"]
@@ -139,6 +137,7 @@ class Http:
         max_connections: most calls in flight.
         cache: answers kept from earlier; None for none.
         revision: of the model; part of each call's key.
+        plain: routes whose reply may be a text of any kind, which is then {"text": ...}.
         stream_fields: added to a body whose reply shall stream; not part of the call's key.
     """
 
@@ -151,6 +150,7 @@ class Http:
     retry: Retry = field(default_factory=Retry)
     cache: CallCache | None = None
     revision: str = ""
+    plain: frozenset[str] = frozenset()
     stream_fields: Mapping[str, Any] = field(default_factory=lambda: {"stream": True})
     usage: Usage = field(default_factory=Usage)
 
@@ -260,7 +260,7 @@ class Http:
         except aiohttp.ClientPayloadError:
             raise _Trouble("the reply was cut off") from None
         except (aiohttp.ClientError, OSError) as e:
-            raise _Trouble(f"cannot connect ({self._clean(_reason(e))})") from None
+            raise _Trouble(f"cannot connect ({self._clean(reason(e))})") from None
         if collector is not None:
             collector.feed(reply)
         return reply
@@ -283,7 +283,7 @@ class Http:
             raise _Trouble("the stream holds an event that is not JSON") from None
         if isinstance(event, dict):
             if event.get("error"):
-                raise _Trouble(f"the stream ended with an error ({_detail(event)})")
+                raise _Trouble(f"the stream ended with an error ({detail_of(event)})")
             collector.feed(event)
 
     def _read(self, route: str, response: aiohttp.ClientResponse, kind: str, raw: bytes) -> Json:
@@ -293,17 +293,19 @@ class Http:
             reply = json.loads(text)
         except ValueError:
             reply = None
-        detail = _detail(reply) if isinstance(reply, dict) else ""
+        detail = detail_of(reply) if isinstance(reply, dict) else ""
         if status != 200:
             if status in (408, 409, 425, 429) or status >= 500:
                 if "insufficient_quota" in text:
                     raise self._refusal(route, status, detail)
-                raise _Trouble(f"HTTP {status}{_said(detail)}", _after_s(response.headers.get("Retry-After")), status)
+                raise _Trouble(f"HTTP {status}{said(detail)}", after_s(response.headers.get("Retry-After")), status)
             raise self._refusal(route, status, detail)
         if isinstance(reply, dict):
             if reply.get("error"):
                 raise self._refusal(route, status, detail)
             return reply
+        if route in self.plain:
+            return {"text": text}
         if kind.startswith("text/html") or text.lstrip().startswith("<"):
             raise Page(
                 "answered with an HTML page, not JSON",
@@ -313,12 +315,12 @@ class Http:
         raise _Trouble(f"the reply is not whole JSON ({len(raw)} bytes that begin {text[:40]!r})")
 
     def _refusal(self, route: str, status: int, detail: str) -> Refused:
-        what, todo = f"HTTP {status}{_said(detail)}", "check the call against what the server supports"
+        what, todo = f"HTTP {status}{said(detail)}", "check the call against what the server supports"
         if status in (401, 403):
             what = f"the key was refused (HTTP {status})" if self.key else f"a key is needed (HTTP {status})"
             todo = f"put a valid key into the environment variable {self.key_variable}"
         elif status == 404:
-            what = f"no model {self.model!r} or no such route (HTTP 404{_said(detail)})"
+            what = f"no model {self.model!r} or no such route (HTTP 404{said(detail)})"
             todo = f"see {self.url}/models for what it serves"
         elif 300 <= status < 400:
             what, todo = f"redirects elsewhere (HTTP {status})", "give the final URL"
@@ -365,35 +367,3 @@ def _checked(url: str) -> str:
             todo="give the bare URL; a key goes into an environment variable",
         )
     return url.rstrip("/")
-
-
-def _reason(error: Exception) -> str:
-    """Why there is no connection, in the system's words; aiohttp adds its own settings to them."""
-    cause = getattr(error, "os_error", None)
-    if isinstance(cause, OSError) and cause.errno:
-        return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
-    return str(error) or type(error).__name__
-
-
-def _detail(reply: Mapping[str, Any]) -> str:
-    told = reply.get("error") or reply.get("detail") or reply.get("message") or ""
-    if isinstance(told, Mapping):
-        told = told.get("message") or told.get("type") or ""
-    return " ".join(str(told).split())[:200]
-
-
-def _said(detail: str) -> str:
-    return f": {detail}" if detail else ""
-
-
-def _after_s(header: str | None) -> float | None:
-    if not header:
-        return None
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time())
-    except ValueError:
-        return None
