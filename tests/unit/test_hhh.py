@@ -155,7 +155,7 @@ def made(wins: int, n: int, category: str = "helpful", ways: tuple[str, ...] = (
     rows = []
     for i in range(n):
         scores = {f"accuracy ({way})": float(i < wins) for way in ways}
-        evidence = {"category": category, "answers": ["long " * (1 + i % 2), "shorter"], "gold": 0}
+        evidence = {"category": category, "prompt": "", "answers": ["long " * (1 + i % 2), "shorter"], "gold": 0}
         told = {way: [0.0, 0.0] for way in ways}
         key = f"{category}-{i}"
         rows.append(Row(key=key, cluster=key, evidence={**evidence, "bare": told, "scores": scores}))

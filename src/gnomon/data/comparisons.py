@@ -50,6 +50,7 @@ class Comparison:
         p: the planted probability that `chosen` is chosen; None where nobody knows it.
         group: what kind of prompt it is; "" where the source does not say.
         topic: what stands for the prompt in `cluster` where every comparison has the same prompt.
+        source: which of several sources it is from; "" where there is one.
         conversation: what all turns of one conversation share; "" where the source does not say.
         cluster: comparisons of one conversation, else of one prompt, share it.
     """
@@ -61,6 +62,7 @@ class Comparison:
     p: float | None = None
     group: str = ""
     topic: str = ""
+    source: str = ""
     conversation: str = ""
     cluster: str = field(init=False)
 
@@ -231,7 +233,9 @@ def _mixed(spec: str, parts: Sequence[Comparisons]) -> Comparisons:
     return Comparisons(
         name=spec,
         comparisons=tuple(
-            replace(each, id=f"{place}-{each.id}") for place, part in enumerate(parts) for each in part.comparisons
+            replace(each, id=f"{place}-{each.id}", source=part.name)
+            for place, part in enumerate(parts)
+            for each in part.comparisons
         ),
         num_rows=sum(part.num_rows for part in parts),
         unused=sum((Counter(part.unused) for part in parts), Counter()),

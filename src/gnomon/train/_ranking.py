@@ -8,27 +8,32 @@ best predictor (Bayes), and how far the model's probabilities are from them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit, log_expit
 
 from gnomon.core.record import Row
 from gnomon.data.comparisons import Comparison, Comparisons
 from gnomon.learn.texts import Pair
 from gnomon.report.base import Drawn, Estimate, Figure, Report
 from gnomon.report.words import in_words
-from gnomon.stats.calibration import NullTest, calibration_test, reliability_curve
-from gnomon.stats.clusters import Labels
-from gnomon.stats.intervals import Interval, bounded, clustered_mean
-from gnomon.stats.paired import paired_difference
-from gnomon.stats.ranking import auroc
-from gnomon.stats.temperature import fit_temperature
+from gnomon.trial.ranked import (
+    Ranked,
+    accuracy,
+    against_planted,
+    calibration,
+    differences,
+    gained_over_length,
+    human_turns,
+    length_alone,
+    mean_difference,
+    mean_value,
+    reliability_of,
+    where_right,
+)
 
 __all__ = ["left_out_of", "measured_rows", "summarise"]
-
-Vector = NDArray[np.float64]
 
 
 def measured_rows(
@@ -54,6 +59,8 @@ def measured_rows(
             "rejected": bad,
             "p": comparison.p,
             "group": comparison.group,
+            "source": comparison.source,
+            "turns": human_turns(comparison.prompt),
             "characters": [len(comparison.chosen.strip()), len(comparison.rejected.strip())],
             "tokens": [len(side.tokens) - side.start for side in pair],
             **({} if place else {"left_out": left_out}),
@@ -69,28 +76,39 @@ def left_out_of(given: Comparisons) -> dict[str, Any]:
 def summarise(rows: Sequence[Row]) -> Report:
     """The report on held-out comparisons; intervals are clustered by prompt."""
     evidence = [row.evidence for row in rows]
-    clusters = [row.cluster for row in rows]
-    gap = np.array([e["chosen"] - e["rejected"] for e in evidence])
-    sizes = np.array([e["characters"] for e in evidence], dtype=np.float64)
-    estimates = [
-        Estimate.of("accuracy", _share(gap, clusters), headline=True),
-        *_by_group(gap, [str(e["group"]) for e in evidence], clusters),
-        *_of_length(gap, sizes, clusters),
-    ]
+    scalar = evidence[0]["objective"] != "imitation"
+    r = _ranked(rows)
+    estimates = [Estimate.of("accuracy", accuracy(r), headline=True), *where_right(r), *length_alone(r)]
+    estimates += [gained_over_length(r), Estimate.of("mean difference", mean_difference(r))]
     figures: Sequence[Figure] = ()
-    if evidence[0]["objective"] == "imitation":
-        tokens = np.array([e["tokens"] for e in evidence], dtype=np.float64)
-        each = np.array([[e["chosen"], e["rejected"]] for e in evidence]) / tokens
-        estimates.append(Estimate.of("accuracy (a token)", _share(each[:, 0] - each[:, 1], clusters)))
+    if scalar:
+        estimates += [Estimate.of("mean value", mean_value(r)), *calibration(r)]
+        figures = Drawn(lambda: [reliability_of(r), differences(r, "value")])
     else:
-        estimates += _calibration(gap, clusters)
-        figures = Drawn(lambda: [_reliability(gap, clusters)])
-    if evidence[0]["p"] is not None:
-        planted = np.array([e["p"] for e in evidence])
-        estimates += _against_planted(gap, planted, clusters, scalar=evidence[0]["objective"] != "imitation")
+        tokens = np.array([e["tokens"] for e in evidence], dtype=np.float64)
+        each = replace(r, chosen=r.chosen / tokens[:, 0], rejected=r.rejected / tokens[:, 1])
+        estimates.append(Estimate.of("accuracy (a token)", accuracy(each)))
+    if r.planted is not None:
+        estimates += against_planted(r, r.planted, scalar=scalar)
     title = f"{len(rows)} comparisons held out"
     notes = [note for e in evidence for note in _left_out(e.get("left_out", {}))]
     return Report(title=title, estimates=estimates, figures=figures, summary=_words(estimates), notes=notes)
+
+
+def _ranked(rows: Sequence[Row]) -> Ranked:
+    """The values of all rows; those of earlier versions know neither turns nor sources."""
+    evidence = [row.evidence for row in rows]
+    planted = [e["p"] for e in evidence]
+    return Ranked(
+        chosen=np.array([e["chosen"] for e in evidence], dtype=np.float64),
+        rejected=np.array([e["rejected"] for e in evidence], dtype=np.float64),
+        clusters=[row.cluster for row in rows],
+        characters=np.array([e["characters"] for e in evidence], dtype=np.float64),
+        kinds=[e["group"] for e in evidence],
+        turns=[e.get("turns", 0) for e in evidence],
+        sources=[e.get("source", "") for e in evidence],
+        planted=None if None in planted else np.array(planted),
+    )
 
 
 def _left_out(found: Mapping[str, Any]) -> list[str]:
@@ -106,82 +124,6 @@ def _left_out(found: Mapping[str, Any]) -> list[str]:
     if found.get("bad"):
         told.append(f"{found['bad']} of {found['rows']} rows cannot be used: {'; '.join(found['shown'])}.")
     return told
-
-
-def _share(gap: Vector, clusters: Labels) -> Interval:
-    """The share of comparisons whose chosen answer has the higher value; ties count one half."""
-    return bounded(clustered_mean(np.where(gap == 0, 0.5, gap > 0), clusters))
-
-
-def _by_group(gap: Vector, groups: Sequence[str], clusters: Sequence[str]) -> list[Estimate]:
-    found = []
-    for group in sorted(set(groups) - {""}):
-        places = [place for place, each in enumerate(groups) if each == group]
-        found.append(Estimate.of("accuracy", _share(gap[places], [clusters[i] for i in places]), group=group))
-    return found
-
-
-def _of_length(gap: Vector, sizes: Vector, clusters: Sequence[str]) -> list[Estimate]:
-    longer = sizes[:, 0] - sizes[:, 1]
-    rule = np.where(longer == 0, 0.5, longer > 0)
-    beaten = paired_difference(np.where(gap == 0, 0.5, gap > 0), rule, clusters).difference
-    doubled = [cluster for cluster in clusters for _ in range(2)]
-    area = auroc(sizes.reshape(-1), [1, 0] * len(sizes), doubled)
-    return [
-        Estimate.of("accuracy of length alone", bounded(clustered_mean(rule, clusters))),
-        Estimate.of("AUROC of length alone", area, null=0.5),
-        Estimate.of("accuracy gained over length", beaten),
-    ]
-
-
-def _calibration(gap: Vector, clusters: Sequence[str]) -> list[Estimate]:
-    stated, right = _folded(gap)
-    test = calibration_test(stated, right)
-    logp = np.stack((log_expit(gap), log_expit(-gap)), axis=1)
-    return [
-        Estimate.of("Brier", clustered_mean((1 - expit(gap)) ** 2, clusters)),
-        _against_null("ECE", test.ece, len(gap), len(set(clusters))),
-        Estimate.of("temperature", fit_temperature(list(logp), [0] * len(gap), clusters)),
-    ]
-
-
-def _folded(gap: Vector) -> tuple[Vector, Vector]:
-    """The stated probability of the answer with the higher value, at least .5, and whether it was chosen."""
-    return expit(np.abs(gap)), (gap > 0).astype(np.float64)
-
-
-def _against_null(metric: str, test: NullTest, n: int, clusters: int) -> Estimate:
-    reason = "" if test.p_value is None else f"no interval; a calibrated model has {test.mean:.3f} on average"
-    return Estimate(metric=metric, value=test.observed, n=n, clusters=clusters, null=test.mean, reason=reason)
-
-
-def _against_planted(gap: Vector, planted: Vector, clusters: Sequence[str], *, scalar: bool) -> list[Estimate]:
-    best = np.maximum(planted, 1 - planted)
-    clear = np.flatnonzero(planted != 0.5)
-    agrees = np.where(gap == 0, 0.5, np.sign(gap) == np.sign(planted - 0.5))[clear]
-    expected = np.where(gap == 0, 0.5, np.where(gap > 0, planted, 1 - planted))
-    found = [
-        Estimate.of("Bayes accuracy", bounded(clustered_mean(best, clusters))),
-        # With the rater's probabilities known, its draw adds nothing but noise.
-        Estimate.of("expected accuracy", bounded(clustered_mean(expected, clusters))),
-        Estimate.of("lost to Bayes", clustered_mean(best - expected, clusters)),
-        Estimate.of("sides with the rater", bounded(clustered_mean(agrees, [clusters[i] for i in clear.tolist()]))),
-    ]
-    if scalar:
-        apart = np.abs(expit(gap) - planted)
-        found.append(Estimate.of("mean distance from the planted probability", clustered_mean(apart, clusters)))
-    return found
-
-
-def _reliability(gap: Vector, clusters: Sequence[str]) -> Figure:
-    from gnomon.report.figures import ReliabilityBin, reliability
-
-    bins = [
-        ReliabilityBin(b.mean, b.frequency.value or 0.0, b.frequency.low or 0.0, b.frequency.high or 1.0, b.frequency.n)
-        for b in reliability_curve(*_folded(gap), clusters)
-    ]
-    caption = "How often the answer with the higher value was chosen, against sigmoid of the difference."
-    return reliability(bins, title="Is a difference of values a win rate?", caption=caption)
 
 
 def _words(estimates: Sequence[Estimate]) -> str:
