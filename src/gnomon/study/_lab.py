@@ -29,15 +29,15 @@ class Lab:
         self.root, self.workers = root, workers
         self.parts: list[Part] = []
 
-    def ask(self, config: Any, name: str, model: str, label: str = "", **roles: str) -> AskedOf:
+    def ask(self, config: Any, name: str, model: str, label: str = "", *, seed: int = 0) -> AskedOf:
         """The evaluation `name`, configured by `config`, of `model`; found where it was asked before.
 
         Args:
             label: what the study's tables call it; by default the evaluation and the model.
-            roles: names of further models that the config wants.
+            seed: of items and draws.
         """
-        cast = {"subject": model, **roles}
-        work = run_evaluation(config, name, cast, root=self.root, workers=self.workers)
+        cast = {"subject": model}
+        work = run_evaluation(config, name, cast, seed=seed, root=self.root, workers=self.workers)
         # A notebook's thread runs an event loop already.
         with ThreadPoolExecutor(1) as thread:
             finished = thread.submit(asyncio.run, work).result()
