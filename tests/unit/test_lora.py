@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from gnomon.core.errors import UsageError
+from gnomon.core.errors import ModelError, UsageError
 from gnomon.learn.checkpoint import load_state, save_state
-from gnomon.learn.lora import LowRank, add_low_rank, merge_low_rank, save_adapter
+from gnomon.learn.lora import LowRank, adapted, add_low_rank, merge_low_rank, save_adapter, twin, without_update
 from gnomon.learn.optim import Optim, adamw
 from gnomon.models.families import load_folder, save_folder
 from gnomon.models.transformer import Transformer, TransformerConfig
@@ -109,6 +109,92 @@ def test_the_adapter_holds_the_difference_to_the_merged_model(family: str, tmp_p
         torch.testing.assert_close(merged[name], want, atol=1e-6, rtol=0)
         assert place.rpartition(".")[2] in config["target_modules"]
     assert config["base_model_name_or_path"] == "some/model"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_adapter_is_read_back_over_shared_weights(family: str, tmp_path: Path) -> None:
+    net, base = updated(family), network(family)
+    save_adapter(net, tmp_path, base="some/model")
+    found = adapted(base, tmp_path)
+    torch.testing.assert_close(found(TOKENS), net(TOKENS), atol=1e-5, rtol=0)
+    assert torch.equal(base(TOKENS), network(family)(TOKENS))
+    own = {id(p) for p in found.parameters()} - {id(p) for p in base.parameters()}
+    assert own == {id(p) for m in found.modules() if isinstance(m, LowRank) for p in (m.down, m.up)}
+
+
+def test_an_adapter_of_single_maps_with_a_scale_is_read(tmp_path: Path) -> None:
+    """As PEFT writes those of queries and values alone, each with a first matrix of its own."""
+    draw = torch.Generator().manual_seed(5)
+    place = "base_model.model.model.layers.1.self_attn"
+    shapes = {"q_proj.lora_A": (2, 16), "q_proj.lora_B": (16, 2), "v_proj.lora_A": (2, 16), "v_proj.lora_B": (8, 2)}
+    tensors = {f"{place}.{name}.weight": torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 6, "bias": "none", "target_modules": ["q_proj", "v_proj"]}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    base, by_hand = network(), network()
+    with torch.no_grad():
+        weight = by_hand.blocks[1].attn.qkv.weight  # type: ignore[union-attr]  # a block's
+        for name, rows in (("q_proj", slice(0, 16)), ("v_proj", slice(24, 32))):
+            up, down = (tensors[f"{place}.{name}.lora_{side}.weight"] for side in "BA")
+            weight[rows] += 3 * up @ down
+    torch.testing.assert_close(adapted(base, tmp_path)(TOKENS), by_hand(TOKENS), atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"use_dora": True}, "the adapter is of type LORA with use_dora; give one of plain low-rank updates"),
+        ({"peft_type": "IA3"}, "the adapter is of type IA3"),
+        ({"bias": "all"}, "with bias"),
+        ({"r": None}, "no PEFT adapter can be read"),
+    ],
+)
+def test_an_adapter_that_is_more_than_a_sum_is_refused(change: dict[str, Any], told: str, tmp_path: Path) -> None:
+    save_adapter(updated(), tmp_path, base="some/model")
+    path = tmp_path / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ModelError, match=told):
+        adapted(network(), tmp_path)
+
+
+def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
+    save_adapter(updated("gpt2"), tmp_path / "other", base="some/model")
+    with pytest.raises(ModelError, match=r"changes transformer\.h\.0\.attn\.c_attn\.lora_A, which is no linear"):
+        adapted(network(), tmp_path / "other")
+    with pytest.raises(ModelError, match="no PEFT adapter can be read"):
+        adapted(network(), tmp_path)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_without_its_update_it_is_the_model_that_was_given_and_holds_no_copy(family: str) -> None:
+    net, given = updated(family), network(family)
+    count = sum(p.numel() for p in net.parameters())
+    with without_update(net) as first:
+        assert first is net
+        assert torch.equal(net(TOKENS), given(TOKENS))
+    assert not torch.allclose(net(TOKENS), given(TOKENS), atol=1e-3)
+    pairs = sum(m.up.numel() + m.down.numel() for m in net.modules() if isinstance(m, LowRank))
+    assert count == sum(p.numel() for p in given.parameters()) + pairs
+
+
+def test_a_twin_learns_by_itself_over_the_same_weights() -> None:
+    net = updated()
+    other = twin(net)
+    assert torch.equal(other(TOKENS), net(TOKENS))
+    shared = {id(p) for p in net.parameters()} & {id(p) for p in other.parameters()}
+    assert shared == {id(p) for p in net.parameters() if not p.requires_grad}
+    with torch.no_grad():
+        for module in other.modules():
+            if isinstance(module, LowRank):
+                module.up.zero_()
+    assert not torch.allclose(other(TOKENS), net(TOKENS), atol=1e-3)
+
+
+def test_one_stream_is_drawn_through_the_update() -> None:
+    """The forward for a lone row reads plain maps only."""
+    from gnomon.models.onerow import OneRow
+
+    assert OneRow.fits(network()) and not OneRow.fits(updated())
 
 
 def test_the_state_holds_what_moves_and_goes_back_into_the_same(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias, TypeGuard
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from gnomon.models.cache import KVCache
 from gnomon.models.transformer import Transformer
@@ -28,6 +28,8 @@ _WIDEST = 256
 
 # Where a block keeps what `_Layer` names.
 _STORED = ("ln1", "attn.qkv", "attn.out", "ln2", "mlp.up", "mlp.down")
+# Where another map may stand while an update of it is learnt.
+_MAPS = ("attn.qkv", "attn.out", "mlp.up", "mlp.down")
 
 
 class _Layer(NamedTuple):
@@ -68,6 +70,7 @@ class OneRow:
             and config.d_model <= _WIDEST
             and weight.device.type == "cpu"
             and weight.dtype == torch.float32
+            and all(isinstance(block.get_submodule(name), nn.Linear) for block in net.blocks for name in _MAPS)
         )
 
     def step(self, token: int, cache: KVCache) -> Array:
