@@ -65,8 +65,29 @@ def test_nobody_who_knows_nothing_passes(tmp_path: Path) -> None:
 
 def test_the_best_temperature_rises_with_k(tmp_path: Path) -> None:
     report = assayed(Code(n=60, samples=10, temperature=(0.2, 0.8), k=(1, 10)), "planted:hasty", tmp_path)
-    assert report.estimate("pass@1 at the best temperature", "T=0.2, other half").value == pytest.approx(0.5, abs=0.25)
-    assert report.estimate("pass@10 at the best temperature", "T=0.8, other half").value == pytest.approx(0.97, abs=0.1)
+    assert report.estimate("pass@1 at the best setting", "T=0.2, other half").value == pytest.approx(0.5, abs=0.25)
+    assert report.estimate("pass@10 at the best setting", "T=0.8, other half").value == pytest.approx(0.97, abs=0.1)
+
+
+def test_a_grid_of_settings_is_asked_as_said_behind_the_prompt(tmp_path: Path) -> None:
+    asked: list[tuple[str, float, float]] = []
+
+    class Heard:
+        name, revision, can = "heard", "1", frozenset({Ability.SAMPLE})
+
+        async def sample(self, prompt: Any, how: Sampling, n: int = 1) -> list[Completion]:
+            asked.append((prompt, how.temperature, how.top_p))
+            return [Completion(text=" 1", finish="stop", num_tokens=1, logprob=-1.0)] * n
+
+    (tmp_path / "prompt.txt").write_text("be  quick .\n", encoding="utf-8")
+    config = Code(n=1, samples=2, temperature=(0.0, 1.0), top_p=(0.95, 1.0), prompt=str(tmp_path / "prompt.txt"))
+    items = list(config.items(Seed(0)))
+    assert [item.id.partition(" T=")[2] for item in items] == ["0 top-p=0.95", "0 top-p=1", "1 top-p=0.95", "1 top-p=1"]
+    rows = [asyncio.run(config.trial(item, Cast({"subject": Heard()}), Seed(0))) for item in items]  # type: ignore[dict-item]  # what the trial calls
+    assert [(t, p) for _, t, p in asked] == [(0.0, 0.95), (0.0, 1.0), (1.0, 0.95), (1.0, 1.0)]
+    assert all(prompt == f"be quick . {items[0].meta['prompt']}" for prompt, _, _ in asked)
+    groups = {e.group for e in config.summarise(rows).estimates if e.metric == "pass@1"}
+    assert {"T=0 top-p=0.95", "T=1 top-p=1"} <= groups
 
 
 def test_a_file_of_problems(tmp_path: Path) -> None:
@@ -100,6 +121,8 @@ def test_a_file_of_problems(tmp_path: Path) -> None:
         {"temperature": ()},
         {"temperature": (-1.0,)},
         {"temperature": (1.0, 1.0)},
+        {"top_p": (0.0,)},
+        {"top_p": (1.0, 1.0)},
         {"k": (11,)},
     ],
 )

@@ -186,8 +186,8 @@ def test_choosing_by_log_probability_and_temperatures() -> None:
     report = report_on([*cold, *hot], "t", ks=(1, 5))
     assert report.estimate("pass@1", "T=0.2").value == 0.5
     assert report.estimate("pass@5", "T=0.8").value == 1.0
-    assert report.estimate("pass@1 at the best temperature", "T=0.2, other half").n == 20
-    assert report.estimate("pass@5 at the best temperature", "T=0.8, other half").value == 1.0
+    assert report.estimate("pass@1 at the best setting", "T=0.2, other half").n == 20
+    assert report.estimate("pass@5 at the best setting", "T=0.8, other half").value == 1.0
     assert report.estimate("gained by mean log-probability over a random one", "T=0.8").value == pytest.approx(0.8)
     assert report.estimate("any sample right", "T=0.2").value == 0.5
     assert len(list(report.figures)) == 2

@@ -1,4 +1,4 @@
-"""What verdicts on many samples say: pass@k with intervals, why samples fail, which temperature is best for each k,
+"""What verdicts on many samples say: pass@k with intervals, why samples fail, which setting is best for each k,
 and whether a sample can be chosen without tests.
 
 Chen et al. 2021, "Evaluating Large Language Models Trained on Code", sec. 2.1, 3.2, 3.3.
@@ -35,7 +35,7 @@ class Graded:
         detail: one line of the verdict.
         level: of the problem; "" for none.
         mean_logprob, total_logprob: of its tokens, in nats; None where not known.
-        temperature: it was drawn at; None where not known.
+        temperature, top_p: it was drawn at; None where not known.
         bleu: to the problem's reference, in [0, 1]; None where it was not asked for or there is no reference.
     """
 
@@ -47,6 +47,7 @@ class Graded:
     mean_logprob: float | None = None
     total_logprob: float | None = None
     temperature: float | None = None
+    top_p: float | None = None
     bleu: float | None = None
 
     @property
@@ -78,23 +79,23 @@ def usable_ks(asked: Sequence[int], n: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def report_on(graded: Sequence[Graded], title: str, *, ks: Sequence[int] = (), seed: int = 0) -> Report:
-    """The report on samples of one or several temperatures.
+    """The report on samples of one or several settings: temperatures, and nucleus masses.
 
     Args:
         ks: for pass@k; those of 1, 10 and 100 that fit where empty.
-        seed: of resampling and of the split that temperatures are chosen on.
+        seed: of resampling and of the split that settings are chosen on.
     """
-    by_temperature = _grouped(graded)
+    by_setting = _grouped(graded)
     estimates: list[Estimate] = []
     notes: list[str] = []
-    for name, some in by_temperature.items():
+    for name, some in by_setting.items():
         counts = _counts(some)
         usable = usable_ks(ks, {task: n for task, (n, _) in counts.items()})
         estimates += list(_passes(counts, usable, name, seed))
         estimates += list(_levels(some, usable, name, seed))
         estimates += list(_choices(some, name, notes))
-    if len(by_temperature) > 1:
-        estimates += list(_envelope(by_temperature, ks, seed))
+    if len(by_setting) > 1:
+        estimates += list(_envelope(by_setting, ks, seed))
     estimates += list(_causes(graded))
     estimates += list(_likeness(graded, seed))
     lost = [g for g in graded if g.cause == "infrastructure"]
@@ -104,21 +105,21 @@ def report_on(graded: Sequence[Graded], title: str, *, ks: Sequence[int] = (), s
         title=title,
         estimates=estimates,
         tables=_tables(graded),
-        figures=Drawn(lambda: _figures(by_temperature, seed)),
+        figures=Drawn(lambda: _figures(by_setting, seed)),
         summary=_summary(estimates, graded),
         notes=notes,
     )
 
 
 def _grouped(graded: Sequence[Graded]) -> dict[str, list[Graded]]:
-    """Samples by temperature, "" where all have one; what the sandbox failed on is left out."""
+    """Samples by setting, "" where all have one; what the sandbox failed on is left out."""
     judged = [g for g in graded if g.cause != "infrastructure"]
-    temperatures = sorted({g.temperature for g in judged}, key=lambda t: -1.0 if t is None else t)
-    if len(temperatures) == 1:
-        return {"": judged}
-    return {
-        f"T={t:g}" if t is not None else "T unknown": [g for g in judged if g.temperature == t] for t in temperatures
-    }
+    several_p = len({g.top_p for g in judged}) > 1
+    found: dict[str, list[Graded]] = {}
+    for g in sorted(judged, key=lambda g: (g.temperature or 0.0, g.top_p or 0.0)):
+        name = "T unknown" if g.temperature is None else f"T={g.temperature:g}"
+        found.setdefault(f"{name} top-p={g.top_p:g}" if several_p and g.top_p else name, []).append(g)
+    return {"": judged} if len(found) == 1 else found
 
 
 Counts = dict[str, tuple[int, int]]
@@ -184,7 +185,7 @@ def _by_task(graded: Sequence[Graded]) -> dict[str, list[Graded]]:
 
 
 def _envelope(groups: Mapping[str, Sequence[Graded]], ks: Sequence[int], seed: int) -> Iterator[Estimate]:
-    """For each k the temperature that is best on one half of the problems, and pass@k of it on the other half."""
+    """For each k the setting that is best on one half of the problems, and pass@k of it on the other half."""
     counts = {name: _counts(some) for name, some in groups.items()}
     shared = sorted(set.intersection(*(set(c) for c in counts.values())))
     order = Seed(seed).child("split").random().sample(shared, len(shared))
@@ -196,7 +197,7 @@ def _envelope(groups: Mapping[str, Sequence[Graded]], ks: Sequence[int], seed: i
         best = max(counts, key=lambda name: _mean(counts[name], halves[0], k))
         n, c = zip(*(counts[best][task] for task in halves[1]), strict=True)
         yield Estimate.of(
-            f"pass@{k} at the best temperature", mean_pass_at_k(n, c, k, seed=seed), group=f"{best}, other half"
+            f"pass@{k} at the best setting", mean_pass_at_k(n, c, k, seed=seed), group=f"{best}, other half"
         )
 
 

@@ -2,6 +2,7 @@
 
     gnomon assay code --model brook
     gnomon assay code --model M --data HumanEval.jsonl.gz --samples 20 --temperature 0.2,0.8 --top-p 0.95
+    gnomon assay code --model run:7f3a --temperature 0,0.4,0.6,0.8,1 --top-p 0.95,1 --samples 25 --k 1,5,10,25
 
 Chen et al. 2021, "Evaluating Large Language Models Trained on Code", arXiv 2107.03374.
 """
@@ -10,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Literal
 
+from gnomon.assay._before import digest
 from gnomon.assay.code.asking import ask, judged
 from gnomon.assay.code.chains import kept_by_each
 from gnomon.assay.code.truths import settings
@@ -44,9 +47,11 @@ class Code:
     samples: int = 10
     "Samples a problem, at each temperature."
     temperature: tuple[float, ...] = (1.0,)
-    "Temperatures to sample at; with several, the best for each k is chosen on half of the problems."
-    top_p: float = 1.0
-    "Nucleus mass; the published protocol has 0.95."
+    "Temperatures to sample at; with several settings, the best for each k is chosen on half of the problems."
+    top_p: tuple[float, ...] = (1.0,)
+    "Nucleus masses to sample at, each with every temperature; the published protocol has 0.95."
+    prompt: str = ""
+    "Text to put before each problem: brook, assistant-v1, NAME:DIALOGUES, or a file."
     max_tokens: int = 300
     "Longest completion."
     ask: Literal["complete", "chat"] = "complete"
@@ -70,19 +75,23 @@ class Code:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}", todo="give more than 0")
         if not self.temperature or min(self.temperature) < 0 or len(set(self.temperature)) < len(self.temperature):
             raise UsageError(f"--temperature is {self.temperature}", todo="give different numbers of at least 0")
+        if not all(0 < p <= 1 for p in self.top_p) or len(set(self.top_p)) != len(self.top_p) or not self.top_p:
+            raise UsageError(f"--top-p is {self.top_p}", todo="give different numbers above 0 and at most 1")
         if self.k and (min(self.k) < 1 or max(self.k) > self.samples):
             raise UsageError(f"--k {max(self.k)} of --samples {self.samples}", todo="give a k from 1 to --samples")
 
     def items(self, seed: Seed) -> Iterator[Item]:
-        """Each problem at each temperature."""
+        """Each problem in each setting."""
+        before = {"before": digest(self.prompt)} if self.prompt else {}
         for problem in open_problems(self.data, self.n, seed):
-            for temperature in self.temperature:
+            for temperature, top_p in product(self.temperature, self.top_p):
+                nucleus = f" top-p={top_p:g}" if len(self.top_p) > 1 else ""
                 yield Item(
-                    id=f"{problem.id} T={temperature:g}",
+                    id=f"{problem.id} T={temperature:g}{nucleus}",
                     cluster=problem.id,
                     question=problem.text,
                     source=self.data,
-                    meta={"temperature": temperature, **_kept(problem, self.ask)},
+                    meta={"temperature": temperature, "top_p": top_p, **before, **_kept(problem, self.ask)},
                 )
 
     async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
@@ -94,6 +103,7 @@ class Code:
         share = sum(s["cause"] == "passed" for s in found) / len(found)
         evidence = {
             "temperature": item.meta["temperature"],
+            "top_p": item.meta["top_p"],
             "level": problem.level,
             "samples": found,
             "scores": {"passed": share},
@@ -142,6 +152,7 @@ def _graded(row: Row) -> Iterator[Graded]:
             detail=sample["detail"],
             level=row.evidence["level"],
             temperature=row.evidence["temperature"],
+            top_p=row.evidence["top_p"],
             total_logprob=total,
             mean_logprob=None if total is None else total / max(tokens, 1),
             bleu=sample.get("bleu"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from gnomon.assay._before import unchanged
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
 from gnomon.data.code_sets import Problem
@@ -25,13 +26,15 @@ _REQUEST = "{text}\n\nWrite the whole function, with what it imports, in one fen
 
 async def ask(config: Code, problem: Problem, item: Item, model: Model, rng: Seed) -> list[Completion]:
     """The samples of one problem."""
-    prompt: Prompt = item.meta["prompt"]
+    dialect = "brook" if config.data == "brook" else "plain"
+    before = unchanged(config.prompt, item.meta["before"], dialect) if config.prompt else ""
+    prompt: Prompt = before + item.meta["prompt"]
     if config.ask == "chat":
-        prompt = [Message("user", _REQUEST.format(text=item.meta["prompt"]))]
+        prompt = [Message("user", before + _REQUEST.format(text=item.meta["prompt"]))]
     how = Sampling(
         max_tokens=config.max_tokens,
         temperature=float(item.meta["temperature"]),
-        top_p=config.top_p,
+        top_p=float(item.meta["top_p"]),
         stop=() if config.ask == "chat" else problem.stops,
         seed=rng.value,
     )
