@@ -30,7 +30,7 @@ from gnomon.learn.optim import Optim, adamw, learning_rate, update
 from gnomon.learn.parallel import Sharded, from_first, ranks, summed
 from gnomon.learn.thrift import need_bfloat16, recomputed
 
-__all__ = ["LOGGED", "Fit", "MetricLog", "StepResult", "fit", "one_thread_if_small"]
+__all__ = ["LOGGED", "Fit", "MetricLog", "StepResult", "fit", "interruptible", "one_thread_if_small"]
 
 Batch = TypeVar("Batch")
 
@@ -72,6 +72,8 @@ class Fit:
         save_every_s: seconds between saved states.
         together: steps that use what was drawn before the first of them; states are saved, and training stops, only
             after the last.
+        drawn: batches are drawn from the model that was given, so before the first of these steps it is brought to
+            where training is.
         watch_every: steps between calls of `watch`; 0 calls it at the end only.
         bf16: bfloat16 autocast around the step function; shards are whole bfloat16.
         recompute: keep less for the gradient and compute it again.
@@ -83,6 +85,7 @@ class Fit:
     log_every: int = 20
     save_every_s: float = 30.0
     together: int = 1
+    drawn: bool = False
     watch_every: int = 0
     bf16: bool = False
     recompute: bool = False
@@ -129,6 +132,8 @@ def fit(
         sums = _Sums(notes.get("sums", {}), notes.get("count", 0))
         kept = _Kept(state, learner, fit)
         for index in range(done, fit.num_steps):
+            if fit.drawn and index % fit.together == 0:
+                learner.give_back()
             batch = batches(index)
             if batch is None:
                 break
