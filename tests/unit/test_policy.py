@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gnomon.core.errors import ModelError
-from gnomon.learn.batches import answer_batch
+from gnomon.learn.batches import AnswerBatch, answer_batch, shared_batch
 from gnomon.learn.policy import (
     Actor,
     Advantages,
@@ -60,7 +61,7 @@ def net(seed: int = 0) -> Transformer:
 
 @torch.no_grad()
 def episodes(policy: Transformer, reference: Transformer, values: Tensor | None = None) -> Episodes:
-    answers = answer_batch(TEXTS)
+    answers = shared_batch(TEXTS)
     said, _, _ = log_probabilities(policy, answers)
     before, _, _ = log_probabilities(reference, answers)
     return Episodes(TEXTS, said, before, torch.zeros(11) if values is None else values, REWARD, GROUP, answers)
@@ -87,7 +88,7 @@ def test_both_readings_of_kl_have_the_true_kl_as_their_mean() -> None:
 
 def test_the_reward_sits_on_each_answers_last_token_and_padding_has_none() -> None:
     e = episodes(net(), net(1))
-    assert torch.equal(e.answers.row_N, ROWS)
+    assert torch.equal(e.answers.text_N, ROWS)
     last = last_of(ROWS)
     assert last.tolist() == [2, 3, 8, 10]
     assert e.answers.targets_N[last].tolist() == [END, END, END, 8]
@@ -98,26 +99,66 @@ def test_the_reward_sits_on_each_answers_last_token_and_padding_has_none() -> No
     assert torch.allclose(paid, free - 0.1 * (e.policy_N - e.reference_N))
 
 
+def plainly(policy: Transformer, answers: AnswerBatch, **how: Any) -> Tensor:
+    """Log-probabilities by a forward that shares nothing."""
+    h_ND = policy.hidden(answers.tokens_BT, at=answers.at_N2, **how)
+    return (h_ND @ policy.w_u.T).log_softmax(-1).gather(1, answers.targets_N[:, None])[:, 0]
+
+
 @pytest.mark.parametrize("pad", [1, 4])
 def test_left_and_right_padding_change_no_log_probability(pad: int) -> None:
     policy, answers = net(), answer_batch(TEXTS)
-    want, entropy, _ = log_probabilities(policy, answers)
-    right = answers._replace(tokens_BT=torch.nn.functional.pad(answers.tokens_BT, (0, pad), value=END))
+    found, entropy, _ = log_probabilities(policy, shared_batch(TEXTS))
+    right_BT = torch.nn.functional.pad(answers.tokens_BT, (0, pad), value=END)
+    assert torch.allclose(plainly(policy, answers._replace(tokens_BT=right_BT)), found, atol=1e-5)
     left_BT = torch.nn.functional.pad(answers.tokens_BT, (pad, 0), value=END)
     width = left_BT.shape[1]
     seen = torch.ones(width, width, dtype=torch.bool).tril() & (torch.arange(width) >= pad)
     seen |= torch.eye(width, dtype=torch.bool)
-    at = answers.at_N2 + torch.tensor([0, pad])
     positions = (torch.arange(width) - pad).clamp_min(0).expand(len(TEXTS), -1)
-    h_ND = policy.hidden(left_BT, positions_BT=positions, mask=seen.expand(len(TEXTS), 1, -1, -1), at=at)
-    left = (h_ND @ policy.w_u.T).log_softmax(-1).gather(1, answers.targets_N[:, None])[:, 0]
-    assert torch.allclose(left, want, atol=1e-4)
-    found, found_entropy, _ = log_probabilities(policy, right)
-    assert torch.allclose(found, want, atol=1e-5)
-    assert torch.allclose(found_entropy, entropy, atol=1e-5)
+    moved = answers._replace(tokens_BT=left_BT, at_N2=answers.at_N2 + torch.tensor([0, pad]))
+    left = plainly(policy, moved, positions_BT=positions, mask=seen.expand(len(TEXTS), 1, -1, -1))
+    assert torch.allclose(left, found, atol=1e-4)
     for row, text in enumerate(TEXTS):
-        alone, _, _ = log_probabilities(policy, answer_batch([text]))
-        assert torch.allclose(alone, want[row == ROWS], atol=1e-5)
+        alone, entropy_alone, _ = log_probabilities(policy, shared_batch([text]))
+        assert torch.allclose(alone, found[row == ROWS], atol=1e-5)
+        assert torch.allclose(entropy_alone, entropy[row == ROWS], atol=1e-5)
+
+
+@st.composite
+def answered(draw: st.DrawFn) -> list[Encoded]:
+    """Answers to few prompts, so that they begin alike."""
+    word = st.integers(3, 5)
+    prompts = draw(st.lists(st.lists(word, min_size=1, max_size=6), min_size=1, max_size=3))
+    asked = draw(st.lists(st.sampled_from(prompts), min_size=1, max_size=9))
+    said = [draw(st.lists(word, min_size=1, max_size=8)) for _ in asked]
+    return [Encoded(np.array(p + a, np.int64), len(p)) for p, a in zip(asked, said, strict=True)]
+
+
+@settings(max_examples=40)
+@given(answered())
+def test_answers_that_share_their_beginnings_are_read_as_if_each_stood_alone(texts: list[Encoded]) -> None:
+    actor, shared, plain = Actor(net(), "copy"), shared_batch(texts), answer_batch(texts)
+    logp_N, _, h_UD = log_probabilities(actor.policy, shared)
+    want_N = plainly(actor.policy, plain)
+    assert torch.allclose(logp_N, want_N, atol=1e-4)
+    assert torch.equal(shared.targets_N, plain.targets_N)
+    assert torch.equal(shared.text_N, plain.row_N)
+    assert actor.head is not None
+    torch.nn.init.normal_(actor.head.out.weight, generator=torch.Generator().manual_seed(1))
+    h_ND = actor.policy.hidden(plain.tokens_BT, at=plain.at_N2)
+    assert torch.allclose(actor.values(shared, h_UD), actor.head(h_ND), atol=1e-4)
+    weight_N = torch.randn(len(want_N), generator=torch.Generator().manual_seed(0))
+    found, want = (gradient((each_N * weight_N).sum(), actor.policy) for each_N in (logp_N, want_N))
+    assert torch.allclose(found, want, atol=1e-4 * float(want.abs().max()) + 1e-5)
+
+
+def test_a_prompt_goes_through_the_network_once_for_all_its_answers() -> None:
+    prompt, said = list(range(3, 23)), ([5, 6, 7, END], [5, 6, 8, 9, END], [4, END], [4, END])
+    batch = shared_batch([Encoded(np.array([*prompt, *each], np.int64), len(prompt)) for each in said])
+    # Twenty of the prompt; 5 6, then 7, and 8 9; 4. Ends are predicted, and nothing is from them.
+    assert batch.tokens_BT.numel() == len(prompt) + 2 + 1 + 2 + 1
+    assert len(batch.at_U2) == 1 + 2 + 1 + 2 + 1
 
 
 def brute_gae(rewards: list[float], values: list[float], lam: float, gamma: float) -> list[float]:

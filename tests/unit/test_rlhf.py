@@ -19,7 +19,7 @@ from gnomon.core.errors import DataError, GnomonError, ModelError, RunError, Sto
 from gnomon.core.seeds import Seed
 from gnomon.data.worlds.brook.oracle import RATERS
 from gnomon.data.worlds.brook.tables import world
-from gnomon.learn.batches import answer_batch
+from gnomon.learn.batches import shared_batch
 from gnomon.learn.heads import ScalarHead, load_head, save_head
 from gnomon.learn.policy import PolicyBatch, log_probabilities, ppo_step
 from gnomon.models.families import load_folder, save_folder
@@ -95,7 +95,7 @@ def test_log_probabilities_of_the_sampler_are_those_of_the_whole_forward(tiny: s
     assert len(drawn.texts) == 80
     assert {each.finish for each in drawn.said} == {"stop", "length"}
     assert len({len(each.tokens) for each in drawn.said}) > 4
-    found, _, _ = log_probabilities(net, answer_batch(drawn.texts))
+    found, _, _ = log_probabilities(net, shared_batch(drawn.texts))
     said = torch.tensor([logp for each in drawn.said for logp in each.logprobs])
     assert float((found - said).abs().max()) < 1e-4
     for text, each in zip(drawn.texts, drawn.said, strict=True):

@@ -1,9 +1,10 @@
 """Which texts make up the batch of a step, and how texts become the rows of a forward.
 
 Texts of like length share a batch, so that little of it is padding; padding is on the right, where causal attention
-never shows it to what counts. The two sides of a comparison share a row: what both begin with stands in it once.
+never shows it to what counts. What texts begin with in common need not be read for each of them: the two sides of a
+comparison share a row, and so do many answers to few prompts.
 
-Shapes: B rows, T columns, N places, P pairs.
+Shapes: B rows, T columns, N places, U different ones among them, P pairs.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from torch import Tensor
 
 from gnomon.core.seeds import Seed
 from gnomon.learn.texts import Encoded, Pair
-from gnomon.models.prefix import shared_length
+from gnomon.models.prefix import Path, Row, Tokens, forked, packed, shared_length
+from gnomon.models.rows import filled, sight
 
-__all__ = ["AnswerBatch", "Epochs", "PairBatch", "answer_batch", "padded", "pair_batch"]
+__all__ = ["AnswerBatch", "Epochs", "PairBatch", "SharedBatch", "answer_batch", "padded", "pair_batch", "shared_batch"]
 
 # Batches that are sorted together: more of them waste less on padding, fewer of them mix lengths better.
 _WINDOW = 16
-_PREFIX, _CHOSEN, _REJECTED, _PAD = 0, 1, 2, 3
 
 
 class Epochs:
@@ -82,6 +83,28 @@ class AnswerBatch(NamedTuple):
     share: float = 1.0
 
 
+class SharedBatch(NamedTuple):
+    """Texts whose answers are to be predicted, what they begin with in common standing once.
+
+    Attributes:
+        tokens_BT: token ids.
+        positions_BT: each token's position in its texts.
+        mask_B1TT: who sees whom: what stands before it in its texts, and itself.
+        at_U2: the rows and columns from which tokens of answers are predicted.
+        place_N: from which of these each token of an answer, its end included, is predicted, one text after another.
+        targets_N: those tokens.
+        text_N: the text each belongs to.
+    """
+
+    tokens_BT: Tensor
+    positions_BT: Tensor
+    mask_B1TT: Tensor
+    at_U2: Tensor
+    place_N: Tensor
+    targets_N: Tensor
+    text_N: Tensor
+
+
 class PairBatch(NamedTuple):
     """Comparisons, one a row: what both texts begin with, the rest of the chosen one, the rest of the other.
 
@@ -108,11 +131,7 @@ class PairBatch(NamedTuple):
 
 def padded(sequences: Sequence[Sequence[int] | np.ndarray]) -> tuple[Tensor, Tensor]:
     """Tokens [B, T], filled on the right with token 0, and lengths [B]."""
-    lengths = [len(s) for s in sequences]
-    tokens_BT = np.zeros((len(sequences), max(lengths)), np.int64)
-    for row, tokens in zip(tokens_BT, sequences, strict=True):
-        row[: len(tokens)] = tokens
-    return torch.from_numpy(tokens_BT), torch.tensor(lengths)
+    return filled(sequences), torch.tensor([len(s) for s in sequences])
 
 
 def answer_batch(texts: Sequence[Encoded], *, of: Sequence[Encoded] = ()) -> AnswerBatch:
@@ -131,28 +150,40 @@ def answer_batch(texts: Sequence[Encoded], *, of: Sequence[Encoded] = ()) -> Ans
     return AnswerBatch(tokens_BT, at_N2, tokens_BT[at_N2[:, 0], at_N2[:, 1] + 1], torch.from_numpy(row_N), share)
 
 
+def shared_batch(texts: Sequence[Encoded]) -> SharedBatch:
+    """The arrays of `texts`, their last tokens left out, since nothing is predicted from those."""
+    rows = packed([Path(text.tokens[:-1], text.start - 1) for text in texts])
+    tokens_BT, positions_BT = filled([row.tokens for row in rows]), filled([row.depth for row in rows])
+    slots: dict[int, Tokens] = {
+        read.path: read.slots + i * tokens_BT.shape[1] for i, row in enumerate(rows) for read in row.reads
+    }
+    places, place_N = np.unique(np.concatenate([slots[i] for i in range(len(texts))]), return_inverse=True)
+    return SharedBatch(
+        tokens_BT,
+        positions_BT,
+        sight(rows),
+        torch.from_numpy(np.stack(np.divmod(places, tokens_BT.shape[1]), axis=1)),
+        torch.from_numpy(place_N),
+        torch.from_numpy(np.concatenate([text.tokens[text.start :] for text in texts])),
+        torch.tensor([i for i, text in enumerate(texts) for _ in text.tokens[text.start :]]),
+    )
+
+
 def pair_batch(pairs: Sequence[Pair], *, of: Sequence[Pair] = ()) -> PairBatch:
     """The arrays of `pairs`, one a row; `of` as for `answer_batch`."""
     share = len(pairs) / len(of) if of else 1.0
     target_share = _num_chosen(pairs) / max(1, _num_chosen(of)) if of else 1.0
     pairs = pairs or of[:1]
-    laid = [_laid(pair) for pair in pairs]
-    tokens_BT, _ = padded([each.tokens for each in laid])
-    shape = tokens_BT.shape
-    positions, part = np.zeros(shape, np.int64), np.full(shape, _PAD, np.int64)
-    for row, each in enumerate(laid):
-        positions[row, : len(each.tokens)] = each.positions
-        part[row, : len(each.tokens)] = each.part
-    part_BT = torch.from_numpy(part)
-    sees_BTT = (part_BT[:, None, :] == _PREFIX) | (part_BT[:, None, :] == part_BT[:, :, None])
-    rows = range(len(laid))
-    ends = [(row, laid[row].end) for row in rows] + [(row, len(laid[row].tokens) - 1) for row in rows]
-    at = np.concatenate([np.stack((np.full(len(e.predict), r), e.predict), 1) for r, e in enumerate(laid)])
+    rows = [_row(pair) for pair in pairs]
+    chosen, rejected = ([row.reads[side].slots for row in rows] for side in (0, 1))
+    ends = [(row, slots[-1]) for side in (chosen, rejected) for row, slots in enumerate(side)]
+    # The last token is not predicted, and nothing is predicted from it.
+    at = np.concatenate([np.stack((np.full(len(slots) - 2, row), slots[:-2]), 1) for row, slots in enumerate(chosen)])
     return PairBatch(
-        tokens_BT,
-        torch.from_numpy(positions),
-        sees_BTT.tril()[:, None],
-        torch.tensor(ends),
+        filled([row.tokens for row in rows]),
+        filled([row.depth for row in rows]),
+        sight(rows),
+        torch.tensor(np.array(ends)),
         torch.from_numpy(at),
         torch.from_numpy(np.concatenate([pair.chosen.tokens[pair.chosen.start : -1] for pair in pairs])),
         share,
@@ -160,26 +191,12 @@ def pair_batch(pairs: Sequence[Pair], *, of: Sequence[Pair] = ()) -> PairBatch:
     )
 
 
-class _Laid(NamedTuple):
-    """One row: its tokens, each one's position and part, the chosen text's last column, and the columns from which
-    the chosen answer's tokens are predicted."""
-
-    tokens: np.ndarray
-    positions: np.ndarray
-    part: np.ndarray
-    end: int
-    predict: np.ndarray
-
-
-def _laid(pair: Pair) -> _Laid:
+def _row(pair: Pair) -> Row:
+    """Both texts, the chosen one read from where its answer is predicted on, the other at its end."""
     chosen, rejected = pair.chosen.tokens, pair.rejected.tokens
     # The last token is where a text is read, so each text has its own.
     shared = min(shared_length(chosen, rejected), len(chosen) - 1, len(rejected) - 1)
-    part = np.repeat([_PREFIX, _CHOSEN, _REJECTED], [shared, len(chosen) - shared, len(rejected) - shared])
-    positions = np.concatenate((np.arange(len(chosen)), np.arange(shared, len(rejected))))
-    tokens = np.concatenate((chosen, rejected[shared:]))
-    predict = np.arange(pair.chosen.start - 1, len(chosen) - 2)
-    return _Laid(tokens, positions, part, len(chosen) - 1, predict)
+    return forked(Path(chosen, pair.chosen.start - 1), Path(rejected, len(rejected) - 1), shared)
 
 
 def _num_targets(texts: Sequence[Encoded]) -> int:

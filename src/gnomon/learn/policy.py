@@ -4,9 +4,11 @@ Bai et al. 2022a (arXiv 2204.05862), sec. 4: an episode is the answer to one pro
 at its last real token, and every token costs `kl` times log pi - log pi_0, pi_0 the model that training started from.
 PPO (Schulman et al. 2017) with gamma 1 and a clip of 0.2; no entropy bonus. The paper says nothing of the advantage:
 ours is GAE with lambda 0.95 (Schulman et al. 2016), whitened over the answers' tokens. RLOO follows Ahmadian et al.
-2024 (arXiv 2402.14740), GRPO Shao et al. 2024 (arXiv 2402.03300). Tokens of all answers lie end to end, unpadded.
+2024 (arXiv 2402.14740), GRPO Shao et al. 2024 (arXiv 2402.03300). Tokens of all answers lie end to end, unpadded; what
+answers begin with in common, their prompt first of all, goes through the network once.
 
-Shapes: B answers, N tokens of all answers in the order of their rows, V vocabulary, D model width.
+Shapes: B answers, N tokens of all answers, one answer after another, U different beginnings that a token of an answer
+follows, V vocabulary, D model width.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gnomon.core.errors import ModelError
-from gnomon.learn.batches import AnswerBatch, answer_batch
+from gnomon.learn.batches import SharedBatch, shared_batch
 from gnomon.learn.heads import ScalarHead
 from gnomon.learn.loop import StepResult
 from gnomon.learn.texts import Encoded
+from gnomon.models.cache import Reading
 from gnomon.models.transformer import Transformer
 
 __all__ = [
@@ -74,13 +77,13 @@ class Actor(nn.Module):
         self.critic = copy.deepcopy(policy) if value == "copy" else None
         self.head = None if value == "none" else ScalarHead(policy.config.d_model)
 
-    def values(self, answers: AnswerBatch, h_ND: Tensor) -> Tensor:
-        """What is expected [N] before each token of the answers, from `h_ND`, the policy's hidden states there."""
+    def values(self, answers: SharedBatch, h_UD: Tensor) -> Tensor:
+        """What is expected [N] before each token of the answers, from `h_UD`, the policy's hidden states there."""
         assert self.head is not None
         if self.critic is not None:
-            h_ND = self.critic.hidden(answers.tokens_BT, at=answers.at_N2)
-        values_N: Tensor = self.head(h_ND).float()
-        return values_N
+            h_UD = _hidden(self.critic, answers)
+        values_U: Tensor = self.head(h_UD).float()
+        return values_U[answers.place_N]
 
 
 class Episodes(NamedTuple):
@@ -103,7 +106,7 @@ class Episodes(NamedTuple):
     values_N: Tensor
     reward_B: Tensor
     group_B: Tensor
-    answers: AnswerBatch
+    answers: SharedBatch
 
 
 class Advantages(NamedTuple):
@@ -123,7 +126,7 @@ class PolicyBatch(NamedTuple):
         facts: numbers about all the answers drawn with them, to be logged.
     """
 
-    answers: AnswerBatch
+    answers: SharedBatch
     policy_N: Tensor
     reference_N: Tensor
     values_N: Tensor
@@ -133,13 +136,13 @@ class PolicyBatch(NamedTuple):
     facts: Mapping[str, float] = {}
 
 
-def log_probabilities(policy: Transformer, answers: AnswerBatch) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each token of the answers: its log-probability [N], the entropy [N] at its place, the hidden state [N, D]."""
-    h_ND = policy.hidden(answers.tokens_BT, at=answers.at_N2)
+def log_probabilities(policy: Transformer, answers: SharedBatch) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each token of the answers its log-probability [N] and the entropy [N] at its place; hidden states [U, D]."""
+    h_UD = _hidden(policy, answers)
     # Float32 whatever the autocast: half precision loses the tail of a softmax.
-    logp_NV = F.linear(h_ND, policy.w_u).float().log_softmax(-1)
-    entropy_N = -(logp_NV.detach().exp() * logp_NV.detach()).sum(-1)
-    return logp_NV.gather(1, answers.targets_N[:, None])[:, 0], entropy_N, h_ND
+    logp_UV = F.linear(h_UD, policy.w_u).float().log_softmax(-1)
+    entropy_U = -(logp_UV.detach().exp() * logp_UV.detach()).sum(-1)
+    return logp_UV[answers.place_N, answers.targets_N], entropy_U[answers.place_N], h_UD
 
 
 def kl_terms(policy_N: Tensor, reference_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,23 +163,23 @@ def best_of_n_kl(n: int) -> float:
     return math.log(n) - (n - 1) / n
 
 
-def last_of(row_N: Tensor) -> Tensor:
+def last_of(text_N: Tensor) -> Tensor:
     """Place in N of each answer's last token [B]: the one that ends it, or that it was cut at; never padding."""
-    return row_N.bincount().cumsum(0) - 1
+    return text_N.bincount().cumsum(0) - 1
 
 
 def token_rewards(e: Episodes, kl: float) -> Tensor:
     """Rewards [N]: minus `kl` times k1 at every token, and the answer's value at its last one."""
     reward_N = -kl * kl_terms(e.policy_N, e.reference_N)[0]
-    return reward_N.index_add(0, last_of(e.answers.row_N), e.reward_B)
+    return reward_N.index_add(0, last_of(e.answers.text_N), e.reward_B)
 
 
-def gae(reward_N: Tensor, value_N: Tensor, row_N: Tensor, *, lam: float = LAMBDA, gamma: float = 1.0) -> Advantages:
+def gae(reward_N: Tensor, value_N: Tensor, text_N: Tensor, *, lam: float = LAMBDA, gamma: float = 1.0) -> Advantages:
     """Generalised advantage estimates: sums over later tokens of (gamma lam)^l times the error of the value there.
 
     The error is r_t + gamma v_{t+1} - v_t; behind an answer's last token the value is 0 (Schulman et al. 2016, eq. 16).
     """
-    rewards, values, rows = reward_N.tolist(), value_N.tolist(), row_N.tolist()
+    rewards, values, rows = reward_N.tolist(), value_N.tolist(), text_N.tolist()
     found, following, next_value = [0.0] * len(rows), 0.0, 0.0
     for t in reversed(range(len(rows))):
         if t + 1 == len(rows) or rows[t + 1] != rows[t]:
@@ -205,7 +208,7 @@ def leave_one_out(total_B: Tensor, group_B: Tensor) -> Tensor:
 
 def ppo_advantages(e: Episodes, kl: float) -> Advantages:
     """PPO: whitened GAE of the tokens' rewards."""
-    advantage_N, return_N = gae(token_rewards(e, kl), e.values_N, e.answers.row_N)
+    advantage_N, return_N = gae(token_rewards(e, kl), e.values_N, e.answers.text_N)
     return Advantages(whitened(advantage_N), return_N)
 
 
@@ -240,7 +243,7 @@ def policy_batch(
     first = sizes.cumsum(0) - sizes
     at = torch.cat([torch.arange(int(first[row]), int(first[row] + sizes[row])) for row in rows])
     return PolicyBatch(
-        answer_batch([e.texts[row] for row in rows]),
+        shared_batch([e.texts[row] for row in rows]),
         policy_N=e.policy_N[at],
         reference_N=e.reference_N[at],
         values_N=e.values_N[at],
@@ -253,9 +256,9 @@ def policy_batch(
 
 def ppo_step(actor: Actor, batch: PolicyBatch) -> StepResult:
     """Minus the mean over tokens of min(ratio A, clip(ratio) A), and half the value's squared error, clipped too."""
-    logp_N, h_ND, metrics = _looked(actor, batch)
+    logp_N, h_UD, metrics = _looked(actor, batch)
     surrogate_N, share = _clipped(_apart(logp_N, batch), batch.advantage_N)
-    value_N = actor.values(batch.answers, h_ND)
+    value_N = actor.values(batch.answers, h_UD)
     near_N = batch.values_N + (value_N - batch.values_N).clamp(-CLIP, CLIP)
     error_N = torch.maximum((value_N - batch.return_N) ** 2, (near_N - batch.return_N) ** 2)
     value_loss = error_N.mean() / 2
@@ -272,9 +275,9 @@ def reinforce_step(actor: Actor, batch: PolicyBatch) -> StepResult:
 def rloo_step(actor: Actor, batch: PolicyBatch) -> StepResult:
     """As `ppo_step` without values, whole answers being the actions: their ratios are products over tokens."""
     logp_N, _, metrics = _looked(actor, batch)
-    row_N = batch.answers.row_N
-    apart_B = torch.zeros(_num_answers(batch)).index_add(0, row_N, _apart(logp_N, batch))
-    surrogate_B, share = _clipped(apart_B, batch.advantage_N[last_of(row_N)])
+    text_N = batch.answers.text_N
+    apart_B = torch.zeros(_num_answers(batch)).index_add(0, text_N, _apart(logp_N, batch))
+    surrogate_B, share = _clipped(apart_B, batch.advantage_N[last_of(text_N)])
     return StepResult(-surrogate_B.mean(), {**metrics, "clip_share": share})
 
 
@@ -283,8 +286,8 @@ def grpo_step(actor: Actor, batch: PolicyBatch, *, kl: float) -> StepResult:
     logp_N, _, metrics = _looked(actor, batch)
     surrogate_N, share = _clipped(_apart(logp_N, batch), batch.advantage_N)
     gained_N = surrogate_N - kl * kl_terms(logp_N, batch.reference_N)[1]
-    row_N = batch.answers.row_N
-    loss = -(gained_N / row_N.bincount()[row_N]).sum() / _num_answers(batch)
+    text_N = batch.answers.text_N
+    loss = -(gained_N / text_N.bincount()[text_N]).sum() / _num_answers(batch)
     return StepResult(loss, {**metrics, "clip_share": share})
 
 
@@ -303,12 +306,12 @@ def checked_gap(sampled_N: Tensor, trained_N: Tensor) -> float:
 
 
 def _looked(actor: Actor, batch: PolicyBatch) -> tuple[Tensor, Tensor, dict[str, float | Tensor]]:
-    """Log-probabilities [N] and hidden states [N, D] of the answers under the policy of this step, and what to log."""
-    logp_N, entropy_N, h_ND = log_probabilities(actor.policy, batch.answers)
+    """Log-probabilities [N] and hidden states [U, D] of the answers under the policy of this step, and what to log."""
+    logp_N, entropy_N, h_UD = log_probabilities(actor.policy, batch.answers)
     metrics: dict[str, float | Tensor] = {**batch.facts, "entropy": entropy_N.mean()}
     if batch.on_policy and "sampler_gap" not in batch.facts:
         metrics["sampler_gap"] = checked_gap(batch.policy_N, logp_N)
-    return logp_N, h_ND, metrics
+    return logp_N, h_UD, metrics
 
 
 def _apart(logp_N: Tensor, batch: PolicyBatch) -> Tensor:
@@ -324,12 +327,17 @@ def _clipped(apart: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _totals(e: Episodes, kl: float) -> Tensor:
-    return torch.zeros(len(e.reward_B)).index_add(0, e.answers.row_N, token_rewards(e, kl))
+    return torch.zeros(len(e.reward_B)).index_add(0, e.answers.text_N, token_rewards(e, kl))
 
 
 def _of_answers(e: Episodes, advantage_B: Tensor) -> Advantages:
-    return Advantages(advantage_B[e.answers.row_N], torch.zeros_like(e.values_N))
+    return Advantages(advantage_B[e.answers.text_N], torch.zeros_like(e.values_N))
 
 
 def _num_answers(batch: PolicyBatch) -> int:
-    return len(batch.answers.tokens_BT)
+    return int(batch.answers.text_N[-1]) + 1
+
+
+def _hidden(net: Transformer, answers: SharedBatch) -> Tensor:
+    how: Reading = {"positions_BT": answers.positions_BT, "mask": answers.mask_B1TT, "at": answers.at_U2}
+    return net.hidden(answers.tokens_BT, **how)

@@ -11,6 +11,7 @@ Nothing here computes; `gnomon.models.scoring` does.
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
@@ -18,9 +19,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Group", "Path", "Read", "Row", "Tokens", "plan", "shared_length"]
+__all__ = ["Group", "Path", "Read", "Row", "Tokens", "forked", "packed", "plan", "shared_length"]
 
 Tokens: TypeAlias = NDArray[np.int64]
+
+# Tokens of a row at which attention costs as much as all else; measured on models of a few million parameters.
+_DEAR = 512
 
 
 class Path(NamedTuple):
@@ -88,13 +92,25 @@ def plan(
         known: how many of the given tokens a header at hand already covers; 0 for none.
         tree: False gives every distinct path a row of its own and no header, for models that take no mask.
     """
-    order = sorted(range(len(paths)), key=[p.tokens.astype(">i4").tobytes() for p in paths].__getitem__)
-    ranked = [paths[i] for i in order]
-    shared = [0] + [shared_length(a.tokens, b.tokens) for a, b in itertools.pairwise(ranked)]
-    forest = _Forest(ranked, order, np.array(shared), row_tokens, header_tokens, known)
+    forest = _forest(paths, row_tokens, header_tokens, known)
     if not tree:
         return [Group(_NONE, list(forest.separate()))] if paths else []
     return list(forest.groups())
+
+
+def packed(paths: Sequence[Path]) -> list[Row]:
+    """Rows of like length that read every wanted position of `paths`, without headers.
+
+    The longer rows are, the less stands in two of them, and the more a token has to look at; they are as long as costs
+    the least.
+    """
+    forest, longest = _forest(paths), max(len(p.tokens) for p in paths)
+    return min((list(forest.cut(0, len(paths), 0, longest << doubled)) for doubled in range(4)), key=_cost)
+
+
+def forked(one: Path, other: Path, shared: int) -> Row:
+    """A row of two paths that share their first `shared` tokens: those, the rest of the one, the rest of the other."""
+    return _Forest((one, other), (0, 1), np.array([0, shared])).row(0, 2, 0)
 
 
 def shared_length(a: Tokens, b: Tokens) -> int:
@@ -108,6 +124,24 @@ def shared_length(a: Tokens, b: Tokens) -> int:
 _NONE: Tokens = np.zeros(0, dtype=np.int64)
 
 
+def _forest(
+    paths: Sequence[Path],
+    row_tokens: int = 0,
+    header_tokens: int = 0,
+    known: Callable[[Tokens], int] = lambda tokens: 0,
+) -> _Forest:
+    order = sorted(range(len(paths)), key=[p.tokens.astype(">i4").tobytes() for p in paths].__getitem__)
+    ranked = [paths[i] for i in order]
+    shared = [0] + [shared_length(a.tokens, b.tokens) for a, b in itertools.pairwise(ranked)]
+    return _Forest(ranked, order, np.array(shared), row_tokens, header_tokens, known)
+
+
+def _cost(rows: Sequence[Row]) -> float:
+    """What a forward of `rows` costs, in tokens of short rows."""
+    size = max(len(row.tokens) for row in rows)
+    return len(rows) * size * (1 + size / _DEAR)
+
+
 @dataclass(frozen=True, slots=True)
 class _Forest:
     """Sorted paths; `shared[k]` is what path k begins with in common with path k - 1."""
@@ -115,9 +149,9 @@ class _Forest:
     paths: Sequence[Path]
     order: Sequence[int]
     shared: Tokens
-    row_tokens: int
-    header_tokens: int
-    known: Callable[[Tokens], int]
+    row_tokens: int = 0
+    header_tokens: int = 0
+    known: Callable[[Tokens], int] = lambda tokens: 0
 
     def groups(self) -> Iterator[Group]:
         """Every group of the whole forest."""
@@ -130,7 +164,7 @@ class _Forest:
             if depth:
                 yield from self._below(begin, end, depth)
             else:
-                bare.extend(self._cut(begin, end, 0))
+                bare.extend(self.cut(begin, end, 0, self.row_tokens))
         if bare:
             yield Group(_NONE, bare)
 
@@ -139,7 +173,7 @@ class _Forest:
         begin = 0
         for k in range(1, len(self.paths) + 1):
             if k == len(self.paths) or not self.shared[k] == len(self.paths[k].tokens) == len(self.paths[begin].tokens):
-                yield self._row(begin, k, 0)
+                yield self.row(begin, k, 0)
                 begin = k
 
     def _below(self, begin: int, end: int, depth: int) -> Iterator[Group]:
@@ -148,24 +182,34 @@ class _Forest:
         for a, b in self._children(begin, end, depth):
             stem = self._stem(a, b)
             if self._size(a, b, depth) <= self.row_tokens or b - a == 1:
-                rows.append(self._row(a, b, depth))
+                rows.append(self.row(a, b, depth))
             elif stem - depth >= self.header_tokens:
                 yield from self._below(a, b, stem)
             else:
-                rows.extend(self._cut(a, b, depth))
+                rows.extend(self.cut(a, b, depth, self.row_tokens))
         if rows:
             yield Group(self.paths[begin].tokens[:depth], rows)
 
-    def _cut(self, begin: int, end: int, depth: int) -> Iterator[Row]:
-        """Rows of neighbouring paths, each within the limit; what two rows share is repeated."""
-        start, size = begin, 0
-        for k in range(begin, end):
-            fresh = len(self.paths[k].tokens) - max(int(self.shared[k]), depth) if k > start else 0
-            if k > start and size + fresh > self.row_tokens:
-                yield self._row(start, k, depth)
-                start = k
-            size = size + fresh if k > start else len(self.paths[k].tokens) - depth
-        yield self._row(start, end, depth)
+    def cut(self, begin: int, end: int, depth: int, limit: int) -> Iterator[Row]:
+        """Rows of neighbouring paths within the limit, no more of them than that takes; what two share is repeated.
+
+        They are of like length: a row that is nearly empty would be filled with padding.
+        """
+        num = len(self._edges(begin, end, depth, limit))
+        even = bisect_left(range(limit), True, key=lambda size: len(self._edges(begin, end, depth, size)) <= num)
+        for a, b in itertools.pairwise(self._edges(begin, end, depth, even)):
+            yield self.row(a, b, depth)
+
+    def _edges(self, begin: int, end: int, depth: int, limit: int) -> list[int]:
+        """Where rows filled up to the limit begin, and where the last one ends."""
+        edges, size = [begin], len(self.paths[begin].tokens) - depth
+        for k in range(begin + 1, end):
+            fresh = len(self.paths[k].tokens) - max(int(self.shared[k]), depth)
+            size += fresh
+            if size > limit:
+                edges.append(k)
+                size = len(self.paths[k].tokens) - depth
+        return [*edges, end]
 
     def _children(self, begin: int, end: int, depth: int) -> Iterator[tuple[int, int]]:
         """Ranges of the paths begin … end - 1 that share more than `depth` tokens."""
@@ -183,7 +227,7 @@ class _Forest:
         lengths = sum(len(p.tokens) for p in self.paths[begin:end])
         return lengths - depth - int(self.shared[begin + 1 : end].sum())
 
-    def _row(self, begin: int, end: int, depth: int) -> Row:
+    def row(self, begin: int, end: int, depth: int) -> Row:
         """Lays out the tree of the paths begin … end - 1 below `depth`."""
         size = self._size(begin, end, depth)
         tokens, depths, ends = (np.empty(size, dtype=np.int64) for _ in range(3))

@@ -22,6 +22,7 @@ from torch import Tensor
 from gnomon.models.cache import Reading
 from gnomon.models.headers import Headers, Net
 from gnomon.models.prefix import Group, Path, Row, Tokens, plan
+from gnomon.models.rows import filled, sight
 
 __all__ = ["Answer", "Query", "Scorer"]
 
@@ -179,13 +180,12 @@ class Scorer:
     def _inputs(self, batch: _Batch, places: Tokens) -> tuple[Tensor, Reading]:
         """Tokens of `batch`, and how a forward reads `places` (row × T + slot) of them."""
         device, header = self.headers.device, len(batch.header)
-        size = len(batch.rows[0].tokens)
-        at_N2 = np.stack(np.divmod(places, size), axis=1)
-        tokens_BT = _padded([row.tokens for row in batch.rows], size, 0).to(device)
+        at_N2 = np.stack(np.divmod(places, len(batch.rows[0].tokens)), axis=1)
+        tokens_BT = filled([row.tokens for row in batch.rows]).to(device)
         how: Reading = {"at": torch.from_numpy(at_N2).to(device)}
         if not all(row.is_chain for row in batch.rows):
-            how["mask"] = _mask([row.end for row in batch.rows], size, header).to(device)
-            how["positions_BT"] = _padded([row.depth for row in batch.rows], size, 0).to(device)
+            how["mask"] = sight(batch.rows, header).to(device)
+            how["positions_BT"] = filled([row.depth for row in batch.rows]).to(device)
         if header:
             how["cache"] = self.headers.get(batch.header).expand(len(batch.rows))
         self.forwards += 1
@@ -214,21 +214,3 @@ def _paths(queries: Sequence[Query], indices: Sequence[int]) -> tuple[list[Path]
             paths.append(Path(tokens, len(context) - 1))
             wants.append(_Want(i, number, branch))
     return paths, wants
-
-
-def _padded(rows: Sequence[Tokens], size: int, fill: int) -> Tensor:
-    padded = np.full((len(rows), size), fill, dtype=np.int64)
-    for i, row in enumerate(rows):
-        padded[i, : len(row)] = row
-    return torch.from_numpy(padded)
-
-
-def _mask(ends: Sequence[Tokens], size: int, header: int) -> Tensor:
-    """Who sees whom, [B, 1, T, H + T]: header, ancestors, itself; a padded slot sees the header and itself."""
-    end_BT = _padded(ends, size, 0)
-    slots = torch.arange(size)
-    sees_BTT = (slots[None, :, None] >= slots[None, None, :]) & (slots[None, :, None] < end_BT[:, None, :])
-    sees_BTT |= torch.eye(size, dtype=torch.bool)
-    mask = torch.ones(len(ends), 1, size, header + size, dtype=torch.bool)
-    mask[:, 0, :, header:] = sees_BTT
-    return mask

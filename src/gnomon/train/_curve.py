@@ -68,7 +68,7 @@ class Reading(NamedTuple):
 
 def told_rows(drawn: Drawn, e: Episodes, round_: int) -> list[Row]:
     """The answers to the held-out questions after `round_` rounds, as rows of a run."""
-    k1_B = of_answers(kl_terms(e.policy_N, e.reference_N)[0], e.answers.row_N)
+    k1_B = of_answers(kl_terms(e.policy_N, e.reference_N)[0], e.answers.text_N)
     return [
         Row(
             key=f"{_KEY}{round_:05d}-{i}",
@@ -172,9 +172,9 @@ def figure(readings: Sequence[Reading], *, section: str = "") -> list[Figure]:
     return [curves(points, x=x, y="change since the start", title=title, caption=caption, section=section, reference=0)]
 
 
-def of_answers(each_N: Tensor, row_N: Tensor) -> list[float]:
+def of_answers(each_N: Tensor, text_N: Tensor) -> list[float]:
     """Sums over the tokens of each answer."""
-    sums: list[float] = each_N.new_zeros(int(row_N[-1]) + 1).index_add(0, row_N, each_N).tolist()
+    sums: list[float] = each_N.new_zeros(int(text_N[-1]) + 1).index_add(0, text_N, each_N).tolist()
     return sums
 
 

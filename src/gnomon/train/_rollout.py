@@ -12,7 +12,7 @@ import torch
 
 from gnomon.core.errors import DataError, RunError
 from gnomon.core.seeds import Seed
-from gnomon.learn.batches import answer_batch
+from gnomon.learn.batches import shared_batch
 from gnomon.learn.policy import Actor, Episodes, checked_gap, kl_terms, log_probabilities
 from gnomon.learn.texts import Encoded
 from gnomon.models.base import Completion, Sampling
@@ -135,17 +135,17 @@ def known(actor: Actor, reference: Transformer, drawn: Drawn, *, on_policy: bool
         on_policy: the one step on them is the first, and does the policy's forward itself: the sampler's
             log-probabilities serve, and the distance, NaN here, is logged there.
     """
-    answers = answer_batch(drawn.texts)
+    answers = shared_batch(drawn.texts)
     sampled_N = torch.tensor([logp for each in drawn.said for logp in each.logprobs])
     reference_N, _, _ = log_probabilities(reference, answers)
     policy_N, gap = sampled_N, math.nan
     values_N = torch.zeros_like(sampled_N)
-    h_ND = torch.zeros(0)
+    h_UD = torch.zeros(0)
     if not on_policy or (actor.head is not None and actor.critic is None):
-        policy_N, _, h_ND = log_probabilities(actor.policy, answers)
+        policy_N, _, h_UD = log_probabilities(actor.policy, answers)
         gap = checked_gap(sampled_N, policy_N)
     if actor.head is not None:
-        values_N = actor.values(answers, h_ND)
+        values_N = actor.values(answers, h_UD)
     reward_B, group_B = torch.tensor(drawn.reward), torch.tensor(drawn.group)
     return Episodes(drawn.texts, policy_N, reference_N, values_N, reward_B, group_B, answers), gap
 
