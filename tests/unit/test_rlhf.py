@@ -27,7 +27,7 @@ from gnomon.models.load import checkpoint_folder, load_checkpoint
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Transformer, TransformerConfig
 from gnomon.train import rlhf
-from gnomon.train._curve import Reading, fits, onset, read, since_best
+from gnomon.train._curve import Reading, fallen, figure, fits, line, onset, read, since_best, together
 from gnomon.train._questions import Question, Questions, open_reward
 from gnomon.train._rollout import Sampler, distinct
 from gnomon.train._running import Training, run_training
@@ -308,6 +308,12 @@ def test_the_fit_finds_a_planted_line_in_the_root_of_kl() -> None:
     (short,) = fits(curve[:6])
     assert short.value is None
     assert "only 4 readings" in short.reason
+    alone = line(curve)
+    assert alone is not None
+    assert (alone.slope, alone.num_readings) == (pytest.approx(2), 10)
+    assert alone.explained == pytest.approx({form: found[f"reward on {form}: R2"].value for form in alone.explained})
+    assert line(curve, before=curve[8]) == line(curve[:8])
+    assert line(curve[:6]) is None
 
 
 def test_the_onset_is_where_reward_and_test_part_to_stay() -> None:
@@ -326,6 +332,30 @@ def test_the_onset_is_where_reward_and_test_part_to_stay() -> None:
     best, change = since_best(curve, "run:test")
     assert best.round >= 35
     assert change.value == pytest.approx(0)
+    assert fallen(curve, "run:test") is None
+
+
+def test_a_value_has_fallen_where_it_is_below_its_best_to_stay() -> None:
+    curve = readings(lambda root: min(root, 2 - root))
+    best, _ = since_best(curve, "reward")
+    at = fallen(curve, "reward")
+    assert best.round == 35
+    assert at is not None
+    assert 35 < at.round <= 45
+    back = [*curve, best._replace(round=60)]
+    assert fallen(back, "reward") is None
+
+
+def test_two_ways_together_cancel_what_one_preference_model_has_in_scale_only() -> None:
+    double, single = (lambda root: 2 * root), (lambda root: root)
+    ways = [readings(double, test=single), readings(single, test=double)]
+    assert onset(ways[0], "run:test") is not None
+    both = together(ways)
+    assert onset(both, "run:test") is None
+    assert [len(each.clusters) for each in both] == [60] * 12
+    assert both[3].values["reward"].mean() == pytest.approx(1.5 * math.sqrt(9 / 50))
+    (by_rounds,) = figure(both, by="rounds")
+    assert '"x": 55.0' in json.dumps(by_rounds.spec)
 
 
 def test_further_values_are_read_and_kept_policies_can_be_named(tiny: str, valued: str, tmp_path: Path) -> None:

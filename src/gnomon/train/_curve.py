@@ -11,8 +11,8 @@ Shapes: Q questions, R readings, b sets of weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +29,19 @@ from gnomon.train._rollout import Drawn
 __all__ = [
     "GOLD",
     "REWARD",
+    "Line",
     "Reading",
+    "fallen",
     "figure",
     "fits",
     "gained",
+    "line",
     "of_answers",
     "onset",
     "read",
+    "root_kl",
     "since_best",
+    "together",
     "told_rows",
 ]
 
@@ -48,6 +53,7 @@ _LEAST_READINGS = 5
 _ERRORS = 3.0
 _ROUNDING = 1e-9
 _KEY = "round-"
+_FORMS: Mapping[str, Callable[[Vector], Vector]] = {"sqrt(KL)": np.sqrt, "KL": np.asarray, "log KL": np.log}
 
 
 class Reading(NamedTuple):
@@ -64,6 +70,20 @@ class Reading(NamedTuple):
     kl: Vector
     values: Mapping[str, Vector]
     clusters: Sequence[str]
+
+
+class Line(NamedTuple):
+    """The least-squares line of a value on sqrt(KL).
+
+    Attributes:
+        slope: in units of the value for the square root of a nat.
+        explained: R2 of lines on sqrt(KL), KL and log KL, by name.
+        num_readings: readings that it goes through.
+    """
+
+    slope: float
+    explained: Mapping[str, float]
+    num_readings: int
 
 
 def told_rows(drawn: Drawn, e: Episodes, round_: int) -> list[Row]:
@@ -99,6 +119,23 @@ def read(rows: Sequence[Row]) -> list[Reading]:
     return [_reading(round_, [by_round[round_][i] for i in sorted(by_round[round_])]) for round_ in sorted(by_round)]
 
 
+def together(ways: Sequence[Sequence[Reading]]) -> list[Reading]:
+    """The ways of several policies as one: what they were asked after the same rounds stands side by side.
+
+    Args:
+        ways: readings after the same rounds, with values of the same names.
+    """
+    return [
+        Reading(
+            same[0].round,
+            np.concatenate([each.kl for each in same]),
+            {name: np.concatenate([each.values[name] for each in same]) for name in same[0].values},
+            [cluster for each in same for cluster in each.clusters],
+        )
+        for same in zip(*ways, strict=True)
+    ]
+
+
 def gained(first: Reading, then: Reading, name: str, *, less: str = "") -> Interval:
     """The mean change of a value from one reading to a later one; with `less`, less the change of that other value."""
     change_Q = then.values[name] - first.values[name]
@@ -112,14 +149,18 @@ def onset(readings: Sequence[Reading], test: str) -> Reading | None:
 
     Source: the split of train and test preference models, sec. 4.2; the three errors are ours.
     """
-    found = None
-    for reading in readings[1:]:
-        parted = gained(readings[0], reading, REWARD, less=test)
-        if (parted.value or 0.0) <= max(_ERRORS * (parted.se or 0.0), _ROUNDING):
-            found = None
-        elif found is None:
-            found = reading
-    return found
+    first, *later = readings
+    return _to_stay(later, lambda reading: gained(first, reading, REWARD, less=test))
+
+
+def fallen(readings: Sequence[Reading], name: str) -> Reading | None:
+    """The first reading behind the best one from which on a value is below it by over three standard errors; or None.
+
+    The best is chosen by the same answers: see `since_best`.
+    """
+    best, _ = since_best(readings, name)
+    later = [reading for reading in readings if reading.round > best.round]
+    return _to_stay(later, lambda reading: gained(reading, best, name))
 
 
 def since_best(readings: Sequence[Reading], name: str) -> tuple[Reading, Interval]:
@@ -131,44 +172,46 @@ def since_best(readings: Sequence[Reading], name: str) -> tuple[Reading, Interva
     return best, gained(best, readings[-1], name)
 
 
+def line(readings: Sequence[Reading], name: str = REWARD, *, before: Reading | None = None) -> Line | None:
+    """The line of a value on sqrt(KL) over the readings that `fits` takes; None where they are too few."""
+    far = _far(readings, before)
+    if len(far) < _LEAST_READINGS:
+        return None
+    whole = np.ones((1, len(far[0].clusters)))
+    found = {form: [float(each[0]) for each in _fitted(far, name, form, whole)] for form in _FORMS}
+    return Line(found["sqrt(KL)"][0], {form: explained for form, (_, explained) in found.items()}, len(far))
+
+
 def fits(readings: Sequence[Reading], name: str = REWARD, *, before: Reading | None = None) -> list[Estimate]:
     """Least squares of a value on the square root of KL, and how well sqrt(KL), KL and log KL explain it.
 
     Readings of at most 0.05 nats are left out, and those from `before` on. Intervals resample questions; what another
     training would give is not in them.
     """
-    far = [
-        each for each in readings if float(each.kl.mean()) > _LEAST_KL and (before is None or each.round < before.round)
-    ]
+    far = _far(readings, before)
     if len(far) < _LEAST_READINGS:
         reason = f"only {len(far)} readings have more than {_LEAST_KL} nats of KL and lie before the onset"
         return [Estimate(metric=f"{name} on sqrt(KL): R2", value=None, n=len(far), reason=reason)]
-    kl_RQ = np.array([each.kl for each in far])
-    value_RQ = np.array([each.values[name] for each in far])
     clusters = far[0].clusters
-    forms = {"sqrt(KL)": np.sqrt, "KL": np.asarray, "log KL": np.log}
-
-    def line(form: Any, weights_bQ: Vector) -> tuple[Vector, Vector]:
-        share_bQ = weights_bQ / weights_bQ.sum(1, keepdims=True)
-        x_bR = form(np.maximum(share_bQ @ kl_RQ.T, 1e-6))
-        return _line(x_bR, share_bQ @ value_RQ.T)
-
     n = len(clusters)
-    slope = cluster_bootstrap(lambda w: line(np.sqrt, w)[0], n, clusters)
+    slope = cluster_bootstrap(lambda w: _fitted(far, name, "sqrt(KL)", w)[0], n, clusters)
     found = [Estimate.of(f"{name} on sqrt(KL): slope", slope)]
-    for form, function in forms.items():
-        explained = cluster_bootstrap(lambda w, function=function: line(function, w)[1], n, clusters)  # type: ignore[misc]  # the default binds
+    for form in _FORMS:
+        explained = cluster_bootstrap(lambda w, form=form: _fitted(far, name, form, w)[1], n, clusters)  # type: ignore[misc]  # the default binds
         found.append(Estimate.of(f"{name} on {form}: R2", explained))
     return found
 
 
-def figure(readings: Sequence[Reading], *, section: str = "") -> list[Figure]:
-    """What each value gained since the start, by the square root of KL; none where nothing was read on the way."""
+def figure(
+    readings: Sequence[Reading], *, by: Literal["distance", "rounds"] = "distance", section: str = ""
+) -> list[Figure]:
+    """What each value gained since the start, by sqrt(KL) or by rounds; none where nothing was read on the way."""
     if len(readings) < 2:
         return []
-    points = [point for name in readings[0].values for point in _gains(readings, name)]
+    points = [point for name in readings[0].values for point in _gains(readings, name, by)]
     caption = "The same held-out questions throughout; bands are 95 % intervals over them."
-    title, x = "What was gained, by distance from the start", "square root of KL, nats"
+    title = f"What was gained, by {'distance from the start' if by == 'distance' else 'rounds'}"
+    x = "square root of KL, nats" if by == "distance" else "rounds"
     return [curves(points, x=x, y="change since the start", title=title, caption=caption, section=section, reference=0)]
 
 
@@ -183,10 +226,11 @@ def root_kl(reading: Reading) -> float:
     return math.sqrt(max(0.0, float(reading.kl.mean())))
 
 
-def _gains(readings: Sequence[Reading], name: str) -> Iterator[Point]:
+def _gains(readings: Sequence[Reading], name: str, by: str) -> Iterator[Point]:
     for reading in readings:
         found = gained(readings[0], reading, name)
-        yield Point(root_kl(reading), found.value or 0.0, found.low, found.high, name)
+        x = root_kl(reading) if by == "distance" else float(reading.round)
+        yield Point(x, found.value or 0.0, found.low, found.high, name)
 
 
 def _reading(round_: int, rows: Sequence[Row]) -> Reading:
@@ -196,6 +240,33 @@ def _reading(round_: int, rows: Sequence[Row]) -> Reading:
     if all(e["gold"] is not None for e in evidence):
         values[GOLD] = np.array([e["gold"] for e in evidence])
     return Reading(round_, np.array([e["k1"] for e in evidence]), values, [row.cluster for row in rows])
+
+
+def _to_stay(readings: Sequence[Reading], apart: Callable[[Reading], Interval]) -> Reading | None:
+    """The first reading from which on `apart` is above 0 by more than three standard errors; or None."""
+    found = None
+    for reading in readings:
+        parted = apart(reading)
+        if (parted.value or 0.0) <= max(_ERRORS * (parted.se or 0.0), _ROUNDING):
+            found = None
+        elif found is None:
+            found = reading
+    return found
+
+
+def _far(readings: Sequence[Reading], before: Reading | None) -> list[Reading]:
+    """The readings that lines are fitted to."""
+    return [
+        each for each in readings if float(each.kl.mean()) > _LEAST_KL and (before is None or each.round < before.round)
+    ]
+
+
+def _fitted(readings: Sequence[Reading], name: str, form: str, weights_bQ: Vector) -> tuple[Vector, Vector]:
+    """Slope and R2 [b] of a value's line on KL in that form, of questions weighted by each set."""
+    kl_RQ = np.array([each.kl for each in readings])
+    value_RQ = np.array([each.values[name] for each in readings])
+    share_bQ = weights_bQ / weights_bQ.sum(1, keepdims=True)
+    return _line(_FORMS[form](np.maximum(share_bQ @ kl_RQ.T, 1e-6)), share_bQ @ value_RQ.T)
 
 
 def _line(x_bR: Vector, y_bR: Vector) -> tuple[Vector, Vector]:
