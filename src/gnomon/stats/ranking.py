@@ -23,6 +23,7 @@ __all__ = [
     "auroc_delong",
     "auroc_difference",
     "auroc_on_weights",
+    "false_alarms_on_weights",
     "pearson",
     "pearson_on_weights",
     "spearman",
@@ -110,6 +111,35 @@ def auroc_on_weights(scores: Vector, labels: Vector) -> OnWeights:
         wins = np.einsum("bp,bp->b", weights[:, positive], beaten[:, below] + beaten[:, up_to]) / 2
         pairs = weights[:, positive].sum(axis=1) * beaten[:, -1]
         return _ratio(wins, pairs)
+
+    return statistic
+
+
+def false_alarms_on_weights(scores: Vector, labels: Vector, recall: float) -> OnWeights:
+    """The share of rows labelled 0 that score at or above the threshold which rows labelled 1 reach with probability
+    `recall`, as a function of row weights [b, n]; NaN where a class has no weight.
+
+    The threshold lies between order statistics, at place (1 - recall)(n + 1), so that it reaches `recall` on average
+    over samples of any size; with fewer rows labelled 1 than have such a place it is the lowest of them.
+    """
+    positive, negative = (
+        side[np.argsort(scores[side], kind="stable")] for side in map(np.flatnonzero, (labels == 1, labels == 0))
+    )
+    high, low = scores[positive], scores[negative]
+
+    def statistic(weights: Matrix) -> Vector:
+        reached = np.cumsum(weights[:, positive], axis=1)
+        count = reached[:, -1]
+        place = np.clip((1 - recall) * (count + 1), 1, np.maximum(count, 1))
+        first, second = (
+            high[np.minimum((reached < np.minimum(at, count)[:, None]).sum(axis=1), len(high) - 1)]
+            for at in (np.floor(place), np.floor(place) + 1)
+        )
+        threshold = first + (place - np.floor(place)) * (second - first)
+        passed = np.zeros((len(weights), len(negative) + 1))
+        np.cumsum(weights[:, negative], axis=1, out=passed[:, 1:])
+        quiet = passed[np.arange(len(weights)), np.searchsorted(low, threshold, side="left")]
+        return np.where(count > 0, 1 - _ratio(quiet, passed[:, -1]), np.nan)
 
     return statistic
 
