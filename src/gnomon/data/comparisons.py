@@ -26,6 +26,7 @@ from gnomon.core.record import text_digest
 from gnomon.core.seeds import Seed
 from gnomon.data.hub import find_file
 from gnomon.data.layouts import Two, Unused, laid_out
+from gnomon.data.mixtures import divided_by, shares, sources
 from gnomon.data.records import Found, divided, read
 from gnomon.models.base import Prompt
 
@@ -152,38 +153,15 @@ def open_comparisons(spec: str, n: int, seed: Seed, *, drop_bad: bool = False, m
         DataError: a file cannot be read, has too many bad rows, or fewer comparisons than its share.
         UsageError: Brook has no such rater or source, a source is named twice, or shares do not add up to 1.
     """
-    names, shares = sources(spec), _shares(spec)
+    names, wanted = sources(spec), shares(spec)
     brooks = [name for name in names if _is_brook(name)]
     sizes = {name: n // len(brooks) + (place < n % len(brooks)) for place, name in enumerate(brooks)}
-    if shares:
-        ends = [round(n * sum(shares[: place + 1])) for place in range(len(shares))]
-        sizes = {name: end - begin for name, begin, end in zip(names, [0, *ends], ends, strict=False)}
+    if wanted:
+        sizes = dict(zip(names, divided_by(wanted, n), strict=True))
     parts = [_opened(name, sizes.get(name, 0), seed, drop_bad, model) for name in names]
-    if shares:
+    if wanted:
         parts = [_drawn(part, sizes[name], seed) for name, part in zip(names, parts, strict=True)]
     return parts[0] if len(parts) == 1 else _mixed(spec, parts)
-
-
-def sources(spec: str) -> list[str]:
-    """The sources that `spec` names, in order; `UsageError` where one is named twice or is empty."""
-    names = [name.partition("*")[0].strip() for name in spec.split(",")]
-    if "" in names or len(set(names)) < len(names):
-        todo = "write brook:forum,brook:vandal"
-        raise UsageError(f"{spec!r} names a source twice, or none", where="--data", todo=todo)
-    return names
-
-
-def _shares(spec: str) -> list[float]:
-    """The share of each source; none where `spec` says none."""
-    said = [name.partition("*")[2] for name in spec.split(",") if "*" in name]
-    try:
-        shares = [float(share) for share in said]
-    except ValueError:
-        shares = [-1.0]
-    if shares and (min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6 or len(shares) != spec.count(",") + 1):
-        todo = "give each source one above 0, such as brook:requests*0.3,brook:red-team*0.7"
-        raise UsageError(f"the shares of {spec!r} do not add up to 1", where="--data", todo=todo)
-    return shares
 
 
 def length_baseline(comparisons: Sequence[Comparison]) -> LengthBaseline:

@@ -18,6 +18,7 @@ from gnomon.core.progress import progress
 from gnomon.core.seeds import Seed
 from gnomon.data.formats import read_bytes
 from gnomon.data.hub import find_file
+from gnomon.data.mixtures import sources
 from gnomon.learn.batches import Epochs
 from gnomon.learn.checkpoint import saved_step
 from gnomon.learn.heads import ScalarHead, save_head
@@ -71,7 +72,7 @@ def start_from(model: str, data: str) -> Start:
     net, tokenizer = load_folder(folder), Tokenizer.load(folder)
     if tokenizer.eos_id is None:
         raise ModelError("the tokenizer has no end-of-text token", where=str(folder), todo="set eos_token")
-    if data.partition(":")[0] == "brook":
+    if any(name.partition(":")[0] == "brook" for name in sources(data)):
         from gnomon.data.worlds.brook.rated import CHAT_TEMPLATE
 
         tokenizer.chat_template = CHAT_TEMPLATE
@@ -81,10 +82,9 @@ def start_from(model: str, data: str) -> Start:
 def identity(cfg: Any) -> dict[str, str]:
     """What decides a run's numbers beside its config: the hashes of the first weights and of the data's file."""
     found = {"model": content_hash(checkpoint_folder(cfg.model))}
-    named = [name.partition("*")[0] for name in cfg.data.split(",")]
-    files = [name for name in named if name.partition(":")[0] != "brook"]
+    files = [name for name in sources(cfg.data) if name.partition(":")[0] != "brook"]
     if files:
-        found["data"] = files_hash(name.strip() for name in files)
+        found["data"] = files_hash(files)
     return found
 
 

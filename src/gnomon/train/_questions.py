@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from gnomon.core.errors import UsageError, closest
+from gnomon.core.errors import DataError, UsageError, closest
 from gnomon.core.seeds import Seed
 from gnomon.data.hub import find_file
-from gnomon.data.records import BadRow, Record, divided, read, text_of, turns
+from gnomon.data.mixtures import divided_by, shares, sources
+from gnomon.data.prompts_of import prompt_of
+from gnomon.data.records import Record, divided, read
 from gnomon.data.worlds.brook.answers import draw_request
-from gnomon.data.worlds.brook.oracle import RATERS, Request
+from gnomon.data.worlds.brook.oracle import RATERS, Request, request
 from gnomon.data.worlds.brook.rated import SHARES, ask
 from gnomon.data.worlds.brook.tables import world
 from gnomon.learn.batches import Epochs
@@ -23,46 +26,103 @@ __all__ = ["Question", "Questions", "Reward", "gold", "open_reward"]
 
 
 class Question(NamedTuple):
-    """A prompt, what it shares with others like it, and what Brook knows of it; None of a file's."""
+    """What is asked of a policy.
+
+    Attributes:
+        prompt: what is answered.
+        cluster: what it shares with others like it.
+        group: what kind of question it is; "" where nobody says.
+        asked: what Brook knows of it; None of a question that is not Brook's.
+        source: which of several sources it is from; "" where there is one.
+    """
 
     prompt: Prompt
     cluster: str
     group: str = ""
     asked: Request | None = None
+    source: str = ""
 
 
 class Questions:
     """The questions of every step, a function of the step alone, and those that are kept for measuring."""
 
     def __init__(self, data: str, held_out: int, seed: Seed, *, drop_bad: bool = False) -> None:
-        """Questions of `data`: `brook`, or a file whose rows have `prompt`, or `messages` up to a human turn.
+        """Questions of `data`: `brook`, a file of rows that have a prompt (`prompt_of`), or several with shares.
+
+        Several without shares count alike. Those of a file are Brook's where they are worded as Brook's are.
 
         Raises:
-            DataError: the file cannot be used.
-            UsageError: `data` names a part of Brook.
+            DataError: a file cannot be used.
+            UsageError: `data` names a part of Brook, or shares do not add up to 1.
         """
-        self._seed = seed.child("questions")
-        self._file: list[Question] = []
-        if data == "brook":
-            self.held_out = self._drawn("held out", held_out)
-            return
-        if data.partition(":")[0] == "brook":
-            raise UsageError(f"Brook has no questions of kind {data.partition(':')[2]!r}", todo="write brook")
-        found = read(find_file(data), _made, drop_bad=drop_bad).things
-        learnt, measured = divided([each.cluster for each in found], held_out, self._seed, train=0, where=data)
-        self._file, self.held_out = [found[i] for i in learnt], [found[i] for i in measured]
+        names = sources(data)
+        self._shares = shares(data) or [1 / len(names)] * len(names)
+        sizes = divided_by(self._shares, held_out)
+        seeds = [seed.child("questions")]
+        if len(names) > 1:
+            seeds = [seeds[0].child(name) for name in names]
+        self._parts = [
+            (_Brook if name == "brook" else _File)(name, size, of, drop_bad=drop_bad)
+            for name, size, of in zip(names, sizes, seeds, strict=True)
+        ]
+        self.held_out = self._named([part.held_out for part in self._parts])
 
     def batch(self, step: int, n: int) -> list[Question]:
-        """The `n` questions of step `step`; those of a file come once an epoch, in fresh order."""
-        if not self._file:
-            return self._drawn(step, n)
-        order = Epochs(len(self._file), 1, self._seed.child("order"))
-        return [self._file[order(step * n + i)[0]] for i in range(n)]
+        """The `n` questions of step `step`; those of a file come once an epoch, in fresh order.
 
-    def _drawn(self, name: str | int, n: int) -> list[Question]:
+        Raises:
+            UsageError: so few questions cannot have these shares.
+        """
+        # What is a whole number in all steps together need not be one in each; the largest share takes the rest.
+        before, after = ([math.floor(s * n * share) for share in self._shares] for s in (step, step + 1))
+        largest = self._shares.index(max(self._shares))
+        for ends, at in ((before, step), (after, step + 1)):
+            ends[largest] += at * n - sum(ends)
+        counts = [end - begin for begin, end in zip(before, after, strict=True)]
+        if min(counts) < 0:
+            raise UsageError(f"{n} questions a round of {len(counts)} sources", todo="raise --answers")
+        drawn = [part.drawn(step, begin, count) for part, begin, count in zip(self._parts, before, counts, strict=True)]
+        return self._named(drawn)
+
+    def _named(self, parts: Sequence[Sequence[Question]]) -> list[Question]:
+        if len(parts) == 1:
+            return list(parts[0])
+        named = zip(self._parts, parts, strict=True)
+        return [each._replace(source=part.name) for part, questions in named for each in questions]
+
+
+class _Brook:
+    """Questions of Brook, drawn anew for every step."""
+
+    def __init__(self, name: str, held_out: int, seed: Seed, *, drop_bad: bool) -> None:
+        self.name, self._seed = name, seed
+        self.held_out = self._of("held out", held_out)
+
+    def drawn(self, step: int, before: int, n: int) -> list[Question]:
+        """The `n` questions of `step`."""
+        return self._of(step, n)
+
+    def _of(self, name: str | int, n: int) -> list[Question]:
         of = world()
         drawn = [draw_request(of, self._seed.child(name, i).random(), SHARES) for i in range(n)]
         return [Question(ask(each), ask(each), each.kind, each) for each in drawn]
+
+
+class _File:
+    """Questions of a file, each once an epoch."""
+
+    def __init__(self, name: str, held_out: int, seed: Seed, *, drop_bad: bool) -> None:
+        if name.partition(":")[0] == "brook":
+            raise UsageError(f"Brook has no questions of kind {name.partition(':')[2]!r}", todo="write brook")
+        self.name = name
+        found = read(find_file(name), _made, drop_bad=drop_bad).things
+        learnt, measured = divided([each.cluster for each in found], held_out, seed, train=0, where=name)
+        self._learnt, self.held_out = [found[i] for i in learnt], [found[i] for i in measured]
+        self._order = Epochs(len(self._learnt), 1, seed.child("order"))
+
+    def drawn(self, step: int, before: int, n: int) -> list[Question]:
+        """`n` questions after the first `before` ones."""
+        return [self._learnt[self._order(before + i)[0]] for i in range(n)]
 
 
 class Reward(Protocol):
@@ -138,11 +198,18 @@ def _whole(prompt: Prompt, answer: str) -> Prompt:
 
 
 def _made(record: Record, name: str) -> Iterator[Question]:
-    if "messages" not in record:
-        prompt = text_of(record, "prompt")
-        yield Question(prompt, prompt)
-        return
-    messages = turns(record["messages"], "messages")
-    if messages[-1].role != "user":
-        raise BadRow("its last message is not the user's")
-    yield Question(messages, name)
+    prompt = prompt_of(record, name)
+    asked = _of_brook(prompt)
+    cluster = prompt if isinstance(prompt, str) else name
+    yield Question(prompt, cluster, asked.kind if asked else "", asked)
+
+
+def _of_brook(prompt: Prompt) -> Request | None:
+    """What Brook is asked by a prompt in the very words of its own questions; None of any other."""
+    if not isinstance(prompt, str) or not prompt.startswith("Chat: Human:"):
+        return None
+    try:
+        asked = request(world(), prompt)
+    except DataError:
+        return None
+    return asked if ask(asked) == prompt else None

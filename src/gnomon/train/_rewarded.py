@@ -38,6 +38,7 @@ def rows(before: Drawn, after: Drawn, e: Episodes) -> list[Row]:
     for i, question in enumerate(after.questions):
         evidence: dict[str, Any] = {
             "group": question.group,
+            "source": question.source,
             "before": _answer(before, i),
             "after": {**_answer(after, i), "k1": k1_B[i], "k3": k3_B[i]},
         }
@@ -50,7 +51,7 @@ def summarise(found: Sequence[Row]) -> Report:
     readings = read(found)
     ends = [row for row in found if "before" in row.evidence]
     clusters = [row.cluster for row in ends]
-    groups = [str(row.evidence["group"]) for row in ends]
+    groups = [_groups(row) for row in ends]
     sides = {when: [row.evidence[when] for row in ends] for when in ("before", "after")}
     estimates = [each for name in _values(sides["after"]) for each in _gains(name, sides, clusters, groups)]
     after = sides["after"]
@@ -87,7 +88,7 @@ def as_csv(metrics: Iterable[tuple[int, str, float]], together: int) -> str:
 
 def _values(said: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of what values the answers: the reward, the further values, and the gold utility where it is known."""
-    return [REWARD, *said[0]["watched"], *([GOLD] if said[0]["gold"] is not None else [])]
+    return [REWARD, *said[0]["watched"], *([GOLD] if all(each["gold"] is not None for each in said) else [])]
 
 
 def _value(answer: Mapping[str, Any], name: str) -> float:
@@ -123,8 +124,9 @@ def _gains(
     name: str,
     sides: Mapping[str, Sequence[Mapping[str, Any]]],
     clusters: Sequence[str],
-    groups: Sequence[str],
+    groups: Sequence[Sequence[str]],
 ) -> list[Estimate]:
+    """Means before and after, and what was gained, in all and in each group; a question may be in several."""
     before, after = (np.array([_value(each, name) for each in sides[when]]) for when in ("before", "after"))
     headline = name in (REWARD, GOLD)
     found = [
@@ -132,11 +134,17 @@ def _gains(
         Estimate.of(f"{name} after", clustered_mean(after, clusters)),
         Estimate.of(f"{name} gained", clustered_mean(after - before, clusters), headline=headline),
     ]
-    for group in sorted(set(groups) - {""}):
-        of = [i for i, each in enumerate(groups) if each == group]
+    for group in sorted({group for each in groups for group in each}):
+        of = [i for i, each in enumerate(groups) if group in each]
         gained = clustered_mean((after - before)[of], [clusters[i] for i in of])
         found.append(Estimate.of(f"{name} gained", gained, group=group))
     return found
+
+
+def _groups(row: Row) -> list[str]:
+    """What kind of question it is, and of several sources the one it is from."""
+    group, source = row.evidence["group"], row.evidence["source"]
+    return [*([group] if group else []), *([f"from {source}"] if source else [])]
 
 
 def _distinct(said: Sequence[Mapping[str, Any]], n: int, name: str) -> Estimate:

@@ -5,6 +5,7 @@
     gnomon train rlhf --reward run:ID --algorithm rloo
     gnomon train rlhf --reward brook:gold           by the planted rater itself: what a perfect reward would give
     gnomon train rlhf --reward run:ID --preset goodhart
+    gnomon train rlhf --reward run:ID --data brook*0.3,run:ID*0.7   prompts of people and of `gnomon study prompts`
     gnomon train rlhf --reward run:ID --watched run:OTHER    a second preference model beside it, never learnt from
 
 Bai et al. 2022a (arXiv 2204.05862), sec. 4. Each round draws answers at temperature 1 from the policy as it is, gives
@@ -103,7 +104,7 @@ class Rlhf:
     reward: str = ""
     "What values answers: run:ID of `train preference`, another model with a scalar, or brook:RATER."
     data: str = "brook"
-    "What is asked: brook, or a file of rows with prompt, or with messages that end in the user's."
+    "What is asked: brook, a file of prompts or comparisons, run:ID of `study prompts`, or several: A*0.3,B*0.7."
     model: str = "brook-assistant"
     "Where the policy starts, and what KL is measured from: brook-assistant, hf:FOLDER or run:ID."
     algorithm: Algorithm = "ppo"
