@@ -40,6 +40,7 @@ def hh(prompt: str, chosen: str, rejected: str) -> dict[str, str]:
     return {"chosen": prompt + chosen, "rejected": prompt + rejected}
 
 
+USER, ANSWER = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}
 PROMPT = "\n\nHuman: hi\n\nAssistant: hello\n\nHuman: how do you\n\ndo?\n\nAssistant:"
 
 
@@ -49,6 +50,12 @@ def test_a_transcript_is_cut_before_its_last_answer(write: Write) -> None:
     ).comparisons
     assert (found.prompt, found.chosen, found.rejected) == (PROMPT, " fine.\n\nAnd you?", " no")
     assert found.id == "x-1"
+
+
+def test_only_a_blank_line_and_a_name_begin_a_turn(write: Write) -> None:
+    before = "\n\nHuman: she said Human: and\nAssistant: no\n\nwell\n\nAssistant:"
+    (found,) = open_comparisons(str(write(hh(before, " Human: a\n\nb", " Assistant: c"))), 0, SEED).comparisons
+    assert (found.prompt, found.chosen, found.rejected) == (before, " Human: a\n\nb", " Assistant: c")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +71,11 @@ def test_a_transcript_is_cut_before_its_last_answer(write: Write) -> None:
         ({"prompt": [], "chosen": "b", "rejected": "c"}, "'prompt' is no list of messages"),
         ({"question": "a", "answers": [{"text": "b"}]}, "an answer has neither 'pm_score' nor 'votes'"),
         ({"question": "a", "answers": ["b"]}, "an answer is no object"),
+        ({"chosen": [USER, ANSWER], "rejected": [ANSWER]}, "the two conversations differ before"),
+        ({"prompt": "", "chosen": [ANSWER], "rejected": [ANSWER]}, "the two conversations differ before"),
+        ({"prompt": "", "chosen": [USER, ANSWER], "rejected": [USER, USER]}, "a conversation does not end with an"),
+        ({"prompt": "", "chosen": [USER, {"role": "assistant"}], "rejected": [USER, ANSWER]}, "it has no 'content'"),
+        ({"prompt": "", "chosen": [USER, {"content": "a"}], "rejected": [USER, ANSWER]}, "without a role of system"),
         ([1], "it holds a list, not an object"),
         (b"{", "it is no JSON"),
         (b'{"prompt": "\xff"}', "it is not UTF-8"),
@@ -145,7 +157,6 @@ def test_a_prompt_may_be_text_or_messages_and_answers_conversations(write: Write
         {"id": "p", "prompt": "say:", "chosen": "yes", "rejected": " no"},
         {"prompt": said, "chosen": "yes", "rejected": " no"},
         {
-            "prompt": "hi",
             "chosen": [*said, {"role": "assistant", "content": "yes"}],
             "rejected": [*said, {"role": "assistant", "content": "no"}],
         },

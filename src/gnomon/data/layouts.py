@@ -4,7 +4,7 @@
 |---|---|---|
 | prompt, chosen, rejected | a prompt and two answers, as text or messages | UltraFeedback, your own files |
 | the same with p and group | p is the planted probability of the choice | what studies have planted raters compare |
-| chosen, rejected | whole transcripts | Anthropic's hh-rlhf |
+| chosen, rejected | whole transcripts, or conversations as messages | Anthropic's hh-rlhf |
 | question, answers | a forum's answers with votes: all pairs of unequal score | StackExchange preferences |
 | history, human_ref_A, human_ref_B, labels | two comments on one post; label 1 is A | SHP |
 | info, summaries, choice | two summaries of one post or article | summarize_from_feedback |
@@ -105,11 +105,8 @@ def _prompted(record: Record, name: str) -> Iterator[Two]:
         two = _two(name, prompt, text_of(record, "chosen"), text_of(record, "rejected"))
         yield two._replace(p=_planted(record), group=text_of(record, "group") if "group" in record else "")
         return
-    # Whole conversations on both sides: what stands before the last message is the prompt, whatever `prompt` says.
-    chosen, rejected = (turns(record[side], side) for side in ("chosen", "rejected"))
-    if chosen[:-1] != rejected[:-1] or not chosen[:-1]:
-        raise BadRow("the two conversations differ before their last message")
-    yield _two(name, chosen[:-1], chosen[-1].content, rejected[-1].content)
+    # Whole conversations on both sides say the prompt themselves, whatever `prompt` says.
+    yield from _conversations(record, name)
 
 
 def _planted(record: Record) -> float | None:
@@ -122,7 +119,19 @@ def _planted(record: Record) -> float | None:
     return float(found)
 
 
+def _conversations(record: Record, name: str) -> Iterator[Two]:
+    chosen, rejected = (turns(record[side], side) for side in ("chosen", "rejected"))
+    if chosen[:-1] != rejected[:-1] or not chosen[:-1]:
+        raise BadRow("the two conversations differ before their last message")
+    if {chosen[-1].role, rejected[-1].role} != {"assistant"}:
+        raise BadRow("a conversation does not end with an answer")
+    yield _two(name, chosen[:-1], chosen[-1].content, rejected[-1].content)
+
+
 def _transcripts(record: Record, name: str) -> Iterator[Two]:
+    if not isinstance(record["chosen"], str):
+        yield from _conversations(record, name)
+        return
     (prompt, chosen), (other, rejected) = (_last_turn(record, side) for side in ("chosen", "rejected"))
     if prompt != other:
         raise BadRow("the two transcripts differ before their last answer")
