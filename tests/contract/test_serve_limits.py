@@ -41,7 +41,9 @@ class Slow:
     def count(self, prompt: Given) -> int:
         return 1
 
-    async def draw(self, prompt: Given, how: Sampling, n: int, num_top: int | None) -> list[Said]:
+    async def draw(
+        self, prompt: Given, how: Sampling, n: int, num_top: int | None, *, whole: bool = False
+    ) -> list[Said]:
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         self.begun.release()

@@ -11,6 +11,8 @@ from gnomon.core.errors import UsageError
 
 if TYPE_CHECKING:
     from gnomon.models.base import Model
+    from gnomon.serve.adapters import Adapters
+    from gnomon.serve.app import Limits
 
 __all__ = ["EXAMPLES", "serve_command"]
 
@@ -43,6 +45,12 @@ def serve_command(
     ] = "",
     parallel: Annotated[int, Parameter(help="Requests answered at once.")] = 256,
     queue: Annotated[int, Parameter(help="Further requests that wait; beyond them the answer is status 429.")] = 1024,
+    allow_adapters: Annotated[
+        bool,
+        Parameter(
+            help="Let clients load low-rank updates from folders of this machine.", negative="", show_default=False
+        ),
+    ] = False,
     data: Annotated[
         str | None, Parameter(help="Items that a planted model is shown, as in `gnomon assay`. [default: brook]")
     ] = None,
@@ -51,24 +59,27 @@ def serve_command(
     import asyncio
 
     from gnomon.models.load import load
+    from gnomon.serve.app import Limits
     from gnomon.serve.running import check_host
 
     _check(port=(port, 0), parallel=(parallel, 1), queue=(queue, 0))
     check_host(host, token)
     loaded = load(model)
     _show_items(loaded, data)
-    asyncio.run(_serve(loaded, host, port, token, parallel, queue))
+    limits = Limits(parallel=parallel, queue=queue)
+    adapters = _adapters(loaded) if allow_adapters else None
+    asyncio.run(_serve(loaded, host, port, token, limits, adapters))
     return 0
 
 
-async def _serve(model: Model, host: str, port: int, token: str, parallel: int, queue: int) -> None:
-    from gnomon.serve.app import Limits, Service, is_loopback
+async def _serve(model: Model, host: str, port: int, token: str, limits: Limits, adapters: Adapters | None) -> None:
+    from gnomon.serve.app import Service, is_loopback
     from gnomon.serve.running import serve_until_stopped, speaker_of
 
     # What stands behind "?" in a model's name would be read as an option of the endpoint.
     name = model.name.partition("?")[0]
-    limits = Limits(parallel=parallel, queue=queue)
-    service = Service(speaker_of(model), name, limits=limits, token=token, guarded=is_loopback(host))
+    guarded = is_loopback(host)
+    service = Service(speaker_of(model), name, limits=limits, token=token, guarded=guarded, adapters=adapters)
 
     def started(url: str) -> None:
         print(url, flush=True)
@@ -77,7 +88,18 @@ async def _serve(model: Model, host: str, port: int, token: str, parallel: int, 
     try:
         await serve_until_stopped(service, host, port, started)
     finally:
+        if adapters is not None:
+            await adapters.close()
         await model.close()
+
+
+def _adapters(model: Model) -> Adapters:
+    from gnomon.models.local import LocalModel
+    from gnomon.serve.adapters import Adapters
+
+    if not isinstance(model, LocalModel):
+        raise UsageError(f"no update can be put over {model.name}", todo="leave --allow-adapters out")
+    return Adapters(model)
 
 
 def _check(**given: tuple[int, int]) -> None:

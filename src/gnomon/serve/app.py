@@ -1,5 +1,5 @@
 """The routes over one model: `/v1/models` and `/health`, texts by `/v1/chat/completions` and `/v1/completions`, typed
-questions by `/v1/decisions` and `/v1/systemone`.
+questions by `/v1/decisions` and `/v1/systemone`; where a service allows it, adapters by `/v1/load_lora_adapter`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gnomon.core.errors import GnomonError
 from gnomon.models.base import Sampling
 from gnomon.serve import asked as reading
 from gnomon.serve import deciding, replies, typed
+from gnomon.serve.adapters import Adapters
 from gnomon.serve.asked import MOST_TEXTS, Asked, Given
 from gnomon.serve.gate import Gate
 from gnomon.serve.refusal import Refusal
@@ -58,7 +59,14 @@ class Service:
     """
 
     def __init__(
-        self, speaker: Speaker, name: str, *, limits: Limits | None = None, token: str = "", guarded: bool = True
+        self,
+        speaker: Speaker,
+        name: str,
+        *,
+        limits: Limits | None = None,
+        token: str = "",
+        guarded: bool = True,
+        adapters: Adapters | None = None,
     ) -> None:
         """A service that is not listening yet; see `gnomon.serve.running`.
 
@@ -69,9 +77,10 @@ class Service:
             token: what clients must send as a bearer token; "" for none.
             guarded: without a token, answer only those who call the server by a loopback name, so that a page in
                 a browser cannot reach it under another name.
+            adapters: what clients may put over the model; None where they may not.
         """
         self.name, self._speaker, self._token, self._guarded = name, speaker, token.encode(), guarded
-        self.limits = limits or Limits()
+        self.limits, self._adapters = limits or Limits(), adapters
         self.gate = Gate(self.limits.parallel, self.limits.queue)
         self._created = int(time.time())
 
@@ -85,6 +94,9 @@ class Service:
         app.router.add_post("/v1/completions", self._completions)
         app.router.add_post("/v1/decisions", self._decisions)
         app.router.add_post("/v1/systemone", self._systemone)
+        if self._adapters is not None:
+            app.router.add_post("/v1/load_lora_adapter", self._adapting(self._adapters.load))
+            app.router.add_post("/v1/unload_lora_adapter", self._adapting(self._adapters.unload))
         return app
 
     @web.middleware
@@ -124,25 +136,44 @@ class Service:
         return web.json_response({"status": "ok"}, status=503 if self.gate.closing else 200)
 
     async def _models(self, request: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [self._described()]})
+        return web.json_response({"object": "list", "data": [self._described(name) for name in self._names]})
 
     async def _model(self, request: web.Request) -> web.Response:
-        self._check_name(request.match_info["name"])
-        return web.json_response(self._described())
+        name = request.match_info["name"]
+        self._speaker_of(name)
+        return web.json_response(self._described(name if name in self._names else self.name))
 
-    def _described(self) -> dict[str, Any]:
-        told = {"id": self.name, "object": "model", "created": self._created, "owned_by": "gnomon"}
-        return told | {"max_model_len": self._speaker.limit}
-
-    def _check_name(self, name: str) -> None:
-        if name not in (self.name, self._answering):
-            message = f"there is no model {name!r} here; this server has {self.name!r}"
-            raise Refusal(message, status=404, param="model", code="model_not_found")
+    def _described(self, name: str) -> dict[str, Any]:
+        told = {"id": name, "object": "model", "created": self._created, "owned_by": "gnomon"}
+        parent = {} if name == self.name else {"parent": self.name}
+        return told | parent | {"max_model_len": self._speaker.limit}
 
     @property
-    def _answering(self) -> str:
+    def _names(self) -> list[str]:
+        return [self.name, *(self._adapters.names if self._adapters else ())]
+
+    def _speaker_of(self, name: str) -> Speaker:
+        """What answers under `name`; raises `Refusal` where nothing does."""
+        if name in (self.name, self._answering(self.name, self._speaker)):
+            return self._speaker
+        found = self._adapters.speaker(name) if self._adapters else None
+        if found is None:
+            message = f"there is no model {name!r} here; this server has {', '.join(map(repr, self._names))}"
+            raise Refusal(message, status=404, param="model", code="model_not_found")
+        return found
+
+    def _answering(self, name: str, speaker: Speaker) -> str:
         """The name with the revision of the weights, as replies give it."""
-        return f"{self.name}@{self._speaker.revision}" if self._speaker.revision else self.name
+        if speaker is self._speaker:
+            name = self.name
+        return f"{name}@{speaker.revision}" if speaker.revision else name
+
+    def _adapting(self, change: Callable[[object], Awaitable[str]]) -> Handler:
+        async def handler(request: web.Request) -> web.Response:
+            async with self.gate.through():
+                return web.Response(text=await change(_parsed(await request.read())))
+
+        return handler
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, reading.chat)
@@ -153,12 +184,11 @@ class Service:
     async def _answer(self, request: web.Request, read: Callable[[object], Asked]) -> web.StreamResponse:
         async with self.gate.through():
             asked = read(_parsed(await request.read()))
-            self._check_name(asked.model)
+            speaker = self._speaker_of(asked.model)
             hows = self._fitted(asked)
-            kind = "chatcmpl" if asked.is_chat else "cmpl"
-            head = Head(
-                f"{kind}-{uuid.uuid4().hex}", int(time.time()), self._answering, self._speaker.revision, asked.is_chat
-            )
+            name = f"{'chatcmpl' if asked.is_chat else 'cmpl'}-{uuid.uuid4().hex}"
+            answering = self._answering(asked.model, speaker)
+            head = Head(name, int(time.time()), answering, speaker.revision, asked.is_chat)
             if asked.stream:
                 return await _Streaming(request, head, asked.with_usage).run(self, asked, hows)
             answers, told = await asyncio.gather(self.answers(asked, hows), self._prompt_logprobs(asked))
@@ -166,27 +196,30 @@ class Service:
 
     async def _decisions(self, request: web.Request) -> web.Response:
         async with self.gate.through():
-            decided, count = await self._decided(typed.decisions(_parsed(await request.read())), "input")
-            return web.json_response(deciding.decisions_reply(self._answering, decided, count))
+            asked = typed.decisions(_parsed(await request.read()))
+            decided, count, answering = await self._decided(asked, "input")
+            return web.json_response(deciding.decisions_reply(answering, decided, count))
 
     async def _systemone(self, request: web.Request) -> web.Response:
         async with self.gate.through():
-            decided, count = await self._decided(typed.systemone(_parsed(await request.read())), "state")
-            head = (f"decision-{uuid.uuid4().hex}", int(time.time()), self._answering)
+            asked = typed.systemone(_parsed(await request.read()))
+            decided, count, answering = await self._decided(asked, "state")
+            head = (f"decision-{uuid.uuid4().hex}", int(time.time()), answering)
             return web.json_response(deciding.systemone_reply(*head, decided, count))
 
-    async def _decided(self, asked: typed.Typed, param: str) -> tuple[list[deciding.Decided], int]:
-        """Every question's answer, and how many tokens were read."""
-        self._check_name(asked.model)
+    async def _decided(self, asked: typed.Typed, param: str) -> tuple[list[deciding.Decided], int, str]:
+        """Every question's answer, how many tokens were read, and what answers."""
+        speaker = self._speaker_of(asked.model)
         wanted = sum(len(question.options) for question in asked.questions)
         if wanted > MOST_TEXTS:
             raise Refusal(f"the questions have {wanted} options; at most {MOST_TEXTS} are scored", param="questions")
-        puts = [await deciding.put(question, asked.input, self._speaker) for question in asked.questions]
-        held = [self._speaker.count(each.prompt) for each in puts]
+        puts = [await deciding.put(question, asked.input, speaker) for question in asked.questions]
+        held = [speaker.count(each.prompt) for each in puts]
         for count in held:
             self._fits(count, 1, param)
         pairs = zip(asked.questions, puts, strict=True)
-        return await asyncio.gather(*(deciding.decide(q, each, self._speaker) for q, each in pairs)), sum(held)
+        found = await asyncio.gather(*(deciding.decide(q, each, speaker) for q, each in pairs))
+        return found, sum(held), self._answering(asked.model, speaker)
 
     def prompt_tokens(self, asked: Asked) -> int:
         """Tokens of all prompts."""
@@ -201,24 +234,24 @@ class Service:
 
     async def draw_one(self, asked: Asked, how: Sampling) -> Said:
         """The only completion of the only prompt."""
-        return (await self._speaker.draw(asked.prompts[0], how, 1, None))[0]
+        return (await self._speaker_of(asked.model).draw(asked.prompts[0], how, 1, None))[0]
 
     async def _completed(self, asked: Asked, prompt: Given, how: Sampling) -> list[Answer]:
-        text, pieces = "", list[Piece]()
+        text, pieces, speaker = "", list[Piece](), self._speaker_of(asked.model)
         if asked.echo:
-            text = await self._speaker.text(prompt)
-            pieces = [] if asked.num_top is None else await self._speaker.read(prompt, asked.num_top)
+            text = await speaker.text(prompt)
+            pieces = [] if asked.num_top is None else await speaker.read(prompt, asked.num_top)
         if not how.max_tokens:
             nothing = Said("", "length", 0, None if asked.num_top is None else ())
             return [Answer(nothing, text, pieces)] * asked.n
-        said = await self._speaker.draw(prompt, how, asked.n, asked.num_top)
+        said = await speaker.draw(prompt, how, asked.n, asked.num_top, whole=asked.token_ids)
         return [Answer(s, text, pieces) for s in said]
 
     async def _prompt_logprobs(self, asked: Asked) -> list[dict[str, Any] | None] | None:
         """vLLM's list: for every token of the prompt but the first, its log-probability by its place in the list."""
         if asked.num_prompt_top is None:
             return None
-        pieces = await self._speaker.read(asked.prompts[0], asked.num_prompt_top)
+        pieces = await self._speaker_of(asked.model).read(asked.prompts[0], asked.num_prompt_top)
         return [None if p.logprob is None else _entry(p) for p in pieces]
 
     def _fitted(self, asked: Asked) -> list[Sampling]:

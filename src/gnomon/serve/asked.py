@@ -54,6 +54,7 @@ class Asked:
             log-probabilities at all.
         echo: the prompt is part of the text.
         num_prompt_top: as `num_top`, for the prompt's tokens in vLLM's `prompt_logprobs`.
+        token_ids: ids of the new tokens too, vLLM's `return_token_ids`; the one that ends the text is among them.
         stream: answered in events; `with_usage` adds one that counts tokens.
     """
 
@@ -66,6 +67,7 @@ class Asked:
     num_top: int | None = None
     echo: bool = False
     num_prompt_top: int | None = None
+    token_ids: bool = False
     stream: bool = False
     with_usage: bool = False
 
@@ -106,6 +108,7 @@ def completion(body: object) -> Asked:
     if prompts is None:
         raise Refusal("the body has no prompt", param="prompt")
     echo = fields.take("echo", flag) or False
+    token_ids = fields.take("return_token_ids", flag) or False
     limit = fields.take("max_tokens", whole(0))
     if limit == 0 and not echo:
         raise Refusal("max_tokens is 0, which makes sense only with echo", param="max_tokens")
@@ -116,6 +119,7 @@ def completion(body: object) -> Asked:
         max_tokens=_TEXT_TOKENS if limit is None else limit,
         num_top=fields.take("logprobs", whole(0, _MOST_TOP)),
         echo=echo,
+        token_ids=token_ids,
     )
 
 
@@ -128,6 +132,7 @@ def _asked(
     num_top: int | None,
     echo: bool = False,
     num_prompt_top: int | None = None,
+    token_ids: bool = False,
 ) -> Asked:
     """The request, with the fields that both routes share."""
     model = fields.take("model", text)
@@ -136,6 +141,8 @@ def _asked(
     n, stream = fields.take("n", whole(1, _MOST_N)) or 1, fields.take("stream", flag) or False
     if n * len(prompts) > MOST_TEXTS:
         raise Refusal(f"{n * len(prompts)} completions are wanted; at most {MOST_TEXTS} are given", param="n")
+    if token_ids and (stream or echo):
+        raise Refusal("return_token_ids goes with neither stream nor echo", param="return_token_ids")
     with_usage = _with_usage(fields, stream)
     how = _how(fields)
     fields.refuse_the_rest(HARMLESS, _NEUTRAL)
@@ -149,6 +156,7 @@ def _asked(
         num_top=num_top,
         echo=echo,
         num_prompt_top=num_prompt_top,
+        token_ids=token_ids,
         stream=stream,
         with_usage=with_usage,
     )

@@ -130,7 +130,8 @@ def _choice(index: int, answer: Answer, is_chat: bool) -> Json:
         told = None if said.pieces is None else chat_logprobs(said.pieces)
         return choice | {"message": {"role": "assistant", "content": said.text}, "logprobs": told}
     told = None if said.pieces is None else text_logprobs([*answer.prompt_pieces, *said.pieces])
-    return choice | {"text": answer.prompt + said.text, "logprobs": told}
+    ids = {} if said.tokens is None else {"token_ids": list(said.tokens)}
+    return choice | {"text": answer.prompt + said.text, "logprobs": told, **ids}
 
 
 def _streamed_kind(head: Head) -> str:

@@ -40,12 +40,13 @@ class Piece(NamedTuple):
 
 
 class Said(NamedTuple):
-    """One completion; `pieces` are its tokens where they were asked for."""
+    """One completion; `pieces` are its tokens where they were asked for, and `tokens` their ids."""
 
     text: str
     finish: str
     num_tokens: int
     pieces: Sequence[Piece] | None = None
+    tokens: Sequence[int] | None = None
 
 
 class Speaker(Protocol):
@@ -65,8 +66,14 @@ class Speaker(Protocol):
         """Tokens of `prompt`."""
         ...
 
-    async def draw(self, prompt: Given, how: Sampling, n: int, num_top: int | None) -> list[Said]:
-        """`n` completions, with their tokens and `num_top` others at each place unless that is None."""
+    async def draw(
+        self, prompt: Given, how: Sampling, n: int, num_top: int | None, *, whole: bool = False
+    ) -> list[Said]:
+        """`n` completions, with their tokens and `num_top` others at each place unless that is None.
+
+        Args:
+            whole: with ids, and with the token that ends a text among the tokens.
+        """
         ...
 
     async def read(self, prompt: Given, num_top: int) -> list[Piece]:
@@ -96,16 +103,19 @@ class Weights:
         """As in `Speaker`; an empty prompt is read as the token that begins a text."""
         return max(1, len(self._ids(prompt)))
 
-    async def draw(self, prompt: Given, how: Sampling, n: int, num_top: int | None) -> list[Said]:
+    async def draw(
+        self, prompt: Given, how: Sampling, n: int, num_top: int | None, *, whole: bool = False
+    ) -> list[Said]:
         """As in `Speaker`."""
         drawn = await self._model.sample(prompt, how, n)
+        ids = [c.tokens if whole else None for c in drawn]
         if num_top is None:
-            return [Said(c.text, c.finish, c.num_tokens) for c in drawn]
+            return [Said(c.text, c.finish, c.num_tokens, tokens=tokens) for c, tokens in zip(drawn, ids, strict=True)]
         context = self._model.engine.begun(np.array(self._ids(prompt), dtype=np.int64)).tolist()
-        found = await asyncio.gather(*(self._model.listed([*context, *c.tokens], len(context), num_top) for c in drawn))
+        found = await asyncio.gather(*(self._places(c, context, num_top) for c in drawn))
         return [
-            Said(c.text, c.finish, c.num_tokens, self._pieces(c, context, places))
-            for c, places in zip(drawn, found, strict=True)
+            Said(c.text, c.finish, c.num_tokens, self._pieces(c, context, places, whole), tokens)
+            for c, places, tokens in zip(drawn, found, ids, strict=True)
         ]
 
     async def read(self, prompt: Given, num_top: int) -> list[Piece]:
@@ -143,13 +153,22 @@ class Weights:
         text = self._tokenizer.chat(cast(Sequence[Message], prompt))
         return self._tokenizer.spelled(text, special=self._tokenizer.chat_template is None)
 
-    def _pieces(self, drawn: Completion, context: Sequence[int], places: Sequence[Place]) -> list[Piece]:
-        """The tokens that begin inside the text: neither the end of the text nor what a stop string cut off."""
+    async def _places(self, drawn: Completion, context: Sequence[int], num_top: int) -> list[Place]:
+        """Its tokens with their log-probabilities; read again where others at each place are wanted."""
+        from gnomon.models.engine import Place
+
+        if not num_top:
+            return [Place(token, logp, ()) for token, logp in zip(drawn.tokens, drawn.logprobs, strict=True)]
+        return await self._model.listed([*context, *drawn.tokens], len(context), num_top)
+
+    def _pieces(self, drawn: Completion, context: Sequence[int], places: Sequence[Place], whole: bool) -> list[Piece]:
+        """The tokens that begin inside the text: neither the end of the text nor what a stop string cut off, but where
+        they are wanted whole."""
         stream = self._tokenizer.stream(after=context[-_SEAM_TOKENS:])
         texts = [stream.push(place.token) for place in places]
         starts = itertools.accumulate((len(t) for t in texts), initial=0)
         found = zip(texts, places, starts, strict=False)
-        return [self._piece(text, place) for text, place, start in found if start < len(drawn.text)]
+        return [self._piece(text, place) for text, place, start in found if whole or start < len(drawn.text)]
 
     def _piece(self, text: str, place: Place) -> Piece:
         return Piece(text, place.logprob, tuple((self._name(i), lp) for i, lp in place.top))
@@ -173,14 +192,16 @@ class Formulas:
         """Words and marks."""
         return len(_WORD.findall(prompt if isinstance(prompt, str) else " ".join(map(str, prompt))))
 
-    async def draw(self, prompt: Given, how: Sampling, n: int, num_top: int | None) -> list[Said]:
+    async def draw(
+        self, prompt: Given, how: Sampling, n: int, num_top: int | None, *, whole: bool = False
+    ) -> list[Said]:
         """As in `Speaker`; with tokens, each completion is one letter.
 
         Raises:
-            Refusal: token ids are given.
+            Refusal: token ids are given or wanted.
         """
-        if _is_ids(prompt):
-            raise _no_tokens("prompt")
+        if whole or _is_ids(prompt):
+            raise _no_tokens("return_token_ids" if whole else "prompt")
         if num_top is None:
             drawn = await self._model.sample(cast(Prompt, prompt), replace(how, on_token=None), n)
             return [Said(c.text, c.finish, c.num_tokens) for c in drawn]
