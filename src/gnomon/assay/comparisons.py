@@ -136,11 +136,12 @@ class Compared:
                 truth[f"accuracy ({way}) [both above quantile {share:g}]"] = right - by_level * share / 2
         config = {"data": _MADE, "n": 240}
         yield Planted(name="knows", cast={"subject": "planted:ranker"}, truth=truth, config=config)
-        flat = {metric: 0.5 if metric.startswith("accuracy") else 0.0 for metric in truth if "loss" not in metric}
+        groups = ("", " [difference, quarter 4]", " [both above quantile 0.75]")
+        flat = {f"accuracy ({way}){group}": 0.5 for way in ("sum", "reward") for group in groups}
         yield Planted(
             name="null",
             cast={"subject": "planted:ranker?right=0.5&by_gap=0&by_level=0"},
-            truth={**flat, "mean value (reward)": 0.5},
+            truth={**flat, "mean value (reward)": 0.5, "mean difference (reward)": 0.0},
             config=config,
             null=True,
         )

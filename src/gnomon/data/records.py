@@ -1,8 +1,8 @@
 """Rows of a file that a person made: the good ones, and what is wrong with the others, counted and not guessed at.
 
-`read` takes JSON lines (`.jsonl`, `.json`), tables (`.csv`), both gzipped or not, and Parquet, and hands each row to a
-function that makes things of it or says why it cannot. Up to one row in a hundred may be bad; a file with more is a
-wrong file or a wrong layout, unless its owner says that bad rows are to be dropped.
+`read` takes JSON lines (`.jsonl`, `.json`), tables (`.csv`, `.tsv`), both gzipped or not, and Parquet, and hands each
+row to a function that makes things of it or says why it cannot. Up to one row in a hundred may be bad; a file with more
+is a wrong file or a wrong layout, unless its owner says that bad rows are to be dropped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Record = Mapping[str, Any]
 
 MAX_BAD = 0.01
 _SHOWN = 5
-_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv")
+_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv")
 _FIELD = re.compile(r"\w+")
 
 
@@ -63,8 +63,8 @@ def read(path: Path, make: Callable[[Record, str], Iterable[T]], *, drop_bad: bo
     """What `make` makes of every row of `path`; it is given the row and the row's id, and raises `BadRow`.
 
     Args:
-        path: `.jsonl`, `.jsonl.gz`, `.json` of one row a line, `.parquet`, or `.csv`, whose first line names the fields
-            where each of its cells is one word; else every row has one field, `columns`.
+        path: `.jsonl`, `.jsonl.gz`, `.json` of one row a line, `.parquet`, `.csv` or `.tsv`; the first line of a table
+            names the fields where each of its cells is one word; else every row has one field, `columns`.
         make: row and id (`FILE-LINE`, or the row's own `id`) to things.
         drop_bad: whether to go on without bad rows however many there are.
 
@@ -184,7 +184,7 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[int, str, object]]:
     if path.suffix == ".parquet":
         yield from ((number, "row", record) for number, record in read_parquet(path))
         return
-    if path.name.removesuffix(".gz").endswith(".csv"):
+    if path.name.removesuffix(".gz").endswith((".csv", ".tsv")):
         yield from ((number, "line", row) for number, row in _table(path, data))
         return
     # Not splitlines: JSON texts may hold further line separators as they stand.
@@ -195,7 +195,8 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[int, str, object]]:
 
 def _table(path: Path, data: bytes) -> Iterator[tuple[int, object]]:
     try:
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+        between = "\t" if path.name.removesuffix(".gz").endswith(".tsv") else ","
+        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), delimiter=between)
     except UnicodeDecodeError:
         raise DataError("it is not UTF-8", where=str(path)) from None
     names: list[str] | None = None
