@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Coroutine
 from typing import Any
 
 import numpy as np
@@ -106,22 +107,42 @@ def test_streams_that_come_later_join_those_under_way(model: LocalModel) -> None
     assert [[c.text for c in one] for one in crowd] == [[c.text for c in together(model.sample(*a))[0]] for a in asked]
 
 
-def test_a_prompt_is_read_once_for_all_its_streams(model: LocalModel) -> None:
-    pushed: list[tuple[int, ...]] = []
+def pushed_by(model: LocalModel, *calls: Coroutine[Any, Any, Any]) -> tuple[list[Any], list[tuple[int, ...]]]:
+    """What the calls answer, and the shapes that went through the network for it."""
+    shapes: list[tuple[int, ...]] = []
     net = model.engine.decoder.net
-    model.engine.decoder.net = lambda tokens, **how: pushed.append(tuple(tokens.shape)) or net(tokens, **how)  # type: ignore[assignment,func-returns-value]
-    together(model.sample("The man by the river", Sampling(max_tokens=2), 5))
+    model.engine.decoder.net = lambda tokens, **how: shapes.append(tuple(tokens.shape)) or net(tokens, **how)  # type: ignore[assignment,func-returns-value]
+    found = together(*calls)
     model.engine.decoder.net = net
-    assert pushed[0][0] == 1 and pushed[1] == (5, 1)
+    return found, shapes
+
+
+def test_a_prompt_is_read_once_for_all_its_streams(model: LocalModel) -> None:
+    _, shapes = pushed_by(model, model.sample("The man by the river", Sampling(max_tokens=2), 5))
+    assert shapes[0][0] == 1 and shapes[1] == (5, 1)
+
+
+def test_streams_share_a_row_until_they_part(model: LocalModel) -> None:
+    # Cool enough that streams go together for a while.
+    how = Sampling(max_tokens=12, temperature=0.25, seed=3)
+    calls = [model.sample(prompt, how, 6) for prompt in PROMPTS[:2]]
+    found, shapes = pushed_by(model, *calls, model.sample(PROMPTS[0], Sampling(max_tokens=7, temperature=0), 2))
+    said = [(PROMPTS[i % 2], c.tokens) for i, several in enumerate(found) for c in several]
+    going = [{(prompt, t[:n]) for prompt, t in said if len(t) > n} for n in range(1, 12)]
+    assert [rows for rows, _ in shapes[1:]] == [len(rows) for rows in going]
+    assert len(going[0]) < max(map(len, going)) <= len(said)
+
+
+def test_streams_that_always_say_the_same_are_decoded_once(model: LocalModel) -> None:
+    [found], shapes = pushed_by(model, model.sample("The man", Sampling(max_tokens=6, temperature=0), 9))
+    assert len({c.tokens for c in found}) == 1 and len(found) == 9
+    assert {rows for rows, _ in shapes} == {1}
 
 
 def test_finished_rows_are_dropped(model: LocalModel) -> None:
-    rows: list[int] = []
-    net = model.engine.decoder.net
-    model.engine.decoder.net = lambda tokens, **how: rows.append(tokens.shape[0]) or net(tokens, **how)  # type: ignore[assignment,func-returns-value]
-    together(*(model.sample("The man", Sampling(max_tokens=4 * i + 1)) for i in range(8)))
-    model.engine.decoder.net = net
-    assert rows[1] >= 7 and rows[-1] == 1
+    calls = [model.sample("The man", Sampling(max_tokens=4 * i + 1, seed=i)) for i in range(8)]
+    _, shapes = pushed_by(model, *calls)
+    assert [rows for rows, _ in shapes[1::4]] == [7, 6, 5, 4, 3, 2, 1][: len(shapes[1::4])]
 
 
 def test_a_stop_string_across_tokens_is_cut_off_and_never_said(model: LocalModel) -> None:

@@ -102,9 +102,29 @@ def test_joined_caches_end_together(short: int, long: int, rows: int) -> None:
         assert keys[first : first + rows, 0, long - short : long, 0].flatten().tolist() == [
             1.0 + i for i in range(rows * short)
         ]
-    cut_off = b.suffix(long - 1)
+    cut_off = b.pick(torch.tensor([long - 1]))
     assert cut_off.length == 1
     assert cut_off.append(0, new[:2], new[:2])[0][:, 0, 0, 0].tolist() == [100.0 + long - 1, 100.0 + 2 * long - 1]
+
+
+@given(st.integers(1, 4), st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=6), max_size=4), st.booleans())
+def test_rows_put_in_another_order_are_those_rows(rows: int, orders: list[list[int]], shared: bool) -> None:
+    cache = held(rows, 3, 1.0)
+    want = torch.arange(1.0, 1 + rows * 3).reshape(rows, 3)
+    watching = cache.prefix(2)
+    if shared:
+        cache = cache.prefix(3)
+    for step, drawn in enumerate(orders):
+        order = [row % len(want) for row in drawn]
+        cache.reorder(order)
+        new = torch.full((len(order), 1, 1, 1), 100.0 + step)
+        keys, values = cache.append(0, new, -new)
+        cache.advance(1)
+        want = torch.cat((want[order], new[:, :, 0, 0]), 1)
+        assert torch.equal(keys[:, 0, :, 0], want) and torch.equal(values, -keys)
+        assert cache.batch == len(order)
+    seen = watching.append(0, new := torch.zeros(rows, 1, 1, 1), new)[0]
+    assert seen[:, 0, :2, 0].tolist() == [[1.0 + 3 * row, 2.0 + 3 * row] for row in range(rows)]
 
 
 def test_smeared_keys_do_not_join() -> None:

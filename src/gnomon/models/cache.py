@@ -8,11 +8,12 @@ Shapes: B rows, K key-value heads, S tokens held, d coordinates of a head.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gnomon.core.errors import UsageError
 
@@ -41,8 +42,12 @@ class KVCache:
         self.positions_BS: Tensor | None = None
         self.tails: list[Tensor | None] = [None] * num_layers
         self._room = room
+        # Each layer's, of this cache's rows: views of the storage, or of another cache's.
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
+        # Keys and values of all layers with room for more rows and tokens; None while another cache's is used.
+        self._storage: Tensor | None = None
+        self._is_shared = False
         self._num_layers = num_layers
 
     @property
@@ -61,9 +66,6 @@ class KVCache:
         end = self.length + k_BKTd.shape[2]
         if layer == 0:
             self._make_room(end, k_BKTd)
-        elif len(self._keys) <= layer:
-            self._keys.append(torch.empty_like(self._keys[0]))
-            self._values.append(torch.empty_like(self._values[0]))
         keys, values = self._keys[layer], self._values[layer]
         keys[:, :, self.length : end] = k_BKTd
         values[:, :, self.length : end] = v_BKTd
@@ -103,18 +105,36 @@ class KVCache:
             raise UsageError("a model with smeared keys needs the last unsmeared key, which a shorter prefix lacks")
         return self._derived(length, lambda t: t)
 
-    def select(self, rows: Tensor | list[int]) -> KVCache:
+    def select(self, rows: Sequence[int]) -> KVCache:
         """A cache of the given rows, in that order; rows may repeat or be left out."""
-        index = torch.as_tensor(rows, dtype=torch.long, device=self._keys[0].device if self._keys else None)
-        return self._derived(self.length, lambda t: t.index_select(0, index))
-
-    def suffix(self, start: int) -> KVCache:
-        """A cache without the first `start` tokens, for rows that see none of them; shares storage like `prefix`."""
         new = self._derived(self.length, lambda t: t)
-        new.length = self.length - start
-        new._keys, new._values = [t[:, :, start:] for t in new._keys], [t[:, :, start:] for t in new._values]
+        new.reorder(rows)
+        return new
+
+    def reorder(self, rows: Sequence[int]) -> None:
+        """Puts row `rows[i]` in place i; rows may repeat or be left out. Where it can be, only what moves is copied."""
+        storage, batch = self._storage, self.batch
+        index = torch.tensor(rows, device=self._keys[0].device)
+        if storage is None or self._is_shared or len(rows) > storage.shape[2]:
+            grown = 0 if storage is None else storage.shape[2] + storage.shape[2] // 2
+            self._move(max(len(rows), grown), self.length + self._room, index)
+        else:
+            moves = [place for place, row in enumerate(rows) if row != place]
+            if moves:
+                to = torch.tensor(moves, device=index.device)
+                storage[:, :, to, :, : self.length] = storage[:, :, index[to], :, : self.length]
+            self._look(len(rows))
+        self.tails = [None if tail is None else tail[index] for tail in self.tails]
+        if self.positions_BS is not None:
+            self.positions_BS = self.positions_BS.expand(batch, -1)[index]
+
+    def pick(self, slots_S: Tensor) -> KVCache:
+        """A cache of the tokens in the given slots alone, for rows that see none of the others."""
+        new = self._derived(self.length, lambda t: t)
+        new.length = len(slots_S)
+        new._keys, new._values = [t[:, :, slots_S] for t in new._keys], [t[:, :, slots_S] for t in new._values]
         if new.positions_BS is not None:
-            new.positions_BS = new.positions_BS[:, start:]
+            new.positions_BS = new.positions_BS[:, slots_S]
         return new
 
     def join(self, other: KVCache) -> KVCache:
@@ -122,19 +142,20 @@ class KVCache:
         if any(tail is not None for tail in self.tails):
             raise UsageError("a model with smeared keys cannot decode rows that began apart in one batch")
         new = KVCache(self._num_layers, room=self._room)
-        new.length = max(self.length, other.length)
-
-        def joined(a: Tensor, b: Tensor) -> Tensor:
-            both = a.new_zeros((a.shape[0] + b.shape[0], *a.shape[1:-2], new.length, a.shape[-1]))
-            both[: a.shape[0], ..., new.length - self.length :, :] = a[..., : self.length, :]
-            both[a.shape[0] :, ..., new.length - other.length :, :] = b[..., : other.length, :]
-            return both
-
-        new._keys = [joined(a, b) for a, b in zip(self._keys, other._keys, strict=True)]
-        new._values = [joined(a, b) for a, b in zip(self._values, other._values, strict=True)]
+        new.length = length = max(self.length, other.length)
+        _, heads, _, width = self._keys[0].shape
+        shape = (2, self._num_layers, self.batch + other.batch, heads, length + self._room, width)
+        # What is hidden still takes part in products, so it has to be finite.
+        new._storage = storage = self._keys[0].new_zeros(shape)
+        for one, rows in ((self, slice(0, self.batch)), (other, slice(self.batch, None))):
+            for layer in range(self._num_layers):
+                for part, held in enumerate((one._keys[layer], one._values[layer])):
+                    storage[part, layer, rows, :, length - one.length : length] = held[:, :, : one.length]
+        new._look(self.batch + other.batch)
         if self.positions_BS is not None and other.positions_BS is not None:
             mine, others = self.positions_BS.expand(self.batch, -1), other.positions_BS.expand(other.batch, -1)
-            new.positions_BS = joined(mine[..., None], others[..., None])[..., 0]
+            padded = [F.pad(each, (length - each.shape[1], 0)) for each in (mine, others)]
+            new.positions_BS = torch.cat(padded)
         return new
 
     def _derived(self, length: int, change: Callable[[Tensor], Tensor]) -> KVCache:
@@ -146,25 +167,38 @@ class KVCache:
         new.tails = [None if t is None else change(t) for t in self.tails]
         if self.positions_BS is not None:
             new.positions_BS = change(self.positions_BS.expand(self.batch, -1)[:, :length])
+        self._is_shared = True
         return new
 
     def _make_room(self, end: int, like: Tensor) -> None:
         if not self._keys:
-            shape = (like.shape[0], like.shape[1], max(end, self._room), like.shape[3])
-            self._keys, self._values = [like.new_empty(shape)], [like.new_empty(shape)]
+            shape = (2, self._num_layers, like.shape[0], like.shape[1], max(end, self._room), like.shape[3])
+            self._storage = like.new_empty(shape)
+            self._look(like.shape[0])
         if self.batch != like.shape[0]:
             raise UsageError(
                 f"the cache has {self.batch} rows and the tokens {like.shape[0]}", todo="expand or select it first"
             )
         if self._keys[0].shape[2] < end:
-            room = max(self._room, end + end // 2)
-            self._keys = [self._moved(t, room) for t in self._keys]
-            self._values = [self._moved(t, room) for t in self._values]
+            self._move(self.batch, max(self._room, end + end // 2))
 
-    def _moved(self, old: Tensor, room: int) -> Tensor:
-        new = old.new_empty((*old.shape[:2], room, old.shape[3]))
-        new[:, :, : self.length] = old[:, :, : self.length]
-        return new
+    def _move(self, capacity: int, room: int, rows: Tensor | None = None) -> None:
+        """Copies what is held, of the given rows or of all, to storage of this cache's own with room for so much."""
+        batch, heads, _, width = self._keys[0].shape
+        count = batch if rows is None else len(rows)
+        storage = self._keys[0].new_empty((2, self._num_layers, capacity, heads, room, width))
+        for part, layers in enumerate((self._keys, self._values)):
+            for layer, held in enumerate(layers):
+                kept = held[:, :, : self.length]
+                storage[part, layer, :count, :, : self.length] = kept if rows is None else kept[rows]
+        self._storage, self._is_shared = storage, False
+        self._look(count)
+
+    def _look(self, batch: int) -> None:
+        """Makes the first `batch` rows of the storage this cache's."""
+        assert self._storage is not None
+        keys, values = self._storage[:, :, :batch]
+        self._keys, self._values = list(keys.unbind()), list(values.unbind())
 
 
 class Reading(TypedDict, total=False):

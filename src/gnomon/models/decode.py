@@ -1,20 +1,22 @@
-"""Decoding many streams at once: prompts read once for all their streams, finished rows dropped, new ones let in.
+"""Decoding many streams at once: what they have in common is read once, finished rows are dropped, new ones let in.
 
-Streams of all calls in flight share one batch. Rows differ in length, so each carries a mask of the slots that are its
-own; where all rows are equally long there is none. A network that takes no masks gets a batch for each prompt instead.
+Streams of all calls in flight share one batch. Those that have said the same to the same prompt so far share a row,
+and part where they draw different tokens. Rows differ in length, so each carries a mask of the slots that are its own;
+where all rows are equally long there is none. A network that takes no masks gets a batch for each prompt instead.
 
-Shapes: B rows, S slots of the cache, M prompts, R new tokens of a prompt, V vocabulary.
+Shapes: B rows, N streams, S slots of the cache, M prompts, R new tokens of a prompt, V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gnomon.models.cache import KVCache
 from gnomon.models.draws import Drawing
@@ -26,10 +28,10 @@ from gnomon.models.tokenizer import Tokenizer
 
 __all__ = ["Decoder"]
 
-# Rows that are done are kept, as ballast, until they are this share of the batch: dropping them copies the cache.
-_BALLAST = 0.25
 # New streams join when they are this share of those under way, or have waited for so many steps: joining copies too.
 _JOIN_SHARE, _PATIENCE_STEPS = 0.25, 16
+# Slots that no row sees are kept until no more than this share of all is seen: taking them away copies the cache.
+_CROWDED = 0.75
 
 
 class Decoder:
@@ -80,12 +82,12 @@ class Decoder:
                 self._admit()
             for batch in self._batches:
                 batch.forward(self.net, self._lone)
-            self._tidy()
+            self._batches = [batch for batch in self._batches if batch.streams]
         return bool(self._batches or self._waiting)
 
     def _admit(self) -> None:
         """Lets waiting streams in, if enough of them have gathered or waited long."""
-        live = sum(batch.live for batch in self._batches)
+        live = sum(len(batch.streams) for batch in self._batches)
         self._waited += 1
         if live and len(self._waiting) < _JOIN_SHARE * live and self._waited < _PATIENCE_STEPS:
             return
@@ -96,14 +98,14 @@ class Decoder:
         while fits:
             chunk, fits = self._chunk(fits)
             new = self._begin(chunk)
-            if self.tree and self._batches:
+            if self.tree and self._batches and new.streams:
                 self._batches = [self._batches[0].joined(new)]
-            else:
+            elif new.streams:
                 self._batches.append(new)
 
     def _take(self, live: int) -> list[Stream]:
         """Waiting streams that fit beside those under way."""
-        held = sum(s.job.limit + len(s.job.prompt) for b in self._batches for s in b.streams if not s.is_done)
+        held = sum(s.job.limit + len(s.job.prompt) for b in self._batches for s in b.streams)
         fits: list[Stream] = []
         while self._waiting and live + len(fits) < self.max_rows:
             job = self._waiting[0].job
@@ -132,14 +134,9 @@ class Decoder:
         rows = [number.setdefault(s.job.prompt.tobytes(), len(number)) for s in streams]
         prompts = [streams[rows.index(i)].job.prompt for i in range(len(number))]
         cache, logits_MV, own_MS = self._read(prompts)
-        if len(prompts) == 1:
-            cache, logits_BV, own_BS = cache.expand(len(rows)), logits_MV.expand(len(rows), -1), None
-        else:
-            cache, logits_BV = cache.select(rows), logits_MV[rows]
-            own_BS = None if own_MS is None else own_MS[rows]
-        lengths = torch.tensor([len(s.job.prompt) for s in streams], device=logits_MV.device)
-        batch = _Batch(list(streams), cache, lengths, own_BS, torch.zeros(0))
-        batch.extend(logits_BV)
+        lengths_M = torch.tensor([len(prompt) for prompt in prompts], device=logits_MV.device)
+        batch = _Batch(list(streams), rows, cache, lengths_M, own_MS, torch.zeros(0))
+        batch.extend(logits_MV)
         return batch
 
     def _read(self, prompts: Sequence[Tokens]) -> tuple[KVCache, Tensor, Tensor | None]:
@@ -165,25 +162,21 @@ class Decoder:
         own_MS = np.concatenate((np.ones((len(prompts), header), dtype=bool), own_MR), axis=1)
         return cache, logits_MV, torch.from_numpy(own_MS).to(device)
 
-    def _tidy(self) -> None:
-        """Drops streams that are done or that nobody waits for."""
-        for batch in self._batches:
-            batch.drop(_BALLAST)
-        self._batches = [batch for batch in self._batches if batch.streams]
-
 
 @dataclass(eq=False)
 class _Batch:
-    """Streams decoded together; row i of everything belongs to `streams[i]`.
+    """Streams decoded together.
 
     Attributes:
+        rows: the row of each stream.
         length_B: tokens of each row so far, the newest not yet pushed left out.
         own_BS: which slots of the cache are the row's own; None when all are.
         newest_B: tokens to push next.
-        drawing: how the rows draw; made anew when rows come or go.
+        drawing: how the streams draw; made anew when streams come or go.
     """
 
     streams: list[Stream]
+    rows: list[int]
     cache: KVCache
     length_B: Tensor
     own_BS: Tensor | None
@@ -193,58 +186,66 @@ class _Batch:
     def __post_init__(self) -> None:
         self._settle()
 
-    @property
-    def live(self) -> int:
-        """Streams that are not done."""
-        return sum(not s.is_done for s in self.streams)
-
     def forward(self, net: Net, lone: OneRow | None) -> None:
         """Pushes the newest tokens and draws the next; a single row through `lone`, if there is such a way."""
-        if lone is not None and len(self.streams) == 1 and self.own_BS is None:
-            self._forward_lone(lone, self.streams[0])
+        if lone is not None and len(self.length_B) == 1 and self.own_BS is None:
+            self._forward_lone(lone)
             return
         tokens_B1 = self.newest_B[:, None]
         if self.own_BS is None:
             logits = net(tokens_B1, cache=self.cache)
         else:
-            self.own_BS = torch.nn.functional.pad(self.own_BS, (0, 1), value=True)
+            self.own_BS = F.pad(self.own_BS, (0, 1), value=True)
             mask = self.own_BS[:, None, None, :]
             logits = net(tokens_B1, cache=self.cache, mask=mask, positions_BT=self.length_B[:, None])
         self.length_B += 1
         self.extend(logits[:, 0])
 
     def extend(self, logits_BV: Tensor) -> None:
-        """Draws every row's next token; a row that is done gets one too, which nobody reads."""
-        uniform = [0.0 if s.is_done else s.uniforms[len(s.tokens)] for s in self.streams]
-        uniform_B = torch.tensor(uniform, dtype=torch.float64, device=logits_BV.device)
-        self.newest_B, logprob_B = self.drawing.draw(logits_BV, uniform_B)
-        for stream, token, logprob in zip(self.streams, self.newest_B.tolist(), logprob_B.tolist(), strict=True):
-            if not stream.is_done:
-                stream.take(token, logprob)
+        """Draws every stream's next token."""
+        uniform = [stream.uniforms[len(stream.tokens)] for stream in self.streams]
+        uniform_N = torch.tensor(uniform, dtype=torch.float64, device=logits_BV.device)
+        if self.rows != list(range(len(logits_BV))):
+            logits_BV = logits_BV[self.rows]
+        token_N, logprob_N = self.drawing.draw(logits_BV, uniform_N)
+        self._take(token_N.tolist(), logprob_N.tolist())
 
-    def _forward_lone(self, lone: OneRow, stream: Stream) -> None:
-        logits_V = lone.step(stream.tokens[-1], self.cache)
-        token, logprob = self.drawing.draw_one(logits_V, stream.uniforms[len(stream.tokens)])
+    def _forward_lone(self, lone: OneRow) -> None:
+        logits_V = lone.step(int(self.newest_B), self.cache)
         self.length_B += 1
-        self.newest_B.fill_(token)
-        stream.take(token, logprob)
+        if len(self.streams) > 1:
+            self.extend(torch.from_numpy(logits_V)[None])
+            return
+        stream = self.streams[0]
+        token, logprob = self.drawing.draw_one(logits_V, stream.uniforms[len(stream.tokens)])
+        self._take([token], [logprob])
 
-    def drop(self, ballast: float) -> None:
-        """Leaves out rows that are done, when they are more than `ballast` of all."""
-        for stream in self.streams:
-            stream.is_done = stream.is_done or not stream.job.waiting()
-        keep = [i for i, s in enumerate(self.streams) if not s.is_done]
-        if len(keep) == len(self.streams) or (keep and len(self.streams) - len(keep) <= ballast * len(self.streams)):
+    def _take(self, tokens: Sequence[int], logprobs: Sequence[float]) -> None:
+        """Hands every stream its token, and leaves out those that are done or that nobody waits for."""
+        going: list[tuple[Stream, tuple[int, int]]] = []
+        for stream, row, token, logprob in zip(self.streams, self.rows, tokens, logprobs, strict=True):
+            if not stream.take(token, logprob) and stream.job.waiting():
+                going.append((stream, (row, token)))
+        keys = _placed(dict.fromkeys(key for _, key in going))
+        places = {key: place for place, key in enumerate(keys)}
+        num_streams, self.streams = len(self.streams), [stream for stream, _ in going]
+        self.rows = [places[key] for _, key in going]
+        self.newest_B = torch.tensor([token for _, token in keys], device=self.length_B.device)
+        self._reorder([row for row, _ in keys])
+        if 0 < len(self.streams) < num_streams:
+            self._settle()
+
+    def _reorder(self, rows: list[int]) -> None:
+        num_rows = len(self.length_B)
+        if rows == list(range(num_rows)) or not rows:
             return
-        self.streams = [self.streams[i] for i in keep]
-        if not keep:
-            return
-        self._settle()
-        rows = torch.tensor(keep, device=self.length_B.device)
-        self.cache, self.length_B, self.newest_B = self.cache.select(rows), self.length_B[rows], self.newest_B[rows]
+        self.cache.reorder(rows)
+        index = torch.tensor(rows, device=self.length_B.device)
+        self.length_B = self.length_B[index]
         if self.own_BS is not None:
-            self.own_BS = self.own_BS[rows]
-            self._trim(self.own_BS)
+            self.own_BS = self.own_BS[index]
+            if len(rows) < num_rows:
+                self._trim(self.own_BS)
 
     def joined(self, other: _Batch) -> _Batch:
         """This batch's rows, then `other`'s."""
@@ -254,7 +255,9 @@ class _Batch:
         length_B, newest_B = (
             torch.cat(pair) for pair in ((self.length_B, other.length_B), (self.newest_B, other.newest_B))
         )
-        return _Batch(self.streams + other.streams, cache, length_B, None if bool(own.all()) else own, newest_B)
+        rows = self.rows + [len(self.length_B) + row for row in other.rows]
+        streams = self.streams + other.streams
+        return _Batch(streams, rows, cache, length_B, None if bool(own.all()) else own, newest_B)
 
     def _settle(self) -> None:
         hows = [s.job.how for s in self.streams]
@@ -265,13 +268,28 @@ class _Batch:
         held = self.cache.length
         own = self.own_BS
         if own is None:
-            own = torch.ones(len(self.streams), held, dtype=torch.bool, device=self.length_B.device)
-        return torch.nn.functional.pad(own, (size - held, 0), value=False)
+            own = torch.ones(len(self.length_B), held, dtype=torch.bool, device=self.length_B.device)
+        return F.pad(own, (size - held, 0), value=False)
 
     def _trim(self, own_BS: Tensor) -> None:
-        """Cuts off the first slots that no row sees any more."""
-        start = int(own_BS.any(0).int().argmax())
-        own_BS = own_BS[:, start:]
-        if start:
-            self.cache = self.cache.suffix(start)
-        self.own_BS = None if bool(own_BS.all()) else own_BS
+        """Takes away slots that no row sees any more, where they are many or the rest is then seen by all."""
+        seen_S = own_BS.any(0)
+        kept = seen_S.nonzero()[:, 0]
+        own_BS = own_BS[:, kept]
+        is_all = bool(own_BS.all())
+        if is_all or len(kept) <= _CROWDED * len(seen_S):
+            self.cache, self.own_BS = self.cache.pick(kept), None if is_all else own_BS
+
+
+def _placed(keys: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
+    """`keys`, pairs of a row and the token drawn after it, in an order that leaves as many in their row's place as can.
+
+    >>> _placed([(0, 7), (0, 8), (3, 7), (1, 5)])
+    [(0, 7), (1, 5), (0, 8), (3, 7)]
+    """
+    staying: dict[int, tuple[int, int]] = {}
+    for key in keys:
+        if key[0] < len(keys):
+            staying.setdefault(key[0], key)
+    moving = (key for key in keys if staying.get(key[0]) != key)
+    return [staying[place] if place in staying else next(moving) for place in range(len(keys))]

@@ -41,13 +41,15 @@ class Drawing:
             top_ps: the most probable tokens whose mass reaches this stay, the one that crosses included.
             device: where the logits are.
         """
-        self.temperature_B1 = torch.tensor(temperatures, device=device)[:, None]
-        self.top_p_B1 = torch.tensor(top_ps, device=device)[:, None]
         self._temperature = temperatures[0]
-        self.greedy_B = self.temperature_B1[:, 0] == 0
         self.some_greedy, self.all_greedy = 0 in temperatures, not any(temperatures)
         self.is_plain = all(t == 1 for t in temperatures)
         self.has_nucleus = any(top_p < 1 for top_p in top_ps)
+        if not self.is_plain:
+            self.temperature_B1 = torch.tensor(temperatures, device=device)[:, None]
+            self.greedy_B = self.temperature_B1[:, 0] == 0
+        if self.has_nucleus:
+            self.top_p_B1 = torch.tensor(top_ps, device=device)[:, None]
 
     def draw(self, logits_BV: Tensor, uniform_B: Tensor) -> Drawn:
         """One token for each row.

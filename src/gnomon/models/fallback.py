@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack, cast
 
@@ -43,7 +44,7 @@ class Foreign:
             limit=limits[0] if limits else sys.maxsize,
             tree=False,
             held_bytes=2 * layers * width * weight.element_size(),
-            new_cache=lambda: cast(KVCache, _Held()),  # the engine uses length, expand and select of it
+            new_cache=lambda: cast(KVCache, _Held()),  # the engine uses length and reorder of it
         )
         self._keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
 
@@ -108,20 +109,13 @@ class _Held:
         self._past = found if _can_choose_rows(found) else None
         return cast(Tensor, out.logits)
 
-    def expand(self, batch: int) -> _Held:
-        """Rows that all begin with the only one; this cache is used up."""
-        return self.select(torch.zeros(batch, dtype=torch.long))
-
-    def select(self, rows: Tensor | list[int]) -> _Held:
-        """The given rows; this cache is used up."""
-        new = _Held()
-        new.length, new._past = self.length, self._past
-        if self._tokens_BS is not None:
-            index = torch.as_tensor(rows, device=self._tokens_BS.device)
-            new._tokens_BS = self._tokens_BS[index]
-            if new._past is not None:
-                new._past.batch_select_indices(index)
-        return new
+    def reorder(self, rows: Sequence[int]) -> None:
+        """Puts row `rows[i]` in place i."""
+        assert self._tokens_BS is not None
+        index = torch.tensor(rows, device=self._tokens_BS.device)
+        self._tokens_BS = self._tokens_BS[index]
+        if self._past is not None:
+            self._past.batch_select_indices(index)
 
 
 def _can_choose_rows(past: Any) -> bool:

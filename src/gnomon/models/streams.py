@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gnomon.models.base import Completion, Sampling
 from gnomon.models.draws import uniforms
 from gnomon.models.prefix import Tokens
@@ -80,7 +77,8 @@ class Stream:
             tokenizer: turns its tokens into text and knows which end it.
         """
         self.job, self.number = job, number
-        self.uniforms: NDArray[np.float64] = uniforms(job.how.seed, job.prompt, number, job.limit)
+        self._limit = job.limit
+        self.uniforms: list[float] = uniforms(job.how.seed, job.prompt, number, self._limit).tolist()
         self.tokens: list[int] = []
         self.logprobs: list[float] = []
         self.is_done = False
@@ -98,7 +96,7 @@ class Stream:
             self._say(self._text.push(token))
             if self._text.stopped:
                 return self._finish("stop")
-        if len(self.tokens) == self.job.limit:
+        if len(self.tokens) == self._limit:
             return self._finish("length", whole=True)
         return False
 
