@@ -125,7 +125,7 @@ def test_the_same_answer_twice_is_counted_and_left_out(write: Write) -> None:
         ),
         ("x.jsonl.gz", b"not zipped", "cannot be read"),
         ("x.jsonl", b"\n", "holds no rows"),
-        ("x.txt", b"a,b", "not a kind of file that is read"),
+        ("x.md", b"a,b", "not a kind of file that is read"),
         ("x.csv", b"a,b", "holds no rows"),
         ("x.parquet", b"no", "is no whole Parquet file"),
     ],

@@ -1,8 +1,8 @@
 """Rows of a file that a person made: the good ones, and what is wrong with the others, counted and not guessed at.
 
-`read` takes JSON lines (`.jsonl`, `.json`), tables (`.csv`, `.tsv`), both gzipped or not, and Parquet, and hands each
-row to a function that makes things of it or says why it cannot. Up to one row in a hundred may be bad; a file with more
-is a wrong file or a wrong layout, unless its owner says that bad rows are to be dropped.
+`read` takes JSON lines (`.jsonl`, `.json`), tables (`.csv`, `.tsv`), lines of ParlAI (`.txt`), all gzipped or not, and
+Parquet, and hands each row to a function that makes things of it or says why it cannot. Up to one row in a hundred may
+be bad; a file with more is a wrong file or a wrong layout, unless its owner says that bad rows are to be dropped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Record = Mapping[str, Any]
 
 MAX_BAD = 0.01
 _SHOWN = 5
-_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv")
+_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv", ".txt")
 _FIELD = re.compile(r"\w+")
 
 
@@ -64,7 +64,8 @@ def read(path: Path, make: Callable[[Record, str], Iterable[T]], *, drop_bad: bo
 
     Args:
         path: `.jsonl`, `.jsonl.gz`, `.json` of one row a line, `.parquet`, `.csv` or `.tsv`; the first line of a table
-            names the fields where each of its cells is one word; else every row has one field, `columns`.
+            names the fields where each of its cells is one word; else every row has one field, `columns`. A line of
+            `.txt` is `field:value` with tabs between.
         make: row and id (`FILE-LINE`, or the row's own `id`) to things.
         drop_bad: whether to go on without bad rows however many there are.
 
@@ -187,10 +188,11 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[int, str, object]]:
     if path.name.removesuffix(".gz").endswith((".csv", ".tsv")):
         yield from ((number, "line", row) for number, row in _table(path, data))
         return
+    parsed = _fields if path.name.removesuffix(".gz").endswith(".txt") else _parsed
     # Not splitlines: JSON texts may hold further line separators as they stand.
     for number, line in enumerate(data.split(b"\n"), 1):
         if line.strip():
-            yield number, "line", _parsed(line)
+            yield number, "line", parsed(line)
 
 
 def _table(path: Path, data: bytes) -> Iterator[tuple[int, object]]:
@@ -219,3 +221,14 @@ def _parsed(line: bytes) -> object:
         return BadRow("it is not UTF-8")
     except json.JSONDecodeError as error:
         return BadRow(f"it is no JSON ({error})")
+
+
+def _fields(line: bytes) -> object:
+    """A line of ParlAI's text format, in which line breaks and tabs of a value are written as \\n and __TAB__."""
+    try:
+        cells = [cell.partition(":") for cell in line.decode("utf-8-sig").rstrip("\r").split("\t") if cell]
+    except UnicodeDecodeError:
+        return BadRow("it is not UTF-8")
+    if not all(mark for _, mark, _ in cells):
+        return BadRow("it is not field:value with tabs between")
+    return {name: value.replace("\\n", "\n").replace("__TAB__", "\t") for name, _, value in cells}
