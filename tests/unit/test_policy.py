@@ -64,7 +64,7 @@ def episodes(policy: Transformer, reference: Transformer, values: Tensor | None 
     answers = shared_batch(TEXTS)
     said, _, _ = log_probabilities(policy, answers)
     before, _, _ = log_probabilities(reference, answers)
-    return Episodes(TEXTS, said, before, torch.zeros(11) if values is None else values, REWARD, GROUP, answers)
+    return Episodes(TEXTS, said, before, torch.zeros(11) if values is None else values, REWARD, GROUP, answers.text_N)
 
 
 def test_kl_of_a_policy_with_itself_is_0_and_k3_is_never_negative() -> None:
@@ -88,10 +88,10 @@ def test_both_readings_of_kl_have_the_true_kl_as_their_mean() -> None:
 
 def test_the_reward_sits_on_each_answers_last_token_and_padding_has_none() -> None:
     e = episodes(net(), net(1))
-    assert torch.equal(e.answers.text_N, ROWS)
+    assert torch.equal(e.text_N, ROWS)
     last = last_of(ROWS)
     assert last.tolist() == [2, 3, 8, 10]
-    assert e.answers.targets_N[last].tolist() == [END, END, END, 8]
+    assert shared_batch(TEXTS).targets_N[last].tolist() == [END, END, END, 8]
     free = token_rewards(e, 0.0)
     assert free[last].tolist() == REWARD.tolist()
     assert free.count_nonzero() == 4
@@ -210,7 +210,7 @@ def test_at_ratio_1_the_gradient_of_ppo_is_that_of_reinforce_with_a_baseline(on_
     assert float(a.advantage_N.std(correction=0)) == pytest.approx(1, abs=1e-5)
     batch = policy_batch(e, a, range(4), on_policy=on_policy)
     found = gradient(ppo_step(actor, batch).loss, actor.policy)
-    logp_N, _, _ = log_probabilities(actor.policy, e.answers)
+    logp_N, _, _ = log_probabilities(actor.policy, shared_batch(e.texts))
     want = gradient(-(logp_N * a.advantage_N).mean(), actor.policy)
     assert want.norm() > 0.01
     assert torch.allclose(found, want, atol=1e-5)
@@ -222,7 +222,7 @@ def test_at_ratio_1_rloo_reinforce_and_one_answer_a_group_agree_with_the_plain_f
     for advantages, step in ((reinforce_advantages, reinforce_step), (rloo_advantages, rloo_step)):
         a = advantages(e, 0.1)
         found = gradient(step(actor, policy_batch(e, a, range(4), on_policy=True)).loss, actor.policy)
-        logp_N, _, _ = log_probabilities(actor.policy, e.answers)
+        logp_N, _, _ = log_probabilities(actor.policy, shared_batch(e.texts))
         total_B = torch.zeros(4).index_add(0, ROWS, logp_N)
         want = gradient(-(total_B * a.advantage_N[last_of(ROWS)]).mean(), actor.policy)
         assert torch.allclose(found, want, atol=1e-5)

@@ -23,7 +23,19 @@ from torch import Tensor, nn
 
 from gnomon.models.transformer import Block
 
-__all__ = ["Ranks", "Sharded", "from_first", "joined", "like", "ranks", "split", "summed", "together", "whole"]
+__all__ = [
+    "Ranks",
+    "Sharded",
+    "from_first",
+    "gathered",
+    "joined",
+    "like",
+    "ranks",
+    "split",
+    "summed",
+    "together",
+    "whole",
+]
 
 T = TypeVar("T")
 
@@ -82,6 +94,20 @@ def split(things: Sequence[T], accumulate: int = 1) -> list[list[T]]:
     rounds = max(1, min(accumulate, len(things) // size))
     edges = [len(mine) * place // rounds for place in range(rounds + 1)]
     return [mine[begin:end] for begin, end in pairwise(edges)]
+
+
+def gathered(mine: Sequence[T]) -> list[T]:
+    """The things of all processes in the order that `split` divided them; every process has to ask.
+
+    Args:
+        mine: those of this process, `split(things)[0]`; any that can be pickled.
+    """
+    me = ranks()
+    if me.size == 1:
+        return list(mine)
+    parts: list[list[T]] = [[] for _ in range(me.size)]
+    dist.all_gather_object(parts, list(mine))
+    return [parts[place % me.size][place // me.size] for place in range(sum(map(len, parts)))]
 
 
 def summed(values: Mapping[str, float]) -> dict[str, float]:
@@ -151,7 +177,9 @@ class Sharded(nn.Module):
     @torch.no_grad()
     def give_back(self, model: nn.Module) -> None:
         """Copies the weights as they are now into `model`, which this was made from; every process has to ask."""
-        for mine, given in zip(self.model.parameters(), model.parameters(), strict=True):
+        # What two modules of the one share, each may have a cut of in the other.
+        both = (each.named_parameters(remove_duplicate=False) for each in (self.model, model))
+        for (_, mine), (_, given) in zip(*both, strict=True):
             given.copy_(whole(mine))
 
 

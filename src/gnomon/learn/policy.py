@@ -13,7 +13,6 @@ follows, V vocabulary, D model width.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -26,6 +25,7 @@ from gnomon.core.errors import ModelError
 from gnomon.learn.batches import SharedBatch, shared_batch
 from gnomon.learn.heads import ScalarHead
 from gnomon.learn.loop import StepResult
+from gnomon.learn.lora import twin
 from gnomon.learn.texts import Encoded
 from gnomon.models.cache import Reading
 from gnomon.models.transformer import Transformer
@@ -67,14 +67,14 @@ class Actor(nn.Module):
 
     Attributes:
         policy: the model that answers.
-        critic: a copy of it under the value head; None where the head reads the policy's own hidden states.
+        critic: a copy of what learns of it, under the value head; None where the head reads the policy's hidden states.
         head: the value head; None where there are no values.
     """
 
     def __init__(self, policy: Transformer, value: Literal["copy", "shared", "none"]) -> None:
         super().__init__()
         self.policy = policy
-        self.critic = copy.deepcopy(policy) if value == "copy" else None
+        self.critic = twin(policy) if value == "copy" else None
         self.head = None if value == "none" else ScalarHead(policy.config.d_model)
 
     def values(self, answers: SharedBatch, h_UD: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Episodes(NamedTuple):
         values_N: what the value head expected before the token; zeros where there is none.
         reward_B: the value of each whole answer.
         group_B: which prompt it answers.
-        answers: the tokens of all.
+        text_N: the answer that each token belongs to.
     """
 
     texts: Sequence[Encoded]
@@ -106,7 +106,7 @@ class Episodes(NamedTuple):
     values_N: Tensor
     reward_B: Tensor
     group_B: Tensor
-    answers: SharedBatch
+    text_N: Tensor
 
 
 class Advantages(NamedTuple):
@@ -124,6 +124,7 @@ class PolicyBatch(NamedTuple):
         policy_N, reference_N, values_N, advantage_N, return_N: as in `Episodes` and `Advantages`.
         on_policy: whether the policy of this very step drew them, so that every ratio is 1.
         facts: numbers about all the answers drawn with them, to be logged.
+        token_share, answer_share: how much of the tokens and of the answers of its step it has, in [0, 1].
     """
 
     answers: SharedBatch
@@ -134,6 +135,8 @@ class PolicyBatch(NamedTuple):
     return_N: Tensor
     on_policy: bool
     facts: Mapping[str, float] = {}
+    token_share: float = 1.0
+    answer_share: float = 1.0
 
 
 def log_probabilities(policy: Transformer, answers: SharedBatch) -> tuple[Tensor, Tensor, Tensor]:
@@ -171,7 +174,7 @@ def last_of(text_N: Tensor) -> Tensor:
 def token_rewards(e: Episodes, kl: float) -> Tensor:
     """Rewards [N]: minus `kl` times k1 at every token, and the answer's value at its last one."""
     reward_N = -kl * kl_terms(e.policy_N, e.reference_N)[0]
-    return reward_N.index_add(0, last_of(e.answers.text_N), e.reward_B)
+    return reward_N.index_add(0, last_of(e.text_N), e.reward_B)
 
 
 def gae(reward_N: Tensor, value_N: Tensor, text_N: Tensor, *, lam: float = LAMBDA, gamma: float = 1.0) -> Advantages:
@@ -208,7 +211,7 @@ def leave_one_out(total_B: Tensor, group_B: Tensor) -> Tensor:
 
 def ppo_advantages(e: Episodes, kl: float) -> Advantages:
     """PPO: whitened GAE of the tokens' rewards."""
-    advantage_N, return_N = gae(token_rewards(e, kl), e.values_N, e.answers.text_N)
+    advantage_N, return_N = gae(token_rewards(e, kl), e.values_N, e.text_N)
     return Advantages(whitened(advantage_N), return_N)
 
 
@@ -231,16 +234,26 @@ def grpo_advantages(e: Episodes, kl: float) -> Advantages:
 
 
 def policy_batch(
-    e: Episodes, a: Advantages, rows: Sequence[int], *, on_policy: bool, facts: Mapping[str, float] | None = None
+    e: Episodes,
+    a: Advantages,
+    rows: Sequence[int],
+    *,
+    on_policy: bool,
+    facts: Mapping[str, float] | None = None,
+    of: Sequence[int] = (),
 ) -> PolicyBatch:
-    """The answers in `rows` as one step.
+    """The answers in `rows` as one step, or as a part of one.
 
     Args:
         on_policy: whether no step comes between the drawing and this one.
         facts: numbers to log beside the step's own.
+        of: the answers of the whole step, where `rows` are a part of it. No rows are its first, of no weight.
     """
     sizes = torch.tensor([len(text.tokens) - text.start for text in e.texts])
     first = sizes.cumsum(0) - sizes
+    token_share = int(sizes[list(rows)].sum()) / int(sizes[list(of)].sum()) if of else 1.0
+    answer_share = len(rows) / len(of) if of else 1.0
+    rows = rows or of[:1]
     at = torch.cat([torch.arange(int(first[row]), int(first[row] + sizes[row])) for row in rows])
     return PolicyBatch(
         shared_batch([e.texts[row] for row in rows]),
@@ -251,44 +264,51 @@ def policy_batch(
         return_N=a.return_N[at],
         on_policy=on_policy,
         facts=facts or {},
+        token_share=token_share,
+        answer_share=answer_share,
     )
 
 
 def ppo_step(actor: Actor, batch: PolicyBatch) -> StepResult:
-    """Minus the mean over tokens of min(ratio A, clip(ratio) A), and half the value's squared error, clipped too."""
+    """Minus the mean over tokens of min(ratio A, clip(ratio) A), and half the value's squared error, clipped too.
+
+    This step's loss and metrics, and the others', of a part of a step are its share in the step's.
+    """
     logp_N, h_UD, metrics = _looked(actor, batch)
-    surrogate_N, share = _clipped(_apart(logp_N, batch), batch.advantage_N)
+    surrogate_N, clipped = _clipped(_apart(logp_N, batch), batch.advantage_N)
     value_N = actor.values(batch.answers, h_UD)
     near_N = batch.values_N + (value_N - batch.values_N).clamp(-CLIP, CLIP)
     error_N = torch.maximum((value_N - batch.return_N) ** 2, (near_N - batch.return_N) ** 2)
-    value_loss = error_N.mean() / 2
-    metrics |= {"clip_share": share, "value_loss": value_loss.detach()}
-    return StepResult(_VALUE_WEIGHT * value_loss - surrogate_N.mean(), metrics)
+    value_loss = error_N.mean() / 2 * batch.token_share
+    metrics |= {"clip_share": clipped * batch.token_share, "value_loss": value_loss.detach()}
+    return StepResult(_VALUE_WEIGHT * value_loss - surrogate_N.mean() * batch.token_share, metrics)
 
 
 def reinforce_step(actor: Actor, batch: PolicyBatch) -> StepResult:
     """Minus the mean over answers of A log pi(answer) (Williams 1992)."""
     logp_N, _, metrics = _looked(actor, batch)
-    return StepResult(-(logp_N * batch.advantage_N).sum() / _num_answers(batch), metrics)
+    return StepResult(-(logp_N * batch.advantage_N).sum() / _num_answers(batch) * batch.answer_share, metrics)
 
 
 def rloo_step(actor: Actor, batch: PolicyBatch) -> StepResult:
     """As `ppo_step` without values, whole answers being the actions: their ratios are products over tokens."""
     logp_N, _, metrics = _looked(actor, batch)
     text_N = batch.answers.text_N
-    apart_B = torch.zeros(_num_answers(batch)).index_add(0, text_N, _apart(logp_N, batch))
-    surrogate_B, share = _clipped(apart_B, batch.advantage_N[last_of(text_N)])
-    return StepResult(-surrogate_B.mean(), {**metrics, "clip_share": share})
+    apart_B = logp_N.new_zeros(_num_answers(batch)).index_add(0, text_N, _apart(logp_N, batch))
+    surrogate_B, clipped = _clipped(apart_B, batch.advantage_N[last_of(text_N)])
+    metrics["clip_share"] = clipped * batch.answer_share
+    return StepResult(-surrogate_B.mean() * batch.answer_share, metrics)
 
 
 def grpo_step(actor: Actor, batch: PolicyBatch, *, kl: float) -> StepResult:
     """Minus the mean over answers of the mean over their tokens of the clipped surrogate, less `kl` times k3."""
     logp_N, _, metrics = _looked(actor, batch)
-    surrogate_N, share = _clipped(_apart(logp_N, batch), batch.advantage_N)
+    surrogate_N, clipped = _clipped(_apart(logp_N, batch), batch.advantage_N)
     gained_N = surrogate_N - kl * kl_terms(logp_N, batch.reference_N)[1]
     text_N = batch.answers.text_N
     loss = -(gained_N / text_N.bincount()[text_N]).sum() / _num_answers(batch)
-    return StepResult(loss, {**metrics, "clip_share": share})
+    metrics["clip_share"] = clipped * batch.token_share
+    return StepResult(loss * batch.answer_share, metrics)
 
 
 def checked_gap(sampled_N: Tensor, trained_N: Tensor) -> float:
@@ -311,6 +331,7 @@ def _looked(actor: Actor, batch: PolicyBatch) -> tuple[Tensor, Tensor, dict[str,
     metrics: dict[str, float | Tensor] = {**batch.facts, "entropy": entropy_N.mean()}
     if batch.on_policy and "sampler_gap" not in batch.facts:
         metrics["sampler_gap"] = checked_gap(batch.policy_N, logp_N)
+    metrics = {name: value * batch.token_share for name, value in metrics.items()}
     return logp_N, h_UD, metrics
 
 
@@ -327,11 +348,11 @@ def _clipped(apart: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _totals(e: Episodes, kl: float) -> Tensor:
-    return torch.zeros(len(e.reward_B)).index_add(0, e.answers.text_N, token_rewards(e, kl))
+    return torch.zeros(len(e.reward_B)).index_add(0, e.text_N, token_rewards(e, kl))
 
 
 def _of_answers(e: Episodes, advantage_B: Tensor) -> Advantages:
-    return Advantages(advantage_B[e.answers.text_N], torch.zeros_like(e.values_N))
+    return Advantages(advantage_B[e.text_N], torch.zeros_like(e.values_N))
 
 
 def _num_answers(batch: PolicyBatch) -> int:

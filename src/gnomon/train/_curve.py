@@ -88,7 +88,7 @@ class Line(NamedTuple):
 
 def told_rows(drawn: Drawn, e: Episodes, round_: int) -> list[Row]:
     """The answers to the held-out questions after `round_` rounds, as rows of a run."""
-    k1_B = of_answers(kl_terms(e.policy_N, e.reference_N)[0], e.answers.text_N)
+    k1_B = of_answers(kl_terms(e.policy_N, e.reference_N)[0], e.text_N)
     return [
         Row(
             key=f"{_KEY}{round_:05d}-{i}",

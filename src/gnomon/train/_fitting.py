@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gnomon.store.run import Run
 
 __all__ = [
+    "STATE",
     "Start",
     "at_least",
     "context_of",
@@ -51,6 +52,9 @@ __all__ = [
 Batch = TypeVar("Batch")
 
 _END_OF_CONTEXT = "<eoc>"
+
+STATE = "state.safetensors"
+"""Where in its run's folder a training goes on from."""
 
 
 class Start(NamedTuple):
@@ -134,7 +138,7 @@ def shown_fit(
     watch: Callable[[nn.Module], Mapping[str, float]] | None = None,
 ) -> None:
     """`learn.loop.fit` with its log and its state in the run's folder, and a progress line that shows the loss."""
-    state = run.folder / "state.safetensors"
+    state = run.folder / STATE
     shown = saved_step(state)
     with progress(plan.num_steps, f"{label}, step", done=shown) as bar:
 

@@ -33,7 +33,7 @@ def rows(before: Drawn, after: Drawn, e: Episodes) -> list[Row]:
         before, after: answers of both models to the same questions.
         e: what is known of those after.
     """
-    k1_B, k3_B = (of_answers(each_N, e.answers.text_N) for each_N in kl_terms(e.policy_N, e.reference_N))
+    k1_B, k3_B = (of_answers(each_N, e.text_N) for each_N in kl_terms(e.policy_N, e.reference_N))
     found = []
     for i, question in enumerate(after.questions):
         evidence: dict[str, Any] = {

@@ -17,12 +17,10 @@ known: it is logged beside the reward and never learnt from.
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from torch import nn
@@ -31,32 +29,21 @@ from gnomon.core.errors import UsageError
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
 from gnomon.learn.loop import Fit, StepResult
+from gnomon.learn.lora import without_update
 from gnomon.learn.optim import Optim
-from gnomon.learn.policy import (
-    Actor,
-    Advantages,
-    Episodes,
-    PolicyBatch,
-    grpo_advantages,
-    grpo_step,
-    policy_batch,
-    ppo_advantages,
-    ppo_step,
-    reinforce_advantages,
-    reinforce_step,
-    rloo_advantages,
-    rloo_step,
-)
+from gnomon.learn.parallel import from_first
+from gnomon.learn.policy import Actor, PolicyBatch, grpo_step, ppo_step, reinforce_step, rloo_step
 from gnomon.models.families import save_folder
 from gnomon.models.load import checkpoint_folder, content_hash
 from gnomon.models.transformer import Transformer
 from gnomon.store.files import replace_file
 from gnomon.train import _fitting
-from gnomon.train._curve import told_rows
-from gnomon.train._fitting import Start, at_least, keep, shown_fit, start_from
-from gnomon.train._questions import Question, Questions, open_reward
+from gnomon.train._fitting import STATE, Start, at_least, keep, low_rank, shown_fit, start_from
+from gnomon.train._questions import Questions, open_reward
+from gnomon.train._remote import Remote
 from gnomon.train._rewarded import as_csv, rows, summarise
-from gnomon.train._rollout import Sampler, known, told
+from gnomon.train._rollout import Reference, Sampler, still
+from gnomon.train._rounds import Policy, Reading, Rounds
 
 if TYPE_CHECKING:
     from gnomon.store.run import Run
@@ -87,13 +74,6 @@ class Preset(NamedTuple):
 
 PRESETS: Mapping[str, Preset] = {"healthy": Preset(1e-4, 0.03, 4.0), "goodhart": Preset(3e-4, 0.001, 0.0)}
 """`healthy` stops before the reward stops being real; `goodhart` has the paper's weight of KL and goes on."""
-
-_ADVANTAGES: Mapping[str, Callable[[Episodes, float], Advantages]] = {
-    "ppo": ppo_advantages,
-    "reinforce": reinforce_advantages,
-    "rloo": rloo_advantages,
-    "grpo": grpo_advantages,
-}
 
 
 @registered
@@ -145,12 +125,22 @@ class Rlhf:
     "Go on without bad rows of a file even if they are more than one in a hundred."
     seed: int = 0
     "Seed of questions, answers and order."
+    accumulate: int = 1
+    "Forwards that a step is cut into: so much less memory, the same gradient."
+    recompute: bool = False
+    "Compute activations again for the gradient: much less memory, one more forward, the same numbers."
+    lora: int = 0
+    "Rank of an update to learn in place of all weights; where the policy started is then the same weights without it."
+    sampler: str = ""
+    "A server that draws the answers, http://HOST:PORT/v1#NAME over the weights of --model; it needs --lora."
 
     def __post_init__(self) -> None:
         at_least(1, rounds=self.rounds, answers=self.answers, passes=self.passes, parts=self.parts)
         at_least(1, max_tokens=self.max_tokens, held_out=self.held_out)
-        at_least(1, probes=self.probes)
-        at_least(0, per_prompt=self.per_prompt, every=self.every, snapshots=self.snapshots)
+        at_least(1, probes=self.probes, accumulate=self.accumulate)
+        at_least(0, per_prompt=self.per_prompt, every=self.every, snapshots=self.snapshots, lora=self.lora)
+        if self.sampler and not self.lora:
+            raise UsageError("a server follows a low-rank update", where="--sampler", todo="give --lora RANK too")
         if self.snapshots >= self.rounds:
             raise UsageError(f"--snapshots is {self.snapshots} of {self.rounds} rounds", todo="give fewer")
         if len({self.reward, *self.watched}) <= len(self.watched):
@@ -194,29 +184,51 @@ def train(cfg: Rlhf, run: Run) -> Path:
         DataError: the data cannot be used.
         ModelError: a model cannot.
     """
-    start, reward = start_from(cfg.model, cfg.data), open_reward(_reward(cfg))
-    questions = Questions(cfg.data, cfg.held_out, Seed(cfg.seed), drop_bad=cfg.drop_bad)
-    reference = copy.deepcopy(start.net).requires_grad_(False)
-    actor = Actor(start.net, cfg.value if cfg.algorithm == "ppo" else "none")
-    further = [open_reward(name) for name in cfg.watched]
-    first, policy = (
-        Sampler(net, start.tokenizer, reward, max_tokens=cfg.max_tokens, watched=further)
-        for net in (reference, start.net)
-    )
-    rounds = _Rounds(cfg, questions, actor, reference, policy, partial(_snapshot, run, start))
-    reading = _Reading(cfg, questions.held_out[: cfg.probes], actor, reference, policy, run)
-    if not any(m.step == 0 for m in run.metrics()):
-        run.add_metrics(0, reading.of(0))
-    watch = (lambda _: reading.of(rounds.done)) if cfg.every else None
-    shown_fit(_step(cfg), rounds, actor, plan=_plan(cfg), run=run, label=cfg.algorithm, watch=watch)
-    seed = Seed(cfg.seed).child("measured")
-    before, after = (each.draw(questions.held_out, seed, watch=True) for each in (first, policy))
-    e, _ = known(actor, reference, after, on_policy=False)
-    run.add(rows(before, after, e))
+    start = start_from(cfg.model, cfg.data)
+    with low_rank(cfg, run, start):
+        num_cut = _learnt(cfg, run, start)
     together = cfg.passes * cfg.parts
     replace_file(run.folder / "curve.csv", as_csv(run.metrics(), together))
-    facts = {"rounds": max(m.step for m in run.metrics()) // together, "settings": settings(cfg)._asdict()}
-    return keep(cfg, run, start, {**facts, "prompts_cut": policy.num_cut})
+    rounds = max((m.step for m in run.metrics()), default=0) // together
+    return keep(cfg, run, start, {"rounds": rounds, "settings": settings(cfg)._asdict(), "prompts_cut": num_cut})
+
+
+def _learnt(cfg: Rlhf, run: Run, start: Start) -> int:
+    """Trains `start.net` and adds the run's rows; how many prompts were cut."""
+    questions = Questions(cfg.data, cfg.held_out, Seed(cfg.seed), drop_bad=cfg.drop_bad)
+    reward, further = open_reward(_reward(cfg)), [open_reward(name) for name in cfg.watched]
+    reference: Reference = partial(without_update, start.net)
+    if not cfg.lora:
+        reference = still(copy.deepcopy(start.net).requires_grad_(False))
+
+    def sampler(net: Transformer, pushed: Path | None = None) -> Sampler:
+        engine = Remote(cfg.sampler, start.tokenizer, net, pushed) if cfg.sampler else None
+        return Sampler(net, start.tokenizer, reward, max_tokens=cfg.max_tokens, watched=further, engine=engine)
+
+    actor = Actor(start.net, cfg.value if cfg.algorithm == "ppo" else "none")
+    policy = Policy(actor, reference, sampler(start.net, run.folder / "adapters"), is_elsewhere=bool(cfg.sampler))
+    wanted, seed = settings(cfg), Seed(cfg.seed)
+    rounds = Rounds(
+        cfg,
+        questions,
+        policy,
+        partial(_snapshot, run, start),
+        per_prompt=each_prompt(cfg),
+        kl=wanted.kl,
+        budget=wanted.budget,
+    )
+    reading = Reading(questions.held_out[: cfg.probes], policy, run, seed.child("reading"))
+    if not from_first(any(m.step == 0 for m in run.metrics())):
+        run.add_metrics(0, reading.of(0))
+    if not from_first((run.folder / STATE).exists()):
+        rounds.begin()
+    watch = (lambda _: reading.of(rounds.done)) if cfg.every else None
+    shown_fit(_step(cfg), rounds, actor, plan=_plan(cfg), run=run, label=cfg.algorithm, watch=watch)
+    with reference() as net:
+        before = sampler(net).draw(questions.held_out, seed.child("measured"), watch=True)
+    after = policy.sampler.draw(questions.held_out, seed.child("measured"), watch=True)
+    run.add(rows(before, after, policy.known(after)[0]))
+    return policy.sampler.num_cut
 
 
 def preview(cfg: Rlhf) -> dict[str, Any]:
@@ -252,7 +264,9 @@ def _plan(cfg: Rlhf) -> Fit:
         seed=Seed(cfg.seed).child("fit").value,
         log_every=together,
         together=together,
+        drawn=True,
         watch_every=cfg.every * together,
+        recompute=cfg.recompute,
     )
 
 
@@ -269,82 +283,3 @@ def _step(cfg: Rlhf) -> Callable[[nn.Module, PolicyBatch], StepResult]:
 def _snapshot(run: Run, start: Start, round_: int) -> None:
     """Keeps the policy as it is after so many rounds, as `models.load` finds `run:ID@ROUND`."""
     save_folder(start.net, run.folder / "snapshots" / str(round_), tokenizer=start.tokenizer)
-
-
-class _Reading:
-    """The policy's answers to the same held-out questions, as rows of the run and as numbers to log."""
-
-    def __init__(
-        self,
-        cfg: Rlhf,
-        asked: Sequence[Question],
-        actor: Actor,
-        reference: Transformer,
-        sampler: Sampler,
-        run: Run,
-    ) -> None:
-        self._asked, self._actor, self._reference = asked, actor, reference
-        self._sampler, self._run, self._seed = sampler, run, Seed(cfg.seed).child("reading")
-
-    def of(self, round_: int) -> dict[str, float]:
-        """Reads the policy after `round_` rounds; means of what was read, their names ending in `_held_out`."""
-        drawn = self._sampler.draw(self._asked, self._seed, watch=True)
-        e, _ = known(self._actor, self._reference, drawn, on_policy=False)
-        self._run.add(told_rows(drawn, e, round_))
-        return {f"{name}_held_out": value for name, value in told(drawn, e).items()}
-
-
-class _Rounds:
-    """The batch of every step: at the first of a round, answers are drawn from the policy as it then is.
-
-    Attributes:
-        done: rounds that end with the step that was last given out, or before it.
-    """
-
-    def __init__(
-        self,
-        cfg: Rlhf,
-        questions: Questions,
-        actor: Actor,
-        reference: Transformer,
-        sampler: Sampler,
-        snapshot: Callable[[int], None],
-    ) -> None:
-        self.cfg, self.questions, self.sampler, self.snapshot = cfg, questions, sampler, snapshot
-        self.actor, self.reference = actor, reference
-        self.done = 0
-        self._batches: list[PolicyBatch] = []
-        self._kept = {round(cfg.rounds * i / (cfg.snapshots + 1)) for i in range(1, cfg.snapshots + 1)}
-
-    def __call__(self, index: int) -> PolicyBatch | None:
-        round_, place = divmod(index, self.cfg.passes * self.cfg.parts)
-        if not place:
-            if round_ in self._kept:
-                self.snapshot(round_)
-            self._batches = self._drawn(round_)
-        self.done = round_ + (place + 1 == len(self._batches))
-        return self._batches[place] if self._batches else None
-
-    def _drawn(self, round_: int) -> list[PolicyBatch]:
-        """The round's batches; none where the policy has gone as far from its start as it may."""
-        cfg, seed, wanted = self.cfg, Seed(self.cfg.seed), settings(self.cfg)
-        on_policy = cfg.passes * cfg.parts == 1
-        asked = self.questions.batch(round_, cfg.answers // each_prompt(cfg))
-        drawn = self.sampler.draw(asked, seed.child("answers", round_), per_prompt=each_prompt(cfg))
-        if not round_ and self.actor.head is not None:
-            # A preference model's zero means nothing. Were it the first guess, every advantage would have an error that
-            # grows towards the answer's end: where values are above it, short answers would win.
-            nn.init.constant_(self.actor.head.out.bias, fmean(drawn.reward))
-        e, gap = known(self.actor, self.reference, drawn, on_policy=on_policy)
-        facts = told(drawn, e)
-        if 0 < wanted.budget < facts["kl"]:
-            return []
-        if not math.isnan(gap):
-            facts["sampler_gap"] = gap
-        a = _ADVANTAGES[cfg.algorithm](e, wanted.kl)
-        batches = []
-        for turn in range(cfg.passes):
-            order = seed.child("order", round_, turn).random().sample(range(cfg.answers), cfg.answers)
-            cut = [order[part :: cfg.parts] for part in range(cfg.parts)]
-            batches += [policy_batch(e, a, part, on_policy=on_policy, facts=facts) for part in cut]
-        return batches

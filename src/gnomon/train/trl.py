@@ -40,7 +40,7 @@ from gnomon.report.base import Report
 from gnomon.train import _fitting, _ranking, _rewarded, preference, sft
 from gnomon.train._fitting import Start, at_least, context_of, end_of, start_from, write_recipe
 from gnomon.train._questions import Question, Questions, Reward, gold, open_reward
-from gnomon.train._rollout import Sampler, known
+from gnomon.train._rollout import Sampler, known, still
 from gnomon.train._running import CHECKPOINT
 from gnomon.train._trl import Lesson, package, quiet, taught
 
@@ -266,7 +266,7 @@ def _answers(cfg: Trl, run: Run) -> Path:
         Sampler(net, start.tokenizer, reward, max_tokens=cfg.max_tokens).draw(questions.held_out, seed)
         for net in (start.net, policy)
     )
-    e, _ = known(Actor(policy, "none"), start.net, after, on_policy=False)
+    e, _ = known(Actor(policy, "none"), still(start.net), after, on_policy=False)
     run.add(_rewarded.rows(before, after, e))
     return folder
 
