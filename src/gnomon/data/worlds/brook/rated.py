@@ -15,7 +15,17 @@ from gnomon.data.worlds.brook.answers import draw_answer, draw_request, draw_two
 from gnomon.data.worlds.brook.oracle import RATERS, Rater, Request, question
 from gnomon.data.worlds.brook.tables import World
 
-__all__ = ["CHAT_TEMPLATE", "SHARES", "Demonstration", "Rated", "ask", "compared", "draw_demonstrations", "draw_rated"]
+__all__ = [
+    "CHAT_TEMPLATE",
+    "SHARES",
+    "Demonstration",
+    "Rated",
+    "ask",
+    "best_drawn",
+    "compared",
+    "draw_demonstrations",
+    "draw_rated",
+]
 
 CHAT_TEMPLATE = (
     "{{ bos_token }} Chat:{% for m in messages %}"
@@ -87,6 +97,10 @@ def draw_demonstrations(of: World, n: int, seed: Seed, *, best_of: int) -> Itera
     for place in range(n):
         rng = seed.child("demonstrations", place).random()
         asked = draw_request(of, rng, SHARES)
-        drawn = [" ".join(draw_answer(of, rng, asked)) for _ in range(best_of)]
-        best = max(drawn, key=lambda answer: RATERS["gold"].utility(of, asked, answer))
-        yield Demonstration(ask(asked), asked.kind, best)
+        yield Demonstration(ask(asked), asked.kind, best_drawn(of, rng, asked, best_of))
+
+
+def best_drawn(of: World, rng: random.Random, asked: Request, best_of: int) -> str:
+    """The best of `best_of` drawn answers by the gold utility."""
+    drawn = [" ".join(draw_answer(of, rng, asked)) for _ in range(best_of)]
+    return max(drawn, key=lambda answer: RATERS["gold"].utility(of, asked, answer))
