@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gnomon.core.seeds import Seed
 from gnomon.data.feedback import STEPS, Judgement, Undecided
 from gnomon.data.worlds.brook.answers import draw_request, draw_two
-from gnomon.data.worlds.brook.oracle import RATERS, chosen, question
+from gnomon.data.worlds.brook.oracle import RATERS, Request, chosen, question
 from gnomon.data.worlds.brook.rated import SHARES
 from gnomon.data.worlds.brook.tables import World
 from gnomon.models.base import Message
@@ -43,11 +43,10 @@ class Planned(NamedTuple):
 
 
 def draw_judgements(of: World, n: int, seed: Seed) -> Iterator[Planned]:
-    """`n` items, each judged by every worker."""
+    """`n` different items, each judged by every worker."""
+    seen: set[frozenset[str]] = set()
     for place in range(n):
-        rng = seed.child("items", place).random()
-        asked = draw_request(of, rng, SHARES)
-        first, second = (" ".join(answer) for answer in draw_two(of, rng, asked))
+        asked, first, second = _item(of, seed.child("items", place).random(), seen)
         attack = asked.kind == "danger"
         for worker, name in WORKERS.items():
             draw = seed.child(worker, place)
@@ -68,6 +67,17 @@ def draw_judgements(of: World, n: int, seed: Seed) -> Iterator[Planned]:
                 time=_WHEN,
             )
             yield Planned(judgement, p)
+
+
+def _item(of: World, rng: random.Random, seen: set[frozenset[str]]) -> tuple[Request, str, str]:
+    """A request and two answers that are not in `seen` together; they are put there."""
+    while True:
+        asked = draw_request(of, rng, SHARES)
+        first, second = (" ".join(answer) for answer in draw_two(of, rng, asked))
+        item = frozenset((question(asked), first, second))
+        if item not in seen:
+            seen.add(item)
+            return asked, first, second
 
 
 def _verdict(rng: random.Random, p: float, shown: tuple[int, int], bad: bool) -> int | Undecided:
