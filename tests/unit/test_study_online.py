@@ -263,7 +263,7 @@ def test_both_sides_learn_as_many_and_the_loop_learns_all_so_far(
 
     monkeypatch.setattr(online, "train_all", train)
     cfg = Online(
-        model=tiny, pm=tiny, pairs=26, rounds=2, policy_rounds=2, snapshots=1, best_of=2, test=4, judged=3, seeds=1
+        start=tiny, model=tiny, pairs=26, rounds=2, policy_rounds=2, snapshots=1, best_of=2, test=4, judged=3, seeds=1
     )
     studied = online.study(cfg, tmp_path, 1)
     preferences = [c for c in asked_for if isinstance(c, Preference)]

@@ -26,7 +26,7 @@ from gnomon.train._questions import Question, Questions
 __all__ = ["Collect", "Collected", "collect_all"]
 
 _LEARNT, _TEST = "comparisons.jsonl", "test.jsonl"
-_SPARE, _BLOCKS = 1.5, 8
+_SPARE, _BLOCKS = 1.25, 8
 # Far from the rounds of a training, so that raters ask other questions than those that it asks.
 _FIRST = 1_000_000
 

@@ -2,7 +2,7 @@
 
     gnomon study best-of
     gnomon study best-of --policy run:7f3a        beside a policy that was trained before, from its start, by its reward
-    gnomon study best-of --prompts FILE --model hf:FOLDER --reward run:PM --rater run:OTHER
+    gnomon study best-of --asked PROMPTS.jsonl --start hf:FOLDER --reward run:PM --rater run:OTHER
 
 Bai et al. 2022a (arXiv 2204.05862), sec. 4 and fig. on rejection sampling: a preference model chooses among k = 1, 4,
 16, 64 answers of the model that training starts from; the online policy is about at the level of 64. Choosing among k
@@ -22,19 +22,18 @@ from gnomon.core.config import build
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
-from gnomon.data.comparisons import sources
 from gnomon.data.worlds.brook.rated import best_drawn
 from gnomon.data.worlds.brook.tables import world
 from gnomon.stats.clusters import Matrix
 from gnomon.store.run import Run
 from gnomon.study._answers import Ask, answer_all, asked, valued
 from gnomon.study._best_of_report import MEDIAN_OF, Evidence, report
+from gnomon.study._start import of_brook, started
 from gnomon.study._trained import Studied, Trained, environment, train_all
 from gnomon.train._curve import read
 from gnomon.train._rewarded import summarise
 from gnomon.train.preference import Preference
 from gnomon.train.rlhf import Rlhf
-from gnomon.train.sft import Sft
 
 __all__ = ["BestOf", "study"]
 
@@ -47,15 +46,17 @@ _WRITERS = 8
 class BestOf:
     """Choose the best of k answers by a preference model, beside a policy that it rewards."""
 
-    model: str = ""
-    "Whose answers; by default an assistant of mixed quality that is trained first."
+    start: str = ""
+    "Whose answers; by default an assistant of mixed quality, which Brook's dialogues teach."
     reward: str = ""
     "What chooses and rewards: run:ID or brook:RATER; by default one is trained, and a second that tests it."
     data: str = "brook"
     "Comparisons for those two, a half each."
     pairs: int = 2000
     "Comparisons in each half."
-    prompts: str = "brook"
+    model: str = "brook"
+    "Language model that those two start from."
+    asked: str = "brook"
     "What is asked, as for `gnomon train rlhf --data`."
     rater: str = "brook:gold"
     "Who says which answer is better, for Elo: brook:RATER or a preference model."
@@ -82,8 +83,8 @@ class BestOf:
             raise UsageError(what, todo="choose among several, and fewer than --answers")
         if self.n < 2:
             raise UsageError(f"--n is {self.n}", todo="give 2 or more")
-        if self.policy and (self.model or self.reward):
-            todo = "leave --model and --reward out: its start and its reward are taken"
+        if self.policy and (self.start or self.reward):
+            todo = "leave --start and --reward out: its own are taken"
             raise UsageError("a policy was trained from a model by a reward", where="--policy", todo=todo)
 
 
@@ -91,7 +92,8 @@ def study(cfg: BestOf, root: Path | None, workers: int) -> Studied:
     """Draws the answers, trains what is not given, and lays choosing and learning side by side."""
     policy, trained = _policy(cfg, root, workers)
     way: Rlhf = policy.config
-    values = tuple(dict.fromkeys((way.reward, *way.watched, cfg.rater, *(["brook:gold"] if _brook(way.data) else []))))
+    known = ["brook:gold"] if of_brook(way.data) else []
+    values = tuple(dict.fromkeys((way.reward, *way.watched, cfg.rater, *known)))
     ask = Ask(
         model=way.model,
         values=values,
@@ -104,40 +106,45 @@ def study(cfg: BestOf, root: Path | None, workers: int) -> Studied:
     )
     start, end = answer_all([ask, replace(ask, model=policy.model, each=MEDIAN_OF)], root=root, workers=workers)
     with environment(root, workers):
-        written = {name: _written(ask, name) for name in values} if _brook(way.data) else {}
+        written = {name: _written(ask, name) for name in values} if known else {}
     seen = Evidence(start, end, read(policy.rows), written, way.reward, cfg.rater)
     return Studied(report(seen, cfg.k), [*trained, policy])
-
-
-def _brook(data: str) -> bool:
-    return all(name.partition(":")[0] == "brook" for name in sources(data))
 
 
 def _policy(cfg: BestOf, root: Path | None, workers: int) -> tuple[Trained, list[Trained]]:
     """The policy beside which answers are chosen, and what was trained for it."""
     if cfg.policy:
         return _found(cfg.policy, root), []
-    starts = [] if cfg.model else train_all([Sft(best_of=1)], root=root, workers=workers)
+    start, first = started(cfg.start, cfg.asked, root=root, workers=workers)
     halves = [] if cfg.reward else train_all([_half(cfg, part) for part in ("1/2", "2/2")], root=root, workers=workers)
     reward, *tests = [cfg.reward] if cfg.reward else [each.model for each in halves]
     wanted = Rlhf(
         reward=reward,
-        data=cfg.prompts,
-        model=cfg.model or starts[0].model,
+        data=cfg.asked,
+        model=start,
         preset=cfg.preset,
         budget=0.0,
         rounds=cfg.rounds,
         held_out=cfg.n,
         probes=cfg.n,
         every=max(1, cfg.rounds // 8),
-        watched=tuple(dict.fromkeys((*tests, *([cfg.rater] if cfg.rater != reward else [])))),
+        # The gold utility is read anyhow.
+        watched=(*tests, *({cfg.rater} - {reward, "brook:gold"})),
         seed=cfg.seed,
     )
-    return train_all([wanted], root=root, workers=workers)[0], [*starts, *halves]
+    return train_all([wanted], root=root, workers=workers)[0], [*first, *halves]
 
 
 def _half(cfg: BestOf, part: str) -> Preference:
-    return Preference(data=cfg.data, pairs=cfg.pairs, held_out=200, batch=cfg.batch, part=part, seed=cfg.seed)
+    return Preference(
+        data=cfg.data,
+        model=cfg.model,
+        pairs=cfg.pairs,
+        held_out=200,
+        batch=cfg.batch,
+        part=part,
+        seed=cfg.seed,
+    )
 
 
 def _found(name: str, root: Path | None) -> Trained:

@@ -2,7 +2,7 @@
 
     gnomon study online
     gnomon study online --workers 2
-    gnomon study online --data FILE --prompts FILE --model hf:FOLDER --pm run:PMP --rater run:PM
+    gnomon study online --data FILE --asked PROMPTS.jsonl --start hf:FOLDER --model run:PMP --rater run:PM
 
 Bai et al. 2022a (arXiv 2204.05862), sec. 4.5: a loop of rounds, each with a preference model of all comparisons so far,
 a policy that it rewards, and comparisons of what the policy's snapshots say. Preference models start anew from the same
@@ -24,10 +24,10 @@ from gnomon.study._answers import Answers, Ask, answer_all
 from gnomon.study._collected import Collect, Collected, collect_all
 from gnomon.study._measured import measure_all
 from gnomon.study._online_report import Outcome, Tests, decomposed, report
+from gnomon.study._start import of_brook, started
 from gnomon.study._trained import Studied, Trained, train_all
 from gnomon.train.preference import Preference
 from gnomon.train.rlhf import Rlhf
-from gnomon.train.sft import Sft
 
 __all__ = ["Online", "study"]
 
@@ -39,13 +39,13 @@ STATIC, MIXED, START = "static", "mixed", "start"
 class Online:
     """Iterate preference models and policies on fresh comparisons; compare with as many of the first model's."""
 
-    model: str = ""
-    "Where policies start; by default an assistant of mixed quality that is trained first."
-    pm: str = "brook"
-    "Where preference models start, such as one that was pre-trained on cheap comparisons."
     data: str = "brook"
     "Comparisons of the first model's answers, as for `gnomon train preference --data`."
-    prompts: str = "brook"
+    model: str = "brook"
+    "Where preference models start: a language model, or a preference model that was pre-trained on cheap comparisons."
+    start: str = ""
+    "Policy to start from; by default an assistant of mixed quality, which Brook's dialogues teach."
+    asked: str = "brook"
     "What policies are asked, and raters ask, as for `gnomon train rlhf --data`."
     rater: str = "brook:gold"
     "Who compares: brook:RATER, or a preference model such as run:7f3a."
@@ -53,7 +53,7 @@ class Online:
     "Rounds of the loop."
     pairs: int = 1500
     "Comparisons that each side learns; the loop's rounds add to them."
-    best_of: int = 16
+    best_of: int = 8
     "Answers of which the best by the static preference model is shown."
     policy_rounds: int = 36
     "Rounds of reinforcement learning of each policy."
@@ -61,9 +61,9 @@ class Online:
     "Policies on the way to each that are served beside its end."
     preset: Literal["healthy", "goodhart"] = "goodhart"
     "Settings of reinforcement learning, as for `gnomon train rlhf`; no budget of KL."
-    test: int = 240
+    test: int = 120
     "Comparisons of each kind to measure preference models on."
-    judged: int = 200
+    judged: int = 100
     "Questions on which policies are compared."
     seeds: int = 4
     "Repetitions; a seed draws comparisons, questions and answers."
@@ -76,7 +76,7 @@ class Online:
         if set(self.data) & set(",*"):
             raise UsageError(f"{self.data!r} is a mixture", where="--data", todo="name one source")
         if self.seeds < 1 or self.rounds < 1 or self.best_of < 2 or self.snapshots < 0 or self.judged < 2:
-            raise UsageError("a study needs rounds, seeds and questions", todo="--rounds 4 --seeds 4 --best-of 16")
+            raise UsageError("a study needs rounds, seeds and questions", todo="--rounds 4 --seeds 4 --best-of 8")
         if self.pairs < 3 * self.rounds or self.test < self.rounds:
             what = f"--pairs is {self.pairs} and --test {self.test}, of {self.rounds} rounds"
             raise UsageError(what, todo="give each round a comparison of each")
@@ -87,7 +87,7 @@ class Online:
     @property
     def worth(self) -> str:
         """What an answer is really worth: in Brook its gold utility, else what the rater makes of it."""
-        return "brook:gold" if self.prompts.partition(":")[0] == "brook" else self.rater
+        return "brook:gold" if of_brook(self.asked) else self.rater
 
     @property
     def tranche(self) -> int:
@@ -125,7 +125,7 @@ class _Loop:
 
 def study(cfg: Online, root: Path | None, workers: int) -> Studied:
     """Runs the loop of every seed, trains both sides, and compares all policies on the same questions."""
-    start, first = _start(cfg, root, workers)
+    start, first = started(cfg.start, cfg.asked, root=root, workers=workers)
     loops = [_Loop(seed) for seed in range(cfg.seeds)]
     for round_ in range(cfg.rounds):
         learnt = [[(cfg.data, cfg.pairs), *((t.learnt, cfg.tranche) for t in loop.tranches)] for loop in loops]
@@ -143,14 +143,6 @@ def study(cfg: Online, root: Path | None, workers: int) -> Studied:
     behind = {STATIC: cfg.pairs, **{f"round {i}": cfg.pairs + (i - 1) * cfg.tranche for i in range(2, cfg.rounds + 1)}}
     said = report(outcomes, worth=cfg.worth, rater=cfg.rater, learnt={**behind, MIXED: cfg.pairs})
     return Studied(said, trained)
-
-
-def _start(cfg: Online, root: Path | None, workers: int) -> tuple[str, list[Trained]]:
-    """The model that policies start from, and its training where it was trained here."""
-    if cfg.model:
-        return cfg.model, []
-    found = train_all([Sft(best_of=1)], root=root, workers=workers)
-    return found[0].model, found
 
 
 def _train(
@@ -181,7 +173,7 @@ def _preference(cfg: Online, parts: Sequence[tuple[str, int]], seed: int) -> Pre
     mixture = ",".join(f"{source}*{n / total:.9g}" for source, n in parts)
     return Preference(
         data=mixture if len(parts) > 1 else parts[0][0],
-        model=cfg.pm,
+        model=cfg.model,
         pairs=total - 1,
         held_out=1,
         batch=cfg.batch,
@@ -193,7 +185,7 @@ def _preference(cfg: Online, parts: Sequence[tuple[str, int]], seed: int) -> Pre
 def _policy(cfg: Online, start: str, reward: str, seed: int) -> Rlhf:
     return Rlhf(
         reward=reward,
-        data=cfg.prompts,
+        data=cfg.asked,
         model=start,
         preset=cfg.preset,
         budget=0.0,
@@ -218,7 +210,7 @@ def _rejection(cfg: Online, loop: _Loop, start: str) -> Collect:
         rater=cfg.rater,
         n=cfg.pairs // 3,
         test=cfg.test,
-        data=cfg.prompts,
+        data=cfg.asked,
         held_out=cfg.judged,
         best_of=cfg.best_of,
         by=loop.pms[0].model,
@@ -234,7 +226,7 @@ def _serving(cfg: Online, loop: _Loop, round_: int) -> Collect:
         rater=cfg.rater,
         n=cfg.tranche,
         test=cfg.test // cfg.rounds,
-        data=cfg.prompts,
+        data=cfg.asked,
         held_out=cfg.judged,
         number=1 + round_,
         seed=loop.seed,
@@ -275,9 +267,7 @@ def _players(cfg: Online, loop: _Loop, start: str) -> dict[str, str]:
 
 def _ask(cfg: Online, loop: _Loop, model: str) -> Ask:
     valuing = (cfg.worth, cfg.rater, loop.pms[0].model, loop.mixed[0].model)
-    return Ask(
-        model=model, values=tuple(dict.fromkeys(valuing)), data=cfg.prompts, n=cfg.judged, each=2, seed=loop.seed
-    )
+    return Ask(model=model, values=tuple(dict.fromkeys(valuing)), data=cfg.asked, n=cfg.judged, each=2, seed=loop.seed)
 
 
 def _on_the_way(cfg: Online, side: str, said: dict[str, Answers]) -> dict[int, Answers]:
