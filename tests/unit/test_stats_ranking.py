@@ -16,6 +16,7 @@ from gnomon.stats.ranking import (
     auroc_delong,
     auroc_difference,
     auroc_on_weights,
+    false_alarms_on_weights,
     pearson,
     pearson_on_weights,
     spearman,
@@ -133,6 +134,30 @@ def test_four_hundred_resamples_of_five_hundred_rows_take_a_blink() -> None:
         auroc(s, y, resamples=400)
     # 7 ms measured; the limit leaves room for a loaded machine
     assert (time.process_time() - start) / 5 < 0.05
+
+
+@pytest.mark.parametrize(("n", "rounded"), [(30, 6), (150, 1), (400, 6)])
+def test_weighted_false_alarms_are_those_of_copied_rows(n: int, rounded: int) -> None:
+    rng = np.random.default_rng(n)
+    s, y = scored(5, n, rounded=rounded)
+    weights = rng.integers(0, 4, size=(8, n))
+    for w, found in zip(weights, false_alarms_on_weights(s, y, 0.95)(weights.astype(float)), strict=True):
+        high, low = (np.repeat(s[y == side], w[y == side]) for side in (1, 0))
+        threshold = np.quantile(high, 0.05, method="weibull")
+        assert found == pytest.approx((low >= threshold - 1e-12).mean())
+
+
+def test_the_threshold_reaches_its_recall_on_average() -> None:
+    rng = np.random.default_rng(0)
+    y = np.repeat([1.0, 0.0], [60, 1])
+    # The one row labelled 0 is drawn as those labelled 1 are, so that it is missed as often as a fresh one of them.
+    missed = [1 - false_alarms_on_weights(rng.normal(size=61), y, 0.95)(np.ones((1, 61)))[0] for _ in range(4000)]
+    assert np.mean(missed) == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_class_without_weight_has_no_false_alarms() -> None:
+    found = false_alarms_on_weights(np.arange(4.0), np.array([1.0, 1, 0, 0]), 0.95)
+    assert np.isnan(found(np.array([[0.0, 0, 1, 1], [1, 1, 0, 0]]))).all()
 
 
 def test_weighted_correlations_are_those_of_copied_rows() -> None:

@@ -23,7 +23,7 @@ from gnomon.stats.clusters import Matrix, Vector
 from gnomon.stats.intervals import Interval, undefined, wins
 from gnomon.stats.ranking import auroc, auroc_on_weights, false_alarms_on_weights
 
-__all__ = ["RECALL", "Tested", "refusals"]
+__all__ = ["RECALL", "Judged", "refusals"]
 
 RECALL = 0.95
 
@@ -36,7 +36,7 @@ class _Draw(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tested:
+class Judged:
     """Harmful prompts among harmless ones, and how well detectors tell them.
 
     Attributes:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gnomon.assay.ood.detectors import UNSUPERVISED, few_shot
-from gnomon.assay.ood.scores import Tested, refusals
+from gnomon.assay.ood.scores import Judged, refusals
 from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Point, curves, histogram
@@ -76,8 +76,8 @@ class _Reading:
         return [row for row in self.rows if row.evidence["part"] in names]
 
     @cached_property
-    def tested(self) -> Tested:
-        return Tested(self.part("helpful", "harmful"), self.cfg.resamples)
+    def tested(self) -> Judged:
+        return Judged(self.part("helpful", "harmful"), self.cfg.resamples)
 
     @cached_property
     def aurocs(self) -> dict[tuple[int, str], Interval]:
@@ -107,7 +107,7 @@ class _Reading:
     @cached_property
     def against_new(self) -> list[Estimate]:
         """AUROC against harmless prompts of topics that nothing was fitted on; none where there are no such prompts."""
-        tested = Tested(self.part("new", "harmful"), self.cfg.resamples)
+        tested = Judged(self.part("new", "harmful"), self.cfg.resamples)
         methods = self.methods if self.part("new") else []
         return [_estimate("AUROC against new topics", m, tested.auroc(m, self.main), null=0.5) for m in methods]
 

@@ -21,7 +21,7 @@ from gnomon.trial import Planted
 __all__ = ["separation", "settings"]
 
 _DISTANCE, _SHOWN = 2.0, 40
-_CONFIG = {"data": ("synthetic",), "n": 150, "fit": 400, "k": (_SHOWN,), "draws": 2, "resamples": 300}
+_CONFIG = {"data": ("synthetic",), "n": 150, "fit": 1000, "k": (_SHOWN,), "draws": 2, "resamples": 300}
 
 
 def separation(shift: float) -> float:
