@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from gnomon.core.errors import UsageError
+from gnomon.learn import policy
 from gnomon.learn.batches import answer_batch, pair_batch
 from gnomon.learn.distill import Teacher
 from gnomon.learn.heads import ScalarHead, Scorer
@@ -30,7 +31,9 @@ from gnomon.train import distill, preference, sft
 from gnomon.train.distill import DistillBatch
 
 # The last batch of five is a single text: one of two processes then has none.
-BATCHES, KINDS = (7, 8, 6, 5, 1), ("sft", "ranked", "lora", "distill")
+BATCHES = (7, 8, 6, 5, 1)
+ALGORITHMS = ("ppo", "ppo-shared", "ppo-lora", "reinforce", "rloo", "grpo")
+KINDS = ("sft", "ranked", "lora", "distill", *ALGORITHMS)
 PLAN = Fit(num_steps=2 * len(BATCHES), optim=Optim(warmup_steps=2, peak=1e-2), log_every=1, save_every_s=0.0)
 
 
@@ -62,9 +65,45 @@ def pairs(index: int) -> list[Pair]:
     return [Pair(a, Encoded(np.append(a.tokens[: a.start], b.tokens), a.start)) for a, b in sides]
 
 
+class Drawn(NamedTuple):
+    """One answer of a round: its number, and what is known of all."""
+
+    row: int
+    e: policy.Episodes
+    a: policy.Advantages
+
+
+def answers(index: int, kind: str) -> list[Drawn]:
+    """The answers of a round, two to a prompt where there are as many, each with a value."""
+    said, draw = texts(index), torch.Generator().manual_seed(index)
+    text_N = torch.tensor([i for i, text in enumerate(said) for _ in text.tokens[text.start :]])
+    logps = [-3 + 0.3 * torch.randn(len(text_N), generator=draw) for _ in range(3)]
+    reward_B, group_B = torch.randn(len(said), generator=draw), torch.arange(len(said)) // 2
+    e = policy.Episodes(said, *logps, reward_B=reward_B, group_B=group_B, text_N=text_N)
+    advantages: Callable[..., policy.Advantages] = getattr(policy, f"{kind.partition('-')[0]}_advantages")
+    return [Drawn(row, e, advantages(e, 0.1)) for row in range(len(said))]
+
+
+def laid(part: Sequence[Drawn], of: Sequence[Drawn]) -> policy.PolicyBatch:
+    rows, whole = ([each.row for each in things] for things in (part, of))
+    return policy.policy_batch(of[0].e, of[0].a, rows, on_policy=False, facts={"kl": 2.0}, of=whole)
+
+
+def make_actor(kind: str, net: Transformer) -> tuple[nn.Module, Callable[..., Any]]:
+    algorithm, _, more = kind.partition("-")
+    if more == "lora":
+        torch.manual_seed(3)
+        add_low_rank(net, 3)
+    value: Any = "none" if algorithm != "ppo" else "shared" if more == "shared" else "copy"
+    step = getattr(policy, f"{algorithm}_step")
+    return policy.Actor(net, value), partial(step, kl=0.1) if algorithm == "grpo" else step
+
+
 def make(kind: str) -> tuple[nn.Module, Callable[..., Any], Callable[..., Any], Callable[[int], list[Any]]]:
     """Model, step function, how things are laid out, and the things of a step."""
     net = network()
+    if kind in ALGORITHMS:
+        return *make_actor(kind, net), laid, partial(answers, kind=kind)
     if kind == "ranked":
         torch.manual_seed(3)
         return Scorer(net, ScalarHead(16)), partial(preference.step, objective="ranked", mu=0.5), pair_batch, pairs

@@ -163,6 +163,7 @@ class Sharded(nn.Module):
 
         super().__init__()
         self.step, self.model = step, copy.deepcopy(model).to(_device())
+        _set_apart(self.model)
         mesh = init_device_mesh(_device().type, (ranks().size,))
         low = torch.bfloat16 if bf16 else None
         policy = MixedPrecisionPolicy(param_dtype=low, reduce_dtype=torch.float32 if bf16 else None)
@@ -181,6 +182,16 @@ class Sharded(nn.Module):
         both = (each.named_parameters(remove_duplicate=False) for each in (self.model, model))
         for (_, mine), (_, given) in zip(*both, strict=True):
             given.copy_(whole(mine))
+
+
+def _set_apart(model: nn.Module) -> None:
+    """Gives every module frozen parameters of its own: blocks are cut one by one, and cannot share what is cut."""
+    seen: set[int] = set()
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            if id(parameter) in seen and not parameter.requires_grad:
+                setattr(module, name, nn.Parameter(parameter.detach().clone(), requires_grad=False))
+            seen.add(id(parameter))
 
 
 def _moved(batch: Any, device: torch.device) -> Any:
