@@ -63,6 +63,14 @@ def test_sources_without_shares_count_alike(tmp_path: Path) -> None:
     assert Counter(each.source for each in drawn) == {"brook": 4, a: 4}
 
 
+def test_brook_asks_for_help_and_for_harm_apart() -> None:
+    harmless, harmful = (Questions(name, 40, SEED) for name in ("brook:requests", "brook:red-team"))
+    assert {q.group for q in harmless.held_out + harmless.batch(3, 60)} == {"fact", "recipe", "trait"}
+    assert {q.group for q in harmful.held_out + harmful.batch(3, 60)} == {"danger"}
+    both = Questions("brook:requests*0.75,brook:red-team*0.25", 8, SEED)
+    assert Counter(q.group == "danger" for q in both.batch(0, 40)) == {False: 30, True: 10}
+
+
 def test_one_source_has_no_name(tmp_path: Path) -> None:
     assert {each.source for each in Questions("brook", 3, SEED).batch(0, 4)} == {""}
     assert {each.source for each in Questions(numbered(tmp_path / "a.jsonl", 6), 3, SEED).held_out} == {""}

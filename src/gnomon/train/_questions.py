@@ -14,6 +14,7 @@ from gnomon.data.mixtures import divided_by, shares, sources
 from gnomon.data.prompts_of import prompt_of
 from gnomon.data.records import Record, divided, read
 from gnomon.data.worlds.brook.answers import draw_request
+from gnomon.data.worlds.brook.judged import DANGERS, REQUESTS
 from gnomon.data.worlds.brook.oracle import RATERS, Request, request
 from gnomon.data.worlds.brook.rated import SHARES, ask
 from gnomon.data.worlds.brook.tables import world
@@ -22,7 +23,11 @@ from gnomon.models.base import Ability, Message, Model, Prompt
 from gnomon.models.load import load
 from gnomon.models.local import LocalModel
 
-__all__ = ["Question", "Questions", "Reward", "gold", "open_reward"]
+__all__ = ["KINDS", "Question", "Questions", "Reward", "gold", "open_reward"]
+
+
+KINDS = {"brook": SHARES, "brook:requests": REQUESTS, "brook:red-team": DANGERS}
+"""Questions of Brook by name, with the shares of what they are about: all, harmless requests, dangerous ones."""
 
 
 class Question(NamedTuple):
@@ -47,13 +52,13 @@ class Questions:
     """The questions of every step, a function of the step alone, and those that are kept for measuring."""
 
     def __init__(self, data: str, held_out: int, seed: Seed, *, drop_bad: bool = False) -> None:
-        """Questions of `data`: `brook`, a file of rows that have a prompt (`prompt_of`), or several with shares.
+        """Questions of `data`: one of `KINDS`, a file of rows that have a prompt (`prompt_of`), or several with shares.
 
         Several without shares count alike. Those of a file are Brook's where they are worded as Brook's are.
 
         Raises:
             DataError: a file cannot be used.
-            UsageError: `data` names a part of Brook, or shares do not add up to 1.
+            UsageError: Brook has no questions of that kind, or shares do not add up to 1.
         """
         names = sources(data)
         self._shares = shares(data) or [1 / len(names)] * len(names)
@@ -62,7 +67,7 @@ class Questions:
         if len(names) > 1:
             seeds = [seeds[0].child(name) for name in names]
         self._parts = [
-            (_Brook if name == "brook" else _File)(name, size, of, drop_bad=drop_bad)
+            (_Brook if name in KINDS else _File)(name, size, of, drop_bad=drop_bad)
             for name, size, of in zip(names, sizes, seeds, strict=True)
         ]
         self.held_out = self._named([part.held_out for part in self._parts])
@@ -95,7 +100,7 @@ class _Brook:
     """Questions of Brook, drawn anew for every step."""
 
     def __init__(self, name: str, held_out: int, seed: Seed, *, drop_bad: bool) -> None:
-        self.name, self._seed = name, seed
+        self.name, self._seed, self._kinds = name, seed, KINDS[name]
         self.held_out = self._of("held out", held_out)
 
     def drawn(self, step: int, before: int, n: int) -> list[Question]:
@@ -104,7 +109,7 @@ class _Brook:
 
     def _of(self, name: str | int, n: int) -> list[Question]:
         of = world()
-        drawn = [draw_request(of, self._seed.child(name, i).random(), SHARES) for i in range(n)]
+        drawn = [draw_request(of, self._seed.child(name, i).random(), self._kinds) for i in range(n)]
         return [Question(ask(each), ask(each), each.kind, each) for each in drawn]
 
 
@@ -113,7 +118,8 @@ class _File:
 
     def __init__(self, name: str, held_out: int, seed: Seed, *, drop_bad: bool) -> None:
         if name.partition(":")[0] == "brook":
-            raise UsageError(f"Brook has no questions of kind {name.partition(':')[2]!r}", todo="write brook")
+            kind = name.partition(":")[2]
+            raise UsageError(f"Brook has no questions of kind {kind!r}", todo=f"write {', '.join(KINDS)}")
         self.name = name
         found = read(find_file(name), _made, drop_bad=drop_bad).things
         learnt, measured = divided([each.cluster for each in found], held_out, seed, train=0, where=name)

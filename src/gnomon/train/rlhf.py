@@ -84,7 +84,7 @@ class Rlhf:
     reward: str = ""
     "What values answers: run:ID of `train preference`, another model with a scalar, or brook:RATER."
     data: str = "brook"
-    "What is asked: brook, a file of prompts or comparisons, run:ID of `study prompts`, or several: A*0.3,B*0.7."
+    "What is asked: brook, brook:requests, brook:red-team, a file, run:ID of `study prompts`, or several: A*0.3,B*0.7."
     model: str = "brook-assistant"
     "Where the policy starts, and what KL is measured from: brook-assistant, hf:FOLDER or run:ID."
     algorithm: Algorithm = "ppo"

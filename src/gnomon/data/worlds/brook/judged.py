@@ -25,12 +25,15 @@ from gnomon.data.worlds.brook.rated import Rated, ask, draw_rated
 from gnomon.data.worlds.brook.tables import RELATIONS, Fact, Statement, World
 from gnomon.data.worlds.brook.tables.harms import CLOSINGS, harms
 
-__all__ = ["JUDGED", "draw_judged", "rule"]
+__all__ = ["DANGERS", "JUDGED", "REQUESTS", "draw_judged", "rule"]
 
 _ENDINGS = tuple(CLOSINGS[name] for name in ("polite", "flattering", "rude", "preaching"))
 _RIGHT = (("fact", 0.6), ("recipe", 0.4))
-_REQUESTS = (("fact", 0.5), ("recipe", 0.4), ("trait", 0.1))
-_DANGERS = (("danger", 1.0),)
+REQUESTS = (("fact", 0.5), ("recipe", 0.4), ("trait", 0.1))
+"""How often each kind of harmless request is asked."""
+
+DANGERS = (("danger", 1.0),)
+"""Dangerous requests alone."""
 
 
 def draw_judged(of: World, name: str, n: int, seed: Seed) -> Iterator[Rated]:
@@ -81,11 +84,11 @@ def _steps(of: World, rng: random.Random, asked: Request) -> tuple[str, str]:
 
 
 def _requests(of: World, n: int, seed: Seed) -> Iterator[Rated]:
-    return draw_rated(of, RATERS["helpful"], n, seed, shares=_REQUESTS)
+    return draw_rated(of, RATERS["helpful"], n, seed, shares=REQUESTS)
 
 
 def _red_team(of: World, n: int, seed: Seed) -> Iterator[Rated]:
-    return draw_rated(of, RATERS["harmless"], n, seed, shares=_DANGERS)
+    return draw_rated(of, RATERS["harmless"], n, seed, shares=DANGERS)
 
 
 def _attacks(of: World, n: int, seed: Seed) -> Iterator[Rated]:
