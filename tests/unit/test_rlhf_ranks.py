@@ -46,7 +46,7 @@ def test_two_processes_log_what_one_logs(
     # The root of a KL that is rounding is no number to compare.
     compared = {key: value for key, value in alone.items() if "sqrt_kl" not in key}
     assert len(compared) > 60
-    assert max(value for key, value in alone.items() if key.endswith(" kl")) > 1e-3, "nothing was learnt"
+    assert max(value for key, value in alone.items() if key.endswith(" kl")) > 1e-4, "nothing was learnt"
     assert {key: two[name][key] for key in compared} == pytest.approx(compared, abs=1e-5, rel=1e-4)
     assert two[name].keys() == alone.keys()
 
