@@ -266,20 +266,9 @@ def served(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], int
 
 @pytest.mark.slow
 def test_the_commands_a_killed_server_and_the_same_command_again(folder: Path, tmp_path: Path) -> None:
-    few_flags = (
-        "--rounds 30 --answers 8 --held-out 6 --probes 3 --max-tokens 12 --lora 3 --budget 0 --reward brook:gold"
-    )
-    words = [
-        "train",
-        "rlhf",
-        "--reward",
-        "brook:gold",
-        "--model",
-        f"hf:{folder}",
-        *few_flags.split(),
-        "--out",
-        str(tmp_path),
-    ]
+    few_flags = "--rounds 30 --answers 8 --held-out 6 --probes 3 --max-tokens 12 --lora 3 --budget 0"
+    words = ["train", "rlhf", "--reward", "brook:gold", "--model", f"hf:{folder}", *few_flags.split()]
+    words += ["--out", str(tmp_path)]
     with served(folder, 0) as (server, port):
         words += ["--sampler", f"http://127.0.0.1:{port}/v1#hf:{folder}"]
         with command(*words) as training:

@@ -28,7 +28,7 @@ from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Transformer
 from gnomon.train._questions import Question, Reward, gold
 
-__all__ = ["Drawn", "Engine", "Reference", "Sampler", "distinct", "known", "still", "told"]
+__all__ = ["Drawn", "Engine", "Reference", "Sampler", "distinct", "known", "refuse_no_numbers", "still", "told"]
 
 # The model that training started from: a copy, or the policy without what it has learnt.
 Reference: TypeAlias = Callable[[], AbstractContextManager[Transformer]]
@@ -303,11 +303,16 @@ def distinct(answers: Sequence[Sequence[int]], n: int) -> float:
     return len(set(grams)) / len(grams) if grams else 0.0
 
 
-def _check(drawn: Drawn) -> None:
-    for question, answer, reward in zip(drawn.questions, drawn.said, drawn.reward, strict=True):
+def refuse_no_numbers(questions: Sequence[Question], texts: Sequence[str], rewards: Sequence[float]) -> None:
+    """Raises `RunError` with the answer whose reward is no finite number."""
+    for question, text, reward in zip(questions, texts, rewards, strict=True):
         if not math.isfinite(reward):
-            what = f"the reward of {answer.text!r} is {reward}"
+            what = f"the reward of {text!r} is {reward}"
             raise RunError(what, where=str(question.prompt), todo="mend --reward")
+
+
+def _check(drawn: Drawn) -> None:
+    refuse_no_numbers(drawn.questions, [each.text for each in drawn.said], drawn.reward)
     tokens = [each.tokens for each in drawn.said]
     if len(set(tokens)) == 1 and len({question.cluster for question in drawn.questions}) > 1:
         what = f"policy collapsed (distinct-1 = {distinct(tokens, 1):.3f}): every answer is {drawn.said[0].text!r}"

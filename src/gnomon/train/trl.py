@@ -14,7 +14,6 @@ not a flag is TRL's default.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from gnomon.core.errors import DataError, RunError, UsageError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
@@ -40,7 +39,7 @@ from gnomon.report.base import Report
 from gnomon.train import _fitting, _ranking, _rewarded, preference, sft
 from gnomon.train._fitting import Start, at_least, context_of, end_of, start_from, write_recipe
 from gnomon.train._questions import Question, Questions, Reward, gold, open_reward
-from gnomon.train._rollout import Sampler, known, still
+from gnomon.train._rollout import Sampler, known, refuse_no_numbers, still
 from gnomon.train._running import CHECKPOINT
 from gnomon.train._trl import Lesson, package, quiet, taught
 
@@ -288,9 +287,7 @@ class _Values:
         prompts = [self._tokenizer.encode_prompt(question.prompt) for question in questions]
         answers = [answer_text(self._tokenizer, *each) for each in zip(prompts, completion_ids, strict=True)]
         values = self._reward(questions, answers)
-        for question, (text, _ended), value in zip(questions, answers, values, strict=True):
-            if not math.isfinite(value):
-                raise RunError(f"the reward of {text!r} is {value}", where=str(question.prompt), todo="mend --reward")
+        refuse_no_numbers(questions, [text for text, _ in answers], values)
         utilities = [each for each in gold(questions, answers) if each is not None]
         if utilities:
             log_metric("gold", sum(utilities) / len(utilities))
