@@ -241,8 +241,9 @@ def scatter(
     caption: str = "",
     section: str = "",
     diagonal: bool = False,
+    joined: bool = False,
 ) -> Figure:
-    """Points, coloured by group; `diagonal` draws where `x` equals `y`."""
+    """Points, coloured by group; `diagonal` draws where `x` equals `y`, `joined` a line through each group in order."""
     import altair as alt
 
     rows = [d._asdict() for d in dots if math.isfinite(d.x) and math.isfinite(d.y)]
@@ -262,6 +263,10 @@ def scatter(
         )
     )
     layers: list[Any] = [points]
+    if joined:
+        # Without an order of its own a line goes from left to right.
+        line = points.properties(data=_data({**row, "place": place} for place, row in enumerate(rows)))
+        layers.insert(0, line.mark_line(opacity=0.5).encode(order="place:Q"))
     if diagonal and rows:
         ends = [min(min(r["x"], r["y"]) for r in rows), max(max(r["x"], r["y"]) for r in rows)]
         line = alt.Chart(_data([{"x": e, "y": e} for e in ends])).mark_line(strokeDash=[4, 4], color=_GREY)

@@ -29,6 +29,9 @@ __all__ = ["MEDIAN_OF", "Evidence", "report"]
 MEDIAN_OF = 17
 """Answers of a policy of which the median by value stands against what was written (Bai et al. 2022a, sec. 6)."""
 
+Points = Mapping[int, Interval]
+"""Elo points of the best of k answers above one, by k."""
+
 _GOLD_NAME = "brook:gold"
 _KNOWN = "known: log k - (k - 1)/k, an upper bound"
 
@@ -55,17 +58,17 @@ class Evidence(NamedTuple):
 
 def report(seen: Evidence, ks: Sequence[int]) -> Report:
     """Gains of the best of k in every value and in Elo, and those of the policy; intervals are over questions."""
-    ks = sorted(set(ks))
-    chosen = [e for k in ks if k > 1 for e in _chosen(seen, k)]
+    points = {k: _elo(seen, k) for k in sorted(set(ks))}
+    chosen = [e for k in points if k > 1 for e in _chosen(seen, k, points[k])]
     learnt = list(_learnt(seen))
-    level = _level(seen, ks, learnt)
+    level = _level(points, learnt)
     writers = list(_writers(seen))
     return Report(
         title="The best of k answers, and a policy that learnt from the same values",
-        summary=_verdict(seen, ks, chosen, learnt, level, writers),
+        summary=_verdict(max(points), chosen, learnt, level, writers),
         estimates=[level, *writers, *chosen, *learnt],
-        figures=Drawn(lambda: _figures(seen, ks)),
-        tables=[_table(seen, ks)],
+        figures=Drawn(lambda: _figures(seen, points)),
+        tables=[_table(seen, points)],
         notes=["one preference model and one policy: intervals are over questions, not over trainings"],
     )
 
@@ -96,9 +99,9 @@ def _above_start(seen: Evidence, utility_QM: Matrix) -> Interval:
     return ranked(players, seen.start.clusters[:q], by_rater(seen.rater)).players[1].elo
 
 
-def _chosen(seen: Evidence, k: int) -> Iterator[Estimate]:
+def _chosen(seen: Evidence, k: int, points: Interval) -> Iterator[Estimate]:
     group = f"best of {k}"
-    yield Estimate.of("Elo above one answer", _elo(seen, k), group=group, headline=True)
+    yield Estimate.of("Elo above one answer", points, group=group, headline=True)
     for name in seen.start.value:
         yield Estimate.of(f"{_spoken(seen, name)} gained", _gain(seen, name, k), group=group)
     yield Estimate(metric="KL", value=best_of_n_kl(k), group=group, reason=_KNOWN)
@@ -117,14 +120,12 @@ def _learnt(seen: Evidence) -> Iterator[Estimate]:
     yield Estimate.of("KL", clustered_mean(last.kl, last.clusters), group=group)
 
 
-def _level(seen: Evidence, ks: Sequence[int], learnt: Sequence[Estimate]) -> Estimate:
+def _level(points: Points, learnt: Sequence[Estimate]) -> Estimate:
     """Among how many answers one must choose to reach the policy's Elo points, read off the curve on log k."""
-    reached = learnt[0].value or 0.0
-    curve = [_elo(seen, k).value or 0.0 for k in ks]
-    k, beyond = matched(reached, ks, curve)
+    k, beyond = matched(learnt[0].value or 0.0, list(points), [each.value or 0.0 for each in points.values()])
     bound = {0: "", 1: "at least this: ", -1: "at most this: "}[beyond]
     reason = f"{bound}the policy's Elo points, read off those of the best of k answers"
-    return Estimate(metric="k of the policy's level", value=k, n=len(seen.start.clusters), reason=reason)
+    return Estimate(metric="k of the policy's level", value=k, n=learnt[0].n, reason=reason)
 
 
 def _median(answers: Answers, by: str, name: str) -> Matrix:
@@ -146,18 +147,15 @@ def _writers(seen: Evidence) -> Iterator[Estimate]:
 
 
 def _verdict(
-    seen: Evidence,
-    ks: Sequence[int],
+    most: int,
     chosen: Sequence[Estimate],
     learnt: Sequence[Estimate],
     level: Estimate,
     writers: Sequence[Estimate],
 ) -> str:
     elos = {e.group: e for e in (*chosen, *learnt) if e.metric == "Elo above one answer"}
-    top = f"best of {ks[-1]}"
-    told = (
-        f"The {top} is {in_words(elos[top], 0)} Elo points above one answer, at most {best_of_n_kl(ks[-1]):.1f} nats "
-    )
+    top = f"best of {most}"
+    told = f"The {top} is {in_words(elos[top], 0)} Elo points above one answer, at most {best_of_n_kl(most):.1f} nats "
     told += f"from its model; the policy {in_words(elos['policy'], 0)}, at {in_words(learnt[-1], 1)} nats: "
     told += f"{level.reason.partition('the policy')[0].replace('this: ', '')}the best of {level.value:.2g}."
     for e in writers:
@@ -166,9 +164,8 @@ def _verdict(
     return told
 
 
-def _figures(seen: Evidence, ks: Sequence[int]) -> list[Figure]:
-    found = [_values(seen, ks, name) for name in seen.start.value]
-    return [_elos(seen, ks), *found]
+def _figures(seen: Evidence, points: Points) -> list[Figure]:
+    return [_elos(seen, points), *(_values(seen, list(points), name) for name in seen.start.value)]
 
 
 def _values(seen: Evidence, ks: Sequence[int], name: str) -> Figure:
@@ -181,14 +178,14 @@ def _values(seen: Evidence, ks: Sequence[int], name: str) -> Figure:
     return _drawn(points, f"{spoken} gained")
 
 
-def _elos(seen: Evidence, ks: Sequence[int]) -> Figure:
-    points = [Point(math.sqrt(best_of_n_kl(k)), *_ends(_elo(seen, k)), "best of k") for k in ks]
+def _elos(seen: Evidence, points: Points) -> Figure:
+    drawn = [Point(math.sqrt(best_of_n_kl(k)), *_ends(found), "best of k") for k, found in points.items()]
     rated = _spoken(seen, seen.rater)
     if rated in seen.readings[0].values:
         for each in seen.readings:
             utility_Q: Vector = each.values[rated][: len(seen.start.clusters)]
-            points.append(Point(root_kl(each), *_ends(_above_start(seen, utility_Q[:, None])), "policy"))
-    return _drawn(points, "Elo above one answer")
+            drawn.append(Point(root_kl(each), *_ends(_above_start(seen, utility_Q[:, None])), "policy"))
+    return _drawn(drawn, "Elo above one answer")
 
 
 def _ends(found: Interval) -> tuple[float, float | None, float | None]:
@@ -201,11 +198,11 @@ def _drawn(points: Sequence[Point], y: str) -> Figure:
     return curves(points, x="square root of KL, nats", y=y, title=title, caption=caption, reference=0.0)
 
 
-def _table(seen: Evidence, ks: Sequence[int]) -> Table:
+def _table(seen: Evidence, points: Points) -> Table:
     names = list(seen.start.value)
     rows = [
-        [k, best_of_n_kl(k), math.log(k), *_ends(_elo(seen, k)), *(_gain(seen, name, k).value for name in names)]
-        for k in ks
+        [k, best_of_n_kl(k), math.log(k), *_ends(found), *(_gain(seen, name, k).value for name in names)]
+        for k, found in points.items()
     ]
     columns = ("k", "KL at most", "log k", "Elo", "low", "high", *(f"{_spoken(seen, name)} gained" for name in names))
     return Table(title="The best of k answers", columns=columns, rows=rows)
