@@ -90,10 +90,10 @@ def _report(cfg: Prompts, good: Good, rows: Sequence[Row], whys: Sequence[str], 
     headlines = ("usable by itself", "kept")
     estimates = [replace(e, headline=e.metric in headlines) for e in found.estimates]
     usable = in_words(found.estimate("usable by itself"))
-    told = f"Of {len(rows)} prompts that {cfg.model} wrote, {usable} can be used by themselves; {len(kept)} are kept, "
-    told += (
-        f"each once, and {in_words(new)} of these are none of the {len(good.texts)} good ones that it was shown from."
+    told = (
+        f"Of {len(rows)} prompts that {cfg.model} wrote, {usable} can be used by themselves. {len(kept)} are kept, for "
     )
+    told += f"the rest say the same. {in_words(new)} of what is kept is new, none of {len(good.texts)} good ones."
     return Report(
         title=f"Prompts made by {cfg.model}",
         summary=told,
