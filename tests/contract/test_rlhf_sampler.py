@@ -147,7 +147,8 @@ def test_a_server_draws_what_the_engine_here_would_draw(folder: Path, tmp_path: 
 def test_a_training_by_answers_of_a_server(folder: Path, tmp_path: Path) -> None:
     with serving(folder) as server:
         done = run_training(remote(folder, server), "rlhf", root=tmp_path)
-        assert server.adapters is not None and len(server.adapters.names) == 1
+        assert server.adapters is not None and not server.adapters.names
+    assert not (done.manifest.folder / "adapters").exists()
     gaps = logged(done.manifest.folder, "sampler_gap")
     assert len(gaps) == 4 and 0 < max(gaps) < 1e-4
     assert abs(logged(done.manifest.folder, "kl")[0]) < 1e-4

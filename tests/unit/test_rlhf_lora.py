@@ -87,8 +87,14 @@ def test_a_training_makes_no_copy_moves_what_it_may_and_goes_on_to_the_bit(
 
 def test_what_was_said_before_is_what_the_given_model_says(tiny: str, tmp_path: Path) -> None:
     """Whole training and training of an update measure from the same answers."""
-    shared = {"rounds": 2, "peak_rate": 1e-2, "every": 0}
+    shared = {"rounds": 2, "peak_rate": 1e-2, "every": 0, "snapshots": 1}
     thin, full = (run_training(few(tiny, **shared, lora=lora), "rlhf", root=tmp_path) for lora in (2, 0))
     said = [{row.key: row.evidence["before"] for row in done.rows if "before" in row.evidence} for done in (thin, full)]
     assert said[0] == said[1] and len(said[0]) == 6
     assert thin.report.estimate("KL").value != 0
+    # What is kept on the way is a model like any other.
+    halfway, end = (load_folder(thin.manifest.folder / name) for name in ("snapshots/1", "checkpoint"))
+    given = load_folder(tiny.removeprefix("hf:"))
+    weights = [net.blocks[0].get_parameter("mlp.up.weight") for net in (given, halfway, end)]
+    assert not torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])
+    assert torch.equal(halfway.w_u, given.w_u)

@@ -22,7 +22,7 @@ from gnomon.core.errors import ModelError
 from gnomon.models.families import stored_rows
 from gnomon.models.transformer import Transformer
 
-__all__ = ["LowRank", "adapted", "add_low_rank", "merge_low_rank", "save_adapter", "twin", "without_update"]
+__all__ = ["LowRank", "adapted", "add_low_rank", "merge_low_rank", "merged", "save_adapter", "twin", "without_update"]
 
 _WEIGHTS, _CONFIG, _PREFIX = "adapter_model.safetensors", "adapter_config.json", "base_model.model."
 # What PEFT can do beside a sum of two maps.
@@ -106,6 +106,15 @@ def without_update(body: Transformer) -> Iterator[Transformer]:
 def twin(body: Transformer) -> Transformer:
     """A copy of `body` for what learns; parameters that do not are those of `body` itself."""
     return copy.deepcopy(body, {id(p): p for p in body.parameters() if not p.requires_grad})
+
+
+def merged(body: Transformer) -> Transformer:
+    """A copy of `body` with what its updates have learnt in its weights; `body` itself where it has none."""
+    if not any(isinstance(module, LowRank) for module in body.modules()):
+        return body
+    found = copy.deepcopy(body)
+    merge_low_rank(found)
+    return found
 
 
 def save_adapter(body: Transformer, folder: Path, *, base: str) -> None:

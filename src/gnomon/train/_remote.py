@@ -70,6 +70,16 @@ class Remote:
             asyncio.run(self._push(self._folder))
         self._served = from_first(self._served)
 
+    def close(self) -> None:
+        """Takes the last adapter off the server, and its folder away; the first of several processes does.
+
+        Raises:
+            ModelError: the server cannot be reached.
+        """
+        if self._folder is not None and self._number and not ranks().rank:
+            asyncio.run(self._end())
+            shutil.rmtree(self._folder)
+
     async def sample(self, prompt: Sequence[int], how: Sampling, n: int) -> list[Completion]:
         """`n` answers to a prompt of token ids, at temperature 1.
 
@@ -96,13 +106,22 @@ class Remote:
         try:
             await self._load(name, place)
             if self._number > 1:
-                await self._http.call(_UNLOAD, {"lora_name": before})
+                await self._unloaded(before)
         except Refused as refused:
             raise ModelError(refused.what, where=refused.where, todo=_ALLOW) from None
         finally:
             await self.rest()
         shutil.rmtree(folder / str(self._number - 1), ignore_errors=True)
         self._served = name
+
+    async def _end(self) -> None:
+        try:
+            await self._unloaded(self._served)
+        finally:
+            await self.rest()
+
+    async def _unloaded(self, name: str) -> None:
+        await self._http.call(_UNLOAD, {"lora_name": name})
 
     async def _load(self, name: str, place: Path) -> None:
         asked = {"lora_name": name, "lora_path": str(place.resolve())}
@@ -112,7 +131,7 @@ class Remote:
             if refused.status != 400:
                 raise
             # A training that was stopped leaves its last adapter on the server.
-            await self._http.call(_UNLOAD, {"lora_name": name})
+            await self._unloaded(name)
             await self._http.call(_LOAD, asked)
 
     def _completion(self, prompt: Sequence[int], choice: Mapping[str, Any]) -> Completion:

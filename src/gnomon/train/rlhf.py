@@ -29,7 +29,7 @@ from gnomon.core.errors import UsageError
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
 from gnomon.learn.loop import Fit, StepResult
-from gnomon.learn.lora import without_update
+from gnomon.learn.lora import merged, without_update
 from gnomon.learn.optim import Optim
 from gnomon.learn.parallel import from_first
 from gnomon.learn.policy import Actor, PolicyBatch, grpo_step, ppo_step, reinforce_step, rloo_step
@@ -201,12 +201,15 @@ def _learnt(cfg: Rlhf, run: Run, start: Start) -> int:
     if not cfg.lora:
         reference = still(copy.deepcopy(start.net).requires_grad_(False))
 
-    def sampler(net: Transformer, pushed: Path | None = None) -> Sampler:
-        engine = Remote(cfg.sampler, start.tokenizer, net, pushed) if cfg.sampler else None
+    def remote(folder: Path | None) -> Remote | None:
+        return Remote(cfg.sampler, start.tokenizer, start.net, folder) if cfg.sampler else None
+
+    def sampler(net: Transformer, engine: Remote | None) -> Sampler:
         return Sampler(net, start.tokenizer, reward, max_tokens=cfg.max_tokens, watched=further, engine=engine)
 
     actor = Actor(start.net, cfg.value if cfg.algorithm == "ppo" else "none")
-    policy = Policy(actor, reference, sampler(start.net, run.folder / "adapters"), is_elsewhere=bool(cfg.sampler))
+    server = remote(run.folder / "adapters")
+    policy = Policy(actor, reference, sampler(start.net, server), is_elsewhere=server is not None)
     wanted, seed = settings(cfg), Seed(cfg.seed)
     rounds = Rounds(
         cfg,
@@ -225,9 +228,11 @@ def _learnt(cfg: Rlhf, run: Run, start: Start) -> int:
     watch = (lambda _: reading.of(rounds.done)) if cfg.every else None
     shown_fit(_step(cfg), rounds, actor, plan=_plan(cfg), run=run, label=cfg.algorithm, watch=watch)
     with reference() as net:
-        before = sampler(net).draw(questions.held_out, seed.child("measured"), watch=True)
+        before = sampler(net, remote(None)).draw(questions.held_out, seed.child("measured"), watch=True)
     after = policy.sampler.draw(questions.held_out, seed.child("measured"), watch=True)
     run.add(rows(before, after, policy.known(after)[0]))
+    if server is not None:
+        server.close()
     return policy.sampler.num_cut
 
 
@@ -282,4 +287,4 @@ def _step(cfg: Rlhf) -> Callable[[nn.Module, PolicyBatch], StepResult]:
 
 def _snapshot(run: Run, start: Start, round_: int) -> None:
     """Keeps the policy as it is after so many rounds, as `models.load` finds `run:ID@ROUND`."""
-    save_folder(start.net, run.folder / "snapshots" / str(round_), tokenizer=start.tokenizer)
+    save_folder(merged(start.net), run.folder / "snapshots" / str(round_), tokenizer=start.tokenizer)
