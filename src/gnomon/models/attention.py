@@ -122,6 +122,12 @@ class Attention(nn.Module):
         q, k = torch.split(qk, [self.num_heads, self.num_kv_heads], dim=-2)
         return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
+    def values(self, x_BTD: Tensor) -> Tensor:
+        """Values [B, K, T, d] alone, for patterns that are given."""
+        cut = (self.num_heads + self.num_kv_heads) * self.d_head
+        bias = None if self.qkv.bias is None else self.qkv.bias[cut:]
+        return self._heads(F.linear(x_BTD, self.qkv.weight[cut:], bias)).transpose(1, 2)
+
     def mix(self, q: Tensor, k: Tensor, v: Tensor, context: Context) -> Tensor:
         """Values mixed by the fused kernel, z [B, H, T, d]; appends keys and values to the cache."""
         if context.cache is not None:

@@ -108,13 +108,13 @@ class Transformer(nn.Module):
             UsageError: more positions than a learned table has; a cache or mask that does not fit.
         """
         if plan is not None:
-            context = self._context(tokens_BT, how)
+            context = self.context(tokens_BT, how)
             return run(self, tokens_BT, context, how.get("positions_BT"), how.get("at"), plan)
         return F.linear(self.hidden(tokens_BT, **how), self.w_u)
 
     def hidden(self, tokens_BT: Tensor, **how: Unpack[Reading]) -> Tensor:
         """The normed residual stream before the unembedding, [B, T, D] or [N, D] with `at`; arguments as `forward`."""
-        context = self._context(tokens_BT, how)
+        context = self.context(tokens_BT, how)
         cache, at = how.get("cache"), how.get("at")
         x_BTD = self.embedded(tokens_BT, how.get("positions_BT"), 0 if cache is None else cache.length)
         for block in self.blocks:
@@ -149,8 +149,8 @@ class Transformer(nn.Module):
             return self.pos_embed.weight[start:end]
         return F.embedding(positions_BT, self.pos_embed.weight)
 
-    def _context(self, tokens_BT: Tensor, how: Reading) -> Context:
-        """What the layers share; costs nothing that a plain forward does not need."""
+    def context(self, tokens_BT: Tensor, how: Reading) -> Context:
+        """What the layers of a forward share; costs nothing that a plain forward does not need."""
         config, count, cache = self.config, tokens_BT.shape[1], how.get("cache")
         positions_BT, mask = how.get("positions_BT"), how.get("mask")
         start = 0 if cache is None else cache.length

@@ -1,0 +1,1 @@
+"""Which heads find what came before and say it again?"""

@@ -1,0 +1,114 @@
+"""What heads are shown: a block of random tokens several times over, and windows of text.
+
+Olsson et al. 2022 (arXiv 2209.11895), appendix "Head activation evaluators". Shapes: N sequences, T tokens of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gnomon.core.errors import DataError
+from gnomon.core.seeds import Seed
+from gnomon.models.tokenizer import Tokenizer
+
+__all__ = ["LEAST_TOKENS", "Repeats", "Windows", "plain_tokens", "repeats", "shuffled", "windows"]
+
+LEAST_TOKENS = 50
+"""Fewer tokens to draw from than this make repeats by chance too likely."""
+
+
+class Repeats(NamedTuple):
+    """Random blocks said several times over.
+
+    Attributes:
+        tokens_NT: `offset` tokens that begin a text, then the block `times` times.
+        period: tokens of the block; they differ.
+        times: how often it stands there.
+        offset: 1 where a text begins with a token of its own, else 0.
+    """
+
+    tokens_NT: Tensor
+    period: int
+    times: int
+    offset: int
+
+    @property
+    def places(self) -> list[int]:
+        """Positions of the second and later copies: what they say has been said before."""
+        return list(range(self.offset + self.period, self.offset + self.period * self.times))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Windows of text, tokens [N, T], and the document that each begins in."""
+
+    tokens_NT: Tensor
+    clusters: tuple[str, ...]
+
+
+def plain_tokens(tokenizer: Tokenizer) -> list[int]:
+    """Ids of tokens that stand for text: none that begins, ends or pads one, or is special in another way.
+
+    Raises:
+        DataError: there are fewer than 50.
+    """
+    special = {token for token, added in tokenizer.backend.get_added_tokens_decoder().items() if added.special}
+    special |= {t for t in (tokenizer.bos_id, *tokenizer.eos_ids) if t is not None}
+    found = [token for token in range(tokenizer.vocab_size) if token not in special]
+    if len(found) < LEAST_TOKENS:
+        what = f"the tokenizer has {len(found)} tokens of text, and random sequences need {LEAST_TOKENS}"
+        raise DataError(what, todo="use a model with a larger vocabulary")
+    return found
+
+
+def repeats(
+    tokens: Sequence[int], n: int, seed: Seed, *, bos: int | None = None, period: int = 25, times: int = 4
+) -> Repeats:
+    """`n` sequences of `period` different tokens, repeated `times` times."""
+    rows = []
+    for place in range(n):
+        block = seed.child("repeats", place).random().sample(list(tokens), period)
+        rows.append(([] if bos is None else [bos]) + block * times)
+    return Repeats(torch.tensor(rows), period, times, int(bos is not None))
+
+
+def shuffled(of: Repeats, seed: Seed) -> Repeats:
+    """The same tokens in an order of its own in every copy: no place of a block foretells the next."""
+    rows = of.tokens_NT.tolist()
+    for place, row in enumerate(rows):
+        rng = seed.child("shuffled", place).random()
+        for copy in range(of.times):
+            begin = of.offset + copy * of.period
+            row[begin : begin + of.period] = rng.sample(row[begin : begin + of.period], of.period)
+    return of._replace(tokens_NT=torch.tensor(rows))
+
+
+def windows(texts: Sequence[tuple[str, str]], tokenizer: Tokenizer, n: int, length: int) -> Windows:
+    """The first `n` windows of `length` tokens, one after the other in each text; what is left of a text is not used.
+
+    Args:
+        texts: the name of a document, and its text.
+
+    Raises:
+        DataError: no text has so many tokens.
+    """
+    rows: list[list[int]] = []
+    clusters: list[str] = []
+    bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+    body = length - len(bos)
+    for name, text in texts:
+        ids = tokenizer.encode(text, special=False)
+        for begin in range(0, len(ids) - body + 1, body):
+            rows.append([*bos, *ids[begin : begin + body]])
+            clusters.append(name)
+            if len(rows) == n:
+                return Windows(tokens_NT=torch.tensor(rows), clusters=tuple(clusters))
+    if not rows:
+        what = f"none of {len(texts)} texts has {length} tokens"
+        raise DataError(what, where="--data", todo="give longer texts, or a shorter --window")
+    return Windows(tokens_NT=torch.tensor(rows), clusters=tuple(clusters))
