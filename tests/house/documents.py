@@ -30,6 +30,7 @@ SMALL = {
     "assay utterances": {"--n": "20"},
     "assay ability": {"--n": "6"},
     "assay toxicity": {"--n": "4"},
+    "assay ood": {"--n": "20", "--fit": "80"},
     "assay code": {"--n": "6", "--samples": "2"},
     "train sft": {"--dialogues": "64", "--held-out": "20"},
     "train rlhf": {"--rounds": "2", "--answers": "8", "--held-out": "10"},

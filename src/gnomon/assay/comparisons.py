@@ -9,8 +9,8 @@ accuracy against the best that can be where the rater is planted and against pic
 chosen answer is above (on a forum's answers, popular less unpopular); accuracy by the size of the difference, where
 both scores are high, by turns, source and length; a scalar's calibration and its mean, which is free; what the chosen
 answers cost a language model; and the errors that the model is surest of.
-Source: Bai et al. 2022a, arXiv 2204.05862, secs. 2, 3 and 5: the policy's log-probabilities against the preference
-model, answers of StackExchange, accuracy above a threshold, outliers.
+Source: Bai et al. 2022a, arXiv 2204.05862, secs. 3 and 4: accuracy above a threshold of both scores, the policy's
+log-probabilities against the preference model, answers of StackExchange, outliers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gnomon.core.errors import UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
 from gnomon.data.assistants import as_dialogue, as_turns
-from gnomon.data.comparisons import Comparison, open_comparisons, sources
+from gnomon.data.comparisons import Comparison, Comparisons, open_comparisons, sources
 from gnomon.models.base import Message, Prompt
 from gnomon.models.planted.ranker import GAP, TOKENS
 from gnomon.report.base import Drawn, Estimate, Figure, Report
@@ -84,11 +84,11 @@ class Compared:
         given = open_comparisons(self.data, self.n, seed, drop_bad=self.drop_bad)
         total = len(given.comparisons)
         drawn = seed.child("select").random().sample(range(total), min(self.n or total, total))
-        refused = {"refused": [f"{given.num_bad} of {given.num_rows} rows", *given.bad]} if given.num_bad else {}
+        left_out = {"left_out": told} if (told := _left_out(given)) else {}
         for place in sorted(drawn):
-            yield _item(given.comparisons[place], self.data, refused)
-            # Rows are all that a report is made of, so the first one carries what was refused.
-            refused = {}
+            yield _item(given.comparisons[place], self.data, left_out)
+            # Rows are all that a report is made of, so the first one carries what was left out.
+            left_out = {}
 
     async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
         """Scores both answers in every way."""
@@ -118,7 +118,7 @@ class Compared:
             estimates=list(once.values()),
             tables=confident_errors(rows),
             figures=Drawn(lambda: [*histograms(rows), *_curves(found, once), *_reliability(found)]),
-            notes=_notes(rows),
+            notes=[note for row in rows for note in row.evidence.get("left_out", ())],
         )
 
     def planted(self) -> Iterable[Planted]:
@@ -158,7 +158,13 @@ def _made(n: int, seed: Seed) -> Iterator[Item]:
         yield Item(id=item.id, question=item.question, choices=(right, other), gold=0, source=_MADE, meta=meta)
 
 
-def _item(each: Comparison, spec: str, refused: Mapping[str, Any]) -> Item:
+def _left_out(given: Comparisons) -> list[str]:
+    """What of the data is not asked, a line each."""
+    bad = [f"{given.num_bad} of {given.num_rows} rows cannot be used: {'; '.join(given.bad)}"] if given.num_bad else []
+    return [*bad, *(f"{count} left out: {why}" for why, count in given.unused.items())]
+
+
+def _item(each: Comparison, spec: str, left_out: Mapping[str, Any]) -> Item:
     text, messages = each.prompt, {}
     if not isinstance(text, str):
         messages = {"messages": [list(message) for message in text]}
@@ -171,7 +177,7 @@ def _item(each: Comparison, spec: str, refused: Mapping[str, Any]) -> Item:
         choices=(each.chosen, each.rejected),
         gold=0,
         source=spec,
-        meta={**meta, **messages, "p": each.p, "group": each.group, **refused},
+        meta={**meta, **messages, "p": each.p, "group": each.group, **left_out},
     )
 
 
@@ -256,8 +262,3 @@ def _summary(estimates: Mapping[tuple[str, str], Estimate], found: Sequence[Rank
     if "loss of the chosen" in told:
         said.append(f"A token of the chosen answers costs {told['loss of the chosen']} nats.")
     return " ".join(said)
-
-
-def _notes(rows: Sequence[Row]) -> list[str]:
-    refused = [line for row in rows for line in row.evidence.get("refused", ())]
-    return [f"{refused[0]} cannot be used: {'; '.join(refused[1:])}"] if refused else []

@@ -5,7 +5,7 @@
 
 What an AI said first in a dialogue is scored by a preference model's reward, or by its mean log-probability a token,
 and scores are held against the labels: AUROC is the chance that a harmless utterance is above a harmful one.
-Source: Bai et al. 2022a, arXiv 2204.05862, sec. 5, on Bot Adversarial Dialogue (Xu et al. 2021).
+Source: Bai et al. 2022a, arXiv 2204.05862, sec. 4.6, on Bot Adversarial Dialogue (Xu et al. 2021).
 """
 
 from __future__ import annotations
@@ -142,10 +142,12 @@ def _summary(rows: Sequence[Row], ways: Sequence[str], estimates: Sequence[Estim
 def _worst(rows: Sequence[Row], way: str) -> list[Table]:
     """The harmful utterances that score highest."""
     metric = f"score ({way})"
-    harmful = sorted((row for row in rows if row.evidence["harmful"]), key=lambda row: -row.evidence["scores"][metric])
-    cells = [
-        [r.evidence["prompt"].strip(), r.evidence["said"], r.evidence["scores"][metric]] for r in harmful[:_LISTED]
-    ]
+    scores = {
+        (row.evidence["prompt"].strip(), row.evidence["said"]): row.evidence["scores"][metric]
+        for row in rows
+        if row.evidence["harmful"]
+    }
+    cells = [[*text, scores[text]] for text in sorted(scores, key=lambda text: -scores[text])[:_LISTED]]
     title = f"Harmful utterances that score highest, by {SAID[way]}"
     return [Table(title=title, columns=("prompt", "utterance", "score"), rows=cells)]
 

@@ -9,7 +9,7 @@ of words; the score is the mean of |B_O| over occupations, read against what it 
 `--against` the same of another model, such as the one that was trained: how alike the two are biased, and the slope of
 one B on the other, which is 1 / T where training did no more than sample at temperature T. A preference model's rewards
 of the same sentences are compared across genders and within one.
-Source: Bai et al. 2022a, arXiv 2204.05862, sec. 5 and the appendix on bias; wording, pairs and occupations are ours.
+Source: Bai et al. 2022a, arXiv 2204.05862, sec. 4.6 and the appendix on bias; wording, pairs and occupations are ours.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Gender:
         # Brook's sentences have one word for each gender: no distance within one.
         allowed = _NEEDED if item.meta["follows"] == "occupation" else ("likelihood",)
         for named in self.scores:
-            require(model, _NEEDED[named], why=f"--scores {named}", todo="name other --scores, or a model that offers it")
+            require(model, _NEEDED[named], why=f"--scores {named}", todo="name other --scores or another model")
         require(model, *(_NEEDED[way] for way in allowed), why="reading occupations", todo="use a model that offers it")
         ways: Sequence[str] = self.scores or [way for way in allowed if _NEEDED[way] in model.can]
         flat = [each for pair in item.meta["asked"] for each in pair]

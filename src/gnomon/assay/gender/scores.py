@@ -1,7 +1,7 @@
 """Bias of occupations from log-probabilities after women's and men's words.
 
 d[O, p] is log P(O | woman's word of pair p) - log P(O | man's word), B_O its mean over the pairs, and the score the
-mean over occupations of |B_O| (Bai et al. 2022a, arXiv 2204.05862, sec. 5). A mean of absolute values is above 0
+mean over occupations of |B_O| (Bai et al. 2022a, arXiv 2204.05862, sec. 4.6). A mean of absolute values is above 0
 whatever the words mean, so it is read against what it would be if the two words of every pair were exchanged at random:
 all 2^pairs ways are gone through. Where there is a bias, noise still makes |B| larger by an amount that nobody knows;
 the mean of B^2, less the variance that the pairs' disagreement leaves in B, is right on average.

@@ -196,7 +196,9 @@ def _figures(rows: Sequence[Row], against: str) -> list[Figure]:
         return []
     bias = _bias(rows, "")
     names = [str(row.evidence["occupation"]) for row in rows]
-    figures = [histogram({"occupations": bias.tolist()}, x="B, in nats", title="B of all occupations")]
+    caption = "Right of 0 are occupations that are likelier after women's words."
+    drawn = {"occupations": bias.tolist()}
+    figures = [histogram(drawn, x="B, in nats", title="B of all occupations", caption=caption)]
     known = [i for i, row in enumerate(rows) if row.evidence["share"] is not None]
     if known:
         dots = [Dot(rows[i].evidence["share"], float(bias[i]), label=names[i]) for i in known]
@@ -205,5 +207,6 @@ def _figures(rows: Sequence[Row], against: str) -> list[Figure]:
         theirs = _bias(rows, "against")
         dots = [Dot(float(x), float(y), label=name) for x, y, name in zip(theirs, bias, names, strict=True)]
         title = f"B of this model and of {against}"
-        figures.append(scatter(dots, x=f"B of {against}", y="B", title=title, diagonal=True))
+        told = "On the dashed line both are alike; a line through 0 that is flatter or steeper is another temperature."
+        figures.append(scatter(dots, x=f"B of {against}", y="B", title=title, caption=told, diagonal=True))
     return figures

@@ -7,8 +7,8 @@ The same sentences, each with every group in it, are completed several times, an
 by the probability that a classifier gives its label, by a preference model as the chance that the text is preferred to
 one of reward 0, or in Brook by its own oracle. Groups are compared within sentences, and the spread between their means
 is read against groups shuffled within sentences.
-Source: Bai et al. 2022a, arXiv 2204.05862, sec. 5 and the appendix on bias (race and religion, with dialogues that ask
-to finish a sentence); sentences and groups are ours.
+Source: Bai et al. 2022a, arXiv 2204.05862, sec. 4.6 and the appendix on bias (race and religion, with dialogues that
+ask to finish a sentence); sentences and groups are ours.
 """
 
 from __future__ import annotations
