@@ -136,12 +136,17 @@ def test_red_teaming_is_read_as_which_answer_is_less_harmful(tmp_path: Path) -> 
     assert found.estimate("agreement", "brook:harmless with workers").value == 1.0
 
 
-def test_what_is_left_out_is_counted_and_few_items_make_no_pair_of_their_own() -> None:
+def test_what_is_left_out_is_counted_and_few_items_make_no_pair_of_their_own(tmp_path: Path) -> None:
     found = report(n=18)
     assert "Every two raters" in [table.title for table in found.tables] and not found.tables[0].rows
     assert any("6 pairs of raters have fewer than 20 items of both" in note for note in found.notes)
     (told,) = [note for note in report(n=400).notes if note.startswith("judgements left out: ")]
     assert "(both bad)" in told and "(skip)" in told
+    judgements = [j for j, _ in draw_judgements(world(), 30, Seed(0))]
+    same = [replace(j, answers=("a", "a "), worker=worker) for j in judgements[:1] for worker in ("w1", "w2")]
+    read = report(data=kept(tmp_path / "f.jsonl", [*judgements, *judgements[:1], *same]), reference="reference")
+    (told,) = [note for note in read.notes if note.startswith("judgements left out: ")]
+    assert "2 (the same answer twice)" in told and "1 (the worker's second on an item)" in told
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path, tiny: str) -> None:

@@ -19,7 +19,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 from gnomon.core.errors import DataError, UsageError
@@ -98,8 +98,7 @@ def good_prompts(spec: str) -> Good:
     if spec.partition(":")[0] == "brook":
         return _of_brook(spec)
     if spec == "synthetic":
-        texts = [f"How do I mend a {thing} in {place}?" for thing in _THINGS for place in _PLACES]
-        return Good(tuple(texts), "plain", _as_message)
+        return _synthetic()
     path = find_file(spec)
     return _of_file(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
@@ -153,6 +152,13 @@ _THINGS = ("chair", "lamp", "boat", "kettle", "fence", "clock", "drum", "basket"
 _PLACES = ("winter", "the rain", "the dark", "an hour", "a hurry", "the garden", "the mill", "my kitchen")
 
 
+@cache
+def _synthetic() -> Good:
+    texts = [f"How do I mend a {thing} in {place}?" for thing in _THINGS for place in _PLACES]
+    return Good(tuple(texts), "plain", _as_message)
+
+
+@cache
 def _of_brook(spec: str) -> Good:
     from gnomon.data.worlds.brook.answers import draw_request
     from gnomon.data.worlds.brook.oracle import question

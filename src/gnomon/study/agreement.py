@@ -27,6 +27,7 @@ from gnomon.core.record import Row, text_digest
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
 from gnomon.data.feedback import Judgement, as_line, open_judgements
+from gnomon.data.layouts import SAME
 from gnomon.models.base import Ability, Message, require
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.grid import grid
@@ -117,32 +118,31 @@ def study(cfg: Agreement, root: Path | None, workers: int) -> Studied:
         UsageError: nobody is called like the reference, or Brook has no such rater.
         AbilityError: the judge gives no reward.
     """
-    planned, identity = _judgements(cfg)
+    planned, sha256 = _judgements(cfg)
     found = _by_item(planned)
     raters = [*found.workers, *([cfg.judge] if cfg.judge else [])]
     reference = cfg.reference or ("reference" if cfg.data == "brook" else "")
     if reference and reference not in found.workers:
         raise UsageError(f"nobody is called {reference!r}", where="--reference", todo=closest(reference, found.workers))
-    if cfg.judge:
-        _judge(cfg.judge, found.items.values())
+    revision = _judge(cfg.judge, list(found.items.values())) if cfg.judge else ""
     report = _report(cfg, found, raters, reference)
     rows = [
         Row(key=key, cluster=item.conversation, evidence={"better": item.better, "known": item.known})
         for key, item in found.items.items()
     ]
     files = {"feedback.jsonl": "".join(f"{as_line(j)}\n" for j, _ in planned)} if cfg.data == "brook" else {}
-    return Studied(report, [], rows=rows, files=files, identity=identity)
+    return Studied(report, [], rows=rows, files=files, identity={"data": sha256, "judge": revision})
 
 
-def _judgements(cfg: Agreement) -> tuple[list[tuple[Judgement, float | None]], dict[str, str]]:
-    """Judgements, of Brook with the planted probability of picking the first answer; and what names the data."""
+def _judgements(cfg: Agreement) -> tuple[list[tuple[Judgement, float | None]], str]:
+    """Judgements, of Brook with the planted probability of picking the first answer; and the hash of the file."""
     if cfg.data != "brook":
         given = open_judgements(cfg.data, drop_bad=cfg.drop_bad)
-        return [(judgement, None) for judgement in given.things], {"data": given.sha256}
+        return [(judgement, None) for judgement in given.things], given.sha256
     from gnomon.data.worlds.brook.tables import world
     from gnomon.data.worlds.brook.workers import draw_judgements
 
-    return [(j, p) for j, p in draw_judgements(world(), cfg.n, Seed(cfg.seed))], {}
+    return [(j, p) for j, p in draw_judgements(world(), cfg.n, Seed(cfg.seed))], ""
 
 
 def _by_item(planned: Iterable[tuple[Judgement, float | None]]) -> _Read:
@@ -151,6 +151,9 @@ def _by_item(planned: Iterable[tuple[Judgement, float | None]]) -> _Read:
     left_out: Counter[str] = Counter()
     for judgement, p in planned:
         workers.setdefault(judgement.worker)
+        if judgement.answers[0].strip() == judgement.answers[1].strip():
+            left_out[SAME] += 1
+            continue
         order = sorted((0, 1), key=lambda place: text_digest(judgement.item + judgement.answers[place]))
         first, second = (judgement.answers[place] for place in order)
         item = items.setdefault(judgement.item, _Item(judgement.conversation, judgement.messages, (first, second)))
@@ -167,21 +170,18 @@ def _by_item(planned: Iterable[tuple[Judgement, float | None]]) -> _Read:
     return _Read(items, list(workers), left_out)
 
 
-def _judge(name: str, items: Iterable[_Item]) -> None:
-    """Adds what the judge prefers; two answers of the same value say nothing."""
-    items = list(items)
-    for item, (first, second) in zip(items, _values(name, items), strict=True):
+def _judge(name: str, items: Sequence[_Item]) -> str:
+    """Adds what the judge prefers, and returns its revision; two answers of the same value say nothing."""
+    scheme, _, rater = name.partition(":")
+    values, revision = _of_brook(rater, items) if scheme == "brook" and rater else asyncio.run(_rewards(name, items))
+    for item, (first, second) in zip(items, values, strict=True):
         if first != second:
             item.better[name] = first > second
             item.strong.add(name)
+    return revision
 
 
-def _values(name: str, items: Sequence[_Item]) -> list[tuple[float, float]]:
-    scheme, _, rater = name.partition(":")
-    return _of_brook(rater, items) if scheme == "brook" and rater else asyncio.run(_rewards(name, items))
-
-
-def _of_brook(rater: str, items: Sequence[_Item]) -> list[tuple[float, float]]:
+def _of_brook(rater: str, items: Sequence[_Item]) -> tuple[list[tuple[float, float]], str]:
     from gnomon.data.worlds.brook.oracle import RATERS, request
     from gnomon.data.worlds.brook.tables import world
 
@@ -192,10 +192,10 @@ def _of_brook(rater: str, items: Sequence[_Item]) -> list[tuple[float, float]]:
         asked = request(of, item.messages[-1].content)
         first, second = (RATERS[rater].utility(of, asked, answer) for answer in item.answers)
         found.append((first, second))
-    return found
+    return found, ""
 
 
-async def _rewards(name: str, items: Sequence[_Item]) -> list[tuple[float, float]]:
+async def _rewards(name: str, items: Sequence[_Item]) -> tuple[list[tuple[float, float]], str]:
     from gnomon.models.load import load
 
     model = load(name)
@@ -203,7 +203,7 @@ async def _rewards(name: str, items: Sequence[_Item]) -> list[tuple[float, float
         require(model, Ability.REWARD, why="--judge", todo="name a preference model: run:ID")
         wholes = [[*item.messages, Message("assistant", answer)] for item in items for answer in item.answers]
         found = await asyncio.gather(*map(model.reward, wholes))
-        return list(zip(found[::2], found[1::2], strict=True))
+        return list(zip(found[::2], found[1::2], strict=True)), model.revision
     finally:
         await model.close()
 
