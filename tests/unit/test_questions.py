@@ -122,3 +122,5 @@ def test_reward_is_told_by_source(tiny: str, tmp_path: Path) -> None:
     assert found[f"from {made}"].n == found["from brook"].n == 2
     assert found[""].value == pytest.approx((found["from brook"].value + found[f"from {made}"].value) / 2)
     assert {"from brook", f"from {made}"} < set(found)
+    after = [done.report.estimate("reward after", group).value for group in ("", "from brook", f"from {made}")]
+    assert after[0] == pytest.approx((after[1] + after[2]) / 2)

@@ -24,6 +24,7 @@ from gnomon.train._rollout import Drawn, distinct
 __all__ = ["as_csv", "rows", "summarise"]
 
 _LEAST_KL = -0.05
+_SOURCE = "from "
 
 
 def rows(before: Drawn, after: Drawn, e: Episodes) -> list[Row]:
@@ -136,15 +137,17 @@ def _gains(
     ]
     for group in sorted({group for each in groups for group in each}):
         of = [i for i, each in enumerate(groups) if group in each]
-        gained = clustered_mean((after - before)[of], [clusters[i] for i in of])
-        found.append(Estimate.of(f"{name} gained", gained, group=group))
+        own = [clusters[i] for i in of]
+        found.append(Estimate.of(f"{name} gained", clustered_mean((after - before)[of], own), group=group))
+        if group.startswith(_SOURCE):
+            found.append(Estimate.of(f"{name} after", clustered_mean(after[of], own), group=group))
     return found
 
 
 def _groups(row: Row) -> list[str]:
     """What kind of question it is, and of several sources the one it is from."""
     group, source = row.evidence["group"], row.evidence["source"]
-    return [*([group] if group else []), *([f"from {source}"] if source else [])]
+    return [*([group] if group else []), *([f"{_SOURCE}{source}"] if source else [])]
 
 
 def _distinct(said: Sequence[Mapping[str, Any]], n: int, name: str) -> Estimate:
