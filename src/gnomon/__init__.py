@@ -5,6 +5,7 @@
     report = gnomon.assay("self-knowledge", model="brook")   # a Report; notebooks draw it
     report = gnomon.study("sizes", "self-knowledge", ["run:7f3a", "brook"])
     model = gnomon.train("pretrain", model_size="xs")         # "run:7f3a91c2"
+    report = gnomon.explain("induction", model)
     gnomon.load_model(model)                                  # a Model
 
 Importing this loads no NumPy, SciPy or torch: each comes on first use.
@@ -16,15 +17,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gnomon.api import assay, load_model, study, train
+    from gnomon.api import assay, explain, load_model, study, train
 
     __version__: str
 else:
     import gnomon.assay
+    import gnomon.explain
     import gnomon.study
     import gnomon.train
 
-__all__ = ["__version__", "assay", "load_model", "study", "train"]
+__all__ = ["__version__", "assay", "explain", "load_model", "study", "train"]
 
 
 class _Verb(ModuleType):
@@ -41,7 +43,8 @@ class _Verb(ModuleType):
 
 
 if not TYPE_CHECKING:
-    gnomon.assay.__class__ = gnomon.study.__class__ = gnomon.train.__class__ = _Verb
+    for each in (gnomon.assay, gnomon.explain, gnomon.study, gnomon.train):
+        each.__class__ = _Verb
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Gnomon from Python: what `gnomon assay`, `train`, `study` and `--model` do, as functions.
+"""Gnomon from Python: what `gnomon assay`, `train`, `explain`, `study` and `--model` do, as functions.
 
 report = gnomon.assay("self-knowledge", model="brook", n=100)
 model = gnomon.train("pretrain", model_size="xs", tokens=100_000)
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gnomon.report.base import Report
     from gnomon.trial.runner import Finished
 
-__all__ = ["assay", "load_model", "study", "train"]
+__all__ = ["assay", "explain", "load_model", "study", "train"]
 
 T = TypeVar("T")
 
@@ -68,6 +68,25 @@ def train(name: str, *, fresh: bool = False, root: Path | None = None, **config:
     from gnomon.train._running import run_training
 
     return run_training(build(method("train", name), config, name), name, fresh=fresh, root=root).model
+
+
+def explain(name: str, model: str = "brook", *, fresh: bool = False, root: Path | None = None, **config: Any) -> Report:
+    """The report of what method `name` finds inside `model`, whose weights are here.
+
+    Args:
+        fresh: forget an earlier run of the same call; otherwise what that read is reported.
+        root: folder of the runs; None is GNOMON_RUNS or ./runs.
+        config: the method's own settings, as `gnomon explain NAME --help` shows them.
+
+    Raises:
+        GnomonError: as on the command line.
+    """
+    from gnomon.core.config import build
+    from gnomon.core.registry import method
+    from gnomon.explain._running import run_explanation
+
+    made = build(method("explain", name), config, name)
+    return run_explanation(made, name, model, fresh=fresh, root=root).report
 
 
 def study(

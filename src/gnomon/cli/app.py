@@ -1,7 +1,7 @@
 """The commands, as one Cyclopts application.
 
-`assay`, `train`, `study` and `validate` take the flags of the methods named first on the line, so the application is
-built for a command line; only the command and the methods named there are imported.
+`assay`, `train`, `explain`, `study` and `validate` take the flags of the methods named first on the line, so the
+application is built for a command line; only the command and the methods named there are imported.
 """
 
 from __future__ import annotations
@@ -43,6 +43,12 @@ COMMANDS = {
         "train",
         "Train a model; what comes out is a checkpoint that every other command takes.",
         "NAME",
+        takes_methods=True,
+    ),
+    "explain": Command(
+        "explain",
+        "Look inside a model: which of its parts do what, and what it loses without them.",
+        "NAME [--model M]",
         takes_methods=True,
     ),
     "validate": Command(

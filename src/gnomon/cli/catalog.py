@@ -27,7 +27,7 @@ What comes out:
 """,
 }
 
-_VERBS = ("assay", "train", "study", "explain")
+_VERBS = ("assay", "train", "explain", "study")
 
 _KINDS = [
     ["brook", "the model that ships with Gnomon, trained on its embedded world"],

@@ -5,10 +5,11 @@ Made-up data never stands in for real data: what cannot be found is an error tha
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,10 +19,10 @@ from gnomon.core.errors import DataError, UsageError, closest
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
 from gnomon.data.base import MAX_CHOICES, Source, fault, shuffled
-from gnomon.data.formats import read_items
+from gnomon.data.formats import read_bytes, read_items
 from gnomon.store.manifest import find_folder
 
-__all__ = ["CATALOG", "DataSet", "find_file", "open_source"]
+__all__ = ["CATALOG", "DataSet", "files_hash", "find_file", "open_source"]
 
 _TIMEOUT_S = 60
 # What a run left whose work it was to make data.
@@ -236,6 +237,11 @@ def find_file(spec: str) -> Path:
         return _from_hub(repo, file, [spec])
     looked = f"{spec} here and below GNOMON_DATA ({folder or 'not set'})"
     raise DataError(f"no such file (looked for {looked})", where=spec, todo="give a file, or org/name:FILE of the hub")
+
+
+def files_hash(names: Iterable[str]) -> str:
+    """SHA-256 of each file's content, as `find_file` finds it."""
+    return " ".join(hashlib.sha256(read_bytes(find_file(name))).hexdigest() for name in names)
 
 
 def _of_run(spec: str) -> Path:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -16,8 +15,7 @@ from gnomon.core.config import to_json
 from gnomon.core.errors import ModelError, UsageError
 from gnomon.core.progress import progress
 from gnomon.core.seeds import Seed
-from gnomon.data.formats import read_bytes
-from gnomon.data.hub import find_file
+from gnomon.data.hub import files_hash
 from gnomon.data.mixtures import sources
 from gnomon.learn.batches import Epochs
 from gnomon.learn.checkpoint import saved_step
@@ -39,7 +37,6 @@ __all__ = [
     "at_least",
     "context_of",
     "end_of",
-    "files_hash",
     "identity",
     "keep",
     "low_rank",
@@ -90,11 +87,6 @@ def identity(cfg: Any) -> dict[str, str]:
     if files:
         found["data"] = files_hash(files)
     return found
-
-
-def files_hash(names: Iterable[str]) -> str:
-    """SHA-256 of each file's content, as `data.hub.find_file` finds it."""
-    return " ".join(hashlib.sha256(read_bytes(find_file(name))).hexdigest() for name in names)
 
 
 def end_of(tokenizer: Tokenizer, *, context: bool) -> tuple[int, str]:

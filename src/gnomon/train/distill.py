@@ -29,6 +29,7 @@ from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
 from gnomon.data.assistants import before, prompt_text
 from gnomon.data.exercises import Exercise, Mix, open_exercises
+from gnomon.data.hub import files_hash
 from gnomon.data.records import Found, divided
 from gnomon.learn.batches import AnswerBatch, Epochs, answer_batch
 from gnomon.learn.distill import (
@@ -53,7 +54,7 @@ from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Transformer
 from gnomon.train import sft
 from gnomon.train._distilled import summarise
-from gnomon.train._fitting import Start, at_least, end_of, files_hash, keep, low_rank, plan_of, shown_fit, start_from
+from gnomon.train._fitting import Start, at_least, end_of, keep, low_rank, plan_of, shown_fit, start_from
 from gnomon.train._sampled import Sampled, draw
 
 if TYPE_CHECKING:

@@ -1,0 +1,67 @@
+"""`gnomon explain NAME`: looks inside a model whose weights are here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from gnomon.cli.assay import changed, keep
+from gnomon.cli.flags import Settings, configs, with_fields
+from gnomon.cli.output import command_line, emit, origin_of
+from gnomon.core.errors import UsageError
+from gnomon.core.registry import method
+
+__all__ = ["EXAMPLES", "explain_command"]
+
+EXAMPLES = """Examples:
+  gnomon explain induction                      which heads find what came before, and say it again?
+  gnomon explain induction --model hf:FOLDER    of a checkpoint in Hugging Face layout
+  gnomon explain induction --help               its settings
+
+What comes out:
+  stdout                   the verdict, and the numbers of the parts that stand out
+  runs/explain-NAME-ID     every part (run.db), report.html with all tables and figures, report.json
+"""
+
+
+def explain_command(chosen: Sequence[str]) -> Callable[..., int]:
+    """The command as a function whose flags include those of the method in `chosen`."""
+    kinds = {name: method("explain", name) for name in chosen}
+
+    def explain(
+        *name: Annotated[str, Parameter(help="What to look for, first on the line; `gnomon list` names it.")],
+        model: Annotated[str | None, Parameter(help="A model whose weights are here. [default: brook]")] = None,
+        config: Annotated[str | None, Parameter(help="TOML file with these flags' names as keys.")] = None,
+        fresh: Annotated[
+            bool, Parameter(help="Forget what an earlier run of this command read.", negative="", show_default=False)
+        ] = False,
+        json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
+        page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
+        out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
+        **given: Any,
+    ) -> int:
+        """Look inside a model: which of its parts do what, and what it loses without them."""
+        if len(kinds) != 1:
+            found = f"{len(kinds)} methods are named" if kinds else "no method is named"
+            raise UsageError(found, todo="put one first; `gnomon list` names them")
+        settings = Settings.of({"model": model, **given}, config)
+        ((each, made),) = configs(kinds, settings, ("model",)).items()
+        return _explained(each, made, settings.take("model", str, "brook"), fresh=fresh, json=json, page=page, out=out)
+
+    return with_fields(explain, kinds)
+
+
+def _explained(
+    name: str, config: Any, model: str, *, fresh: bool, json: str | None, page: str | None, out: Path | None
+) -> int:
+    from gnomon.explain._running import run_explanation
+
+    done = run_explanation(config, name, model, fresh=fresh, root=out)
+    again = command_line("explain", name, {"model": model, **changed(config)})
+    origin = origin_of(done.manifest, {}, {"wall_seconds": round(done.seconds, 3)}, again, model)
+    keep(done.manifest.folder, done.report, origin)
+    emit([(done.report, origin)], json=json, page=page)
+    return done.report.exit_code

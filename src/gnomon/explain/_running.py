@@ -1,0 +1,74 @@
+"""One explanation as a run: what was read of a model is kept, and the same call reads it again."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gnomon.core.config import to_json
+from gnomon.core.errors import UsageError
+from gnomon.data.hub import files_hash
+from gnomon.models.base import Ability
+from gnomon.models.load import load
+from gnomon.store.run import Run
+
+if TYPE_CHECKING:
+    from gnomon.report.base import Report
+    from gnomon.store.run import Manifest
+
+__all__ = ["Explained", "run_explanation"]
+
+
+class Explained(NamedTuple):
+    """What an explanation left: its manifest and report, and seconds it took now."""
+
+    manifest: Manifest
+    report: Report
+    seconds: float
+
+
+def run_explanation(config: Any, name: str, model: str, *, fresh: bool = False, root: Path | None = None) -> Explained:
+    """Explains `model` by the method that `config` configures; what an earlier call finished is read.
+
+    Args:
+        config: an instance of a class registered under "explain"; its module's `explain(config, model, run)` leaves
+            rows, and its `summarise(config, rows)` makes the report of them.
+        name: its registered name.
+        model: a model whose weights are here.
+        fresh: forget an earlier run of the same call.
+        root: folder of the runs; None is GNOMON_RUNS or ./runs.
+
+    Raises:
+        UsageError: the model's activations cannot be read.
+    """
+    began, module = monotonic(), sys.modules[type(config).__module__]
+    loaded: Any = load(model)
+    try:
+        if Ability.ACTIVATIONS not in loaded.can:
+            todo = "use a model whose weights are here: brook, hf:FOLDER or run:ID"
+            raise UsageError(f"{model} cannot be looked into", where="--model", todo=todo)
+        identity = {"config": to_json(config), "model": loaded.revision, **_data(config)}
+        place = Run.place("explain", name, identity, root=root)
+        if not fresh and place.is_dir():
+            with closing(Run.find(str(place))) as run:
+                if run.status == "done":
+                    return Explained(run.manifest, module.summarise(config, run.rows()), monotonic() - began)
+        with Run.open("explain", name, identity, root=root, fresh=fresh) as run:
+            report = module.explain(config, loaded, run)
+            run.finish("done")
+            return Explained(run.manifest, report, monotonic() - began)
+    finally:
+        # A notebook's thread runs an event loop already.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, loaded.close()).result()
+
+
+def _data(config: Any) -> dict[str, str]:
+    """What decides the numbers beside config and model: the contents of files."""
+    files = [spec for spec in getattr(config, "data", ()) if spec.partition(":")[0] != "brook"]
+    return {"data": files_hash(files)} if files else {}

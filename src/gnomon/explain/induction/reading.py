@@ -1,0 +1,159 @@
+"""Every head of one model, read: scores by sequence and by window, one row a head.
+
+In-context learning is the loss late in a window less the loss early in it, in nats (Olsson et al. 2022, sec. 2): at two
+token indices, or, with less noise, over the last quarter less a band around the first tenth.
+
+Shapes: N sequences or windows, T tokens, L layers, H heads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gnomon.core.errors import DataError, UsageError
+from gnomon.core.progress import progress
+from gnomon.core.record import Row
+from gnomon.core.seeds import Seed
+from gnomon.data.exercises import open_exercises
+from gnomon.explain.induction.attention import copying, looked_back, looks
+from gnomon.explain.induction.sequences import Repeats, Windows, plain_tokens, repeats, shuffled, windows
+from gnomon.explain.induction.weights import compositions, ov_copying, qk_trace
+from gnomon.learn.loop import one_thread_if_small
+from gnomon.models.ablation import Kind, ablated_losses
+from gnomon.models.local import LocalModel
+from gnomon.models.transformer import Transformer
+
+if TYPE_CHECKING:
+    from gnomon.explain.induction import Induction
+
+__all__ = ["read_heads"]
+
+_KINDS: Mapping[str, Kind] = {"zero": "zero", "frozen": "frozen", "mean": "mean"}
+_LONGEST = 512
+# Documents of Brook are a few sentences long; so many of them make one text.
+_TOGETHER = 60
+_AT_ONCE = 4
+
+
+class _Shown(NamedTuple):
+    """What heads are shown: repeats, the same without repeats, text, and where in a window losses are compared."""
+
+    repeats: Repeats
+    null: Repeats
+    windows: Windows
+    late: slice
+    early: slice
+
+
+def read_heads(cfg: Induction, model: LocalModel) -> list[Row]:
+    """One row a head, layer by layer."""
+    net = model.net
+    if not isinstance(net, Transformer):
+        raise UsageError(
+            f"{model.name} is run by another library, and its heads cannot be read", todo="use a family we know"
+        )
+    shown = _shown(cfg, model, net)
+    net = net.float().eval()
+    steps = dict(_steps(cfg, net, shown))
+    found: dict[str, Tensor] = {}
+    with progress(len(steps), "induction, part") as bar, one_thread_if_small(net):
+        for name, step in steps.items():
+            found |= step()
+            bar.advance(1, estimate=name)
+    if "weights" in cfg.only and "previous token" in found:
+        found["QK trace"] = qk_trace(net, found["previous token"].mean(0))[None]
+    return [
+        Row(key=f"{layer}.{head}", cluster=f"{layer}.{head}", evidence=_evidence(found, shown, layer, head))
+        for layer in range(net.config.num_layers)
+        for head in range(net.config.num_heads)
+    ]
+
+
+Step = Callable[[], dict[str, Tensor]]
+
+
+def _steps(cfg: Induction, net: Transformer, shown: _Shown) -> Iterator[tuple[str, Step]]:
+    """What to read, by name; scores are [N, L, H], those of weights [1, L, H]."""
+    if "attention" in cfg.only or "weights" in cfg.only:
+        yield "one token back", lambda: {"previous token": looked_back(net, shown.windows.tokens_NT)}
+    if "attention" in cfg.only:
+        yield "repeats", lambda: looks(net, shown.repeats)
+        yield "no repeats", lambda: {"prefix matching, null": looks(net, shown.null)["prefix matching"]}
+        yield "copying", lambda: {"copying": copying(net, shown.repeats)}
+    if "weights" in cfg.only:
+        yield "weights", lambda: {"OV copying": ov_copying(net)[None], **_composed(net)}
+    for name, kind in _KINDS.items():
+        if name in cfg.only:
+            yield f"{name}, repeats", lambda kind=kind, name=name: _without(net, shown, kind, name)  # type: ignore[misc]  # defaults bind
+
+
+def _composed(net: Transformer) -> dict[str, Tensor]:
+    """The largest composition of each head with an earlier one, by kind; NaN in layer 0."""
+    read = compositions(net)
+    return {
+        f"{name.upper()}-composition": torch.nan_to_num(getattr(read, name), nan=-math.inf).amax((2, 3))[None]
+        for name in read._fields
+    }
+
+
+def _without(net: Transformer, shown: _Shown, kind: Kind, name: str) -> dict[str, Tensor]:
+    """What leaving each head out changes: the loss of repeated tokens, and the in-context learning score."""
+    at = [p - 1 for p in shown.repeats.places if (p - shown.repeats.offset) % shown.repeats.period]
+    found: dict[str, list[Tensor]] = {"repeats": [], "in-context learning": []}
+    for tokens_BT in torch.split(shown.repeats.tokens_NT, _AT_ONCE):
+        lost = ablated_losses(net, tokens_BT, kind)
+        found["repeats"].append((lost.without_LHBT - lost.whole_BT)[..., at].mean(-1).movedim(-1, 0))
+    for tokens_BT in torch.split(shown.windows.tokens_NT, _AT_ONCE):
+        lost = ablated_losses(net, tokens_BT, kind)
+        scores = [each[..., shown.late].mean(-1) - each[..., shown.early].mean(-1) for each in lost]
+        found["in-context learning"].append((scores[1] - scores[0]).movedim(-1, 0))
+    return {f"{what} without it ({name})": torch.cat(parts) for what, parts in found.items()}
+
+
+def _shown(cfg: Induction, model: LocalModel, net: Transformer) -> _Shown:
+    limit, seed, tokenizer = net.config.max_positions, Seed(cfg.seed), model.tokenizer
+    of = repeats(plain_tokens(tokenizer), cfg.n, seed, bos=tokenizer.bos_id)
+    if of.tokens_NT.shape[1] > limit:
+        what = f"{model.name} has {limit} positions, and a repeated sequence {of.tokens_NT.shape[1]} tokens"
+        raise UsageError(what, todo="use a model with a longer context")
+    length = cfg.window or min(_LONGEST, limit)
+    if length > limit:
+        raise UsageError(f"--window is {length}, and {model.name} has {limit} positions", todo="give no more")
+    if cfg.late >= length:
+        what = f"a token at index {cfg.late} needs windows of {cfg.late + 1}, and they have {length} tokens"
+        raise DataError(what, where="--late", todo=f"use --late {length - 1} --early {length // 10}")
+    text = windows(_texts(cfg, seed), tokenizer, cfg.windows, length)
+    # The loss at index i of the losses is that of token i + 1.
+    late, early = slice(3 * length // 4, length - 1), slice(length // 20, 3 * length // 20)
+    if cfg.late:
+        late, early = (slice(i - 1, i) for i in (cfg.late, cfg.early))
+    return _Shown(of, shuffled(of, seed), text, late, early)
+
+
+def _texts(cfg: Induction, seed: Seed) -> list[tuple[str, str]]:
+    """Documents by name."""
+    if cfg.data == ("brook",):
+        said = [e.text for e in open_exercises(("brook",), _TOGETHER * cfg.windows, "text", seed).things]
+        return [(f"brook-{i}", " ".join(said[i : i + _TOGETHER])) for i in range(0, len(said), _TOGETHER)]
+    found: dict[str, list[str]] = {}
+    for exercise in open_exercises(cfg.data, 0, "text", seed).things:
+        found.setdefault(exercise.cluster, []).append(exercise.text)
+    return [(name, "".join(parts)) for name, parts in found.items()]
+
+
+def _evidence(found: Mapping[str, Tensor], shown: _Shown, layer: int, head: int) -> dict[str, Any]:
+    """What was read of one head; a number that is none is None."""
+    scores = {name: [_number(v) for v in each[:, layer, head].tolist()] for name, each in found.items()}
+    evidence: dict[str, Any] = {"layer": layer, "head": head, "read": scores}
+    if layer == 0 and head == 0:
+        evidence["documents"] = list(shown.windows.clusters)
+    return evidence
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

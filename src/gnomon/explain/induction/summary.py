@@ -1,0 +1,145 @@
+"""Heads in order of what they do with repeats, with intervals; pure: rows in, a report out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gnomon.core.record import Row
+from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
+from gnomon.report.figures import Dot, forest, heatmap, scatter
+from gnomon.report.words import number
+from gnomon.stats.intervals import Interval, clustered_mean
+
+if TYPE_CHECKING:
+    from gnomon.explain.induction import Induction
+
+__all__ = ["report"]
+
+_MATCH, _NULL, _COPY, _BACK = "prefix matching", "prefix matching, null", "copying", "previous token"
+_ON_TEXT = (_BACK, "in-context learning")
+# So many heads get estimates of their own; the table has all.
+_LISTED = 10
+_BACK_LEAST = 0.5
+
+
+def report(cfg: Induction, rows: Sequence[Row]) -> Report:
+    """The report on rows of `reading.read_heads`."""
+    documents = rows[0].evidence["documents"]
+    found = {
+        row.key: {name: _mean(name, read, documents) for name, read in row.evidence["read"].items()} for row in rows
+    }
+    by = _MATCH if _MATCH in next(iter(found.values())) else next(iter(next(iter(found.values()))))
+    order = sorted(found, key=lambda key: -(found[key][by].value or 0.0))
+    chance = _chance(rows)
+    called = {key: _called(cfg, found[key], chance) for key in order}
+    listed = order[:_LISTED]
+    names = [name for name in found[order[0]] if name != _NULL]
+    return Report(
+        title=f"{len(rows)} heads",
+        summary=_summary(order, found, called, by),
+        estimates=[
+            Estimate.of(name, found[key][name], group=key, headline=name == by, null=chance if name == _MATCH else None)
+            for name in names
+            for key in listed
+        ],
+        figures=Drawn(lambda: _figures(rows, found, called)),
+        tables=[_table(order, found, called, names)],
+        notes=_notes(cfg, chance),
+    )
+
+
+def _mean(name: str, read: Sequence[float | None], documents: Sequence[str]) -> Interval:
+    """The mean over sequences, or over windows clustered by document; of one number from weights, that number."""
+    known = [value for value in read if value is not None]
+    if len(read) == 1:
+        value = known[0] if known else None
+        reason = "read from the weights" if known else "no earlier head"
+        return Interval(value=value, low=None, high=None, n=1, clusters=1, reason=reason)
+    return clustered_mean(known, documents if name.startswith(_ON_TEXT) else None)
+
+
+def _chance(rows: Sequence[Row]) -> float | None:
+    """The 99th percentile of prefix matching over all heads where nothing repeats."""
+    values = [v for row in rows for v in row.evidence["read"].get(_NULL, ())]
+    return float(np.quantile(values, 0.99)) if values else None
+
+
+def _called(cfg: Induction, of: Mapping[str, Interval], chance: float | None) -> str:
+    """What a head is called: induction, previous token, anti-copying, or nothing."""
+    match, copy, back = (of[name].value if name in of else None for name in (_MATCH, _COPY, _BACK))
+    low = of[_MATCH].low if _MATCH in of else None
+    if match is not None and low is not None and match >= cfg.threshold and low > (chance or 0.0):
+        return "induction" if (copy or 0.0) > 0 else "prefix search without copying"
+    return "previous token" if back is not None and back >= _BACK_LEAST else ""
+
+
+def _summary(
+    order: Sequence[str], found: Mapping[str, Mapping[str, Interval]], called: Mapping[str, str], by: str
+) -> str:
+    kinds = {name: [key for key in order if called[key] == name] for name in dict.fromkeys(called.values()) if name}
+    told = [f"{len(keys)} {name} head{'s' * (len(keys) > 1)}: {', '.join(keys[:8])}." for name, keys in kinds.items()]
+    if "induction" not in kinds:
+        told.insert(0, "No head is an induction head.")
+    best = found[order[0]][by]
+    told.append(f"The most {by} is {number(best.value, 2)}, of head {order[0]}.")
+    for name in next(iter(found.values())):
+        if name.startswith("repeats without it"):
+            worst = max(order, key=lambda key: found[key][name].value or 0.0)
+            lost = found[worst][name]
+            ends = f" ({number(lost.low, 2)} to {number(lost.high, 2)})" if lost.low is not None else ""
+            kind = name.rpartition("(")[2].rstrip(")")
+            told.append(f"Without head {worst} ({kind}) repeated tokens cost {number(lost.value, 2)} nats{ends} more.")
+    return " ".join(told)
+
+
+def _table(
+    order: Sequence[str],
+    found: Mapping[str, Mapping[str, Interval]],
+    called: Mapping[str, str],
+    names: Sequence[str],
+) -> Table:
+    cells = [[key, called[key], *(_rounded(found[key][name].value) for name in names)] for key in order]
+    caption = "Means over random sequences or windows of text; empty where there is no earlier head."
+    return Table(title="Heads", columns=("head", "called", *names), rows=cells, caption=caption)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _figures(
+    rows: Sequence[Row], found: Mapping[str, Mapping[str, Interval]], called: Mapping[str, str]
+) -> list[Figure]:
+    drawn = []
+    first = next(iter(found.values()))
+    if _MATCH in first:
+        dots = [
+            Dot(of[_COPY].value or 0.0, of[_MATCH].value or 0.0, called[key] or "other", key)
+            for key, of in found.items()
+        ]
+        drawn.append(scatter(dots, x=_COPY, y=_MATCH, title="Heads by what they look for and what they say"))
+    layers = list(dict.fromkeys(str(row.evidence["layer"]) for row in rows))
+    heads = list(dict.fromkeys(str(row.evidence["head"]) for row in rows))
+    for name in first:
+        if name in (_MATCH, _BACK) or name.startswith("repeats without it"):
+            values = [[found[f"{layer}.{head}"][name].value for head in heads] for layer in layers]
+            diverging = name.startswith("repeats")
+            title = f"{name[0].upper()}{name[1:]}"
+            drawn.append(heatmap(layers, heads, values, title=title, x="head", y="layer", diverging=diverging))
+    lost = [name for name in first if name.startswith("in-context learning without it")]
+    for name in lost:
+        key_order = sorted(found, key=lambda key: -abs(found[key][name].value or 0.0))[:_LISTED]
+        shown = [Estimate.of(name, found[key][name], group=key) for key in key_order]
+        drawn.append(forest(shown, x="nats", title=f"Change of {name}", reference=0.0))
+    return drawn
+
+
+def _notes(cfg: Induction, chance: float | None) -> list[str]:
+    where = f"at indices {cfg.late} and {cfg.early}" if cfg.late else "over the last quarter less a band at a tenth"
+    told = [f"in-context learning is the loss late in a window less the loss early in it, {where}; above 0 is lost"]
+    if chance is not None:
+        told.append(f"where nothing repeats, 99 in 100 scores of prefix matching lie below {chance:.3f}")
+    return told

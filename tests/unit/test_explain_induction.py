@@ -1,0 +1,141 @@
+"""`explain induction`: from a checkpoint to a ranked table of heads, kept as a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from gnomon.cli import main
+from gnomon.core.errors import DataError, UsageError
+from gnomon.explain._running import run_explanation
+from gnomon.explain.induction import Induction, explain, summarise
+from gnomon.explain.induction.reading import read_heads
+from gnomon.models.local import LocalModel
+from gnomon.models.tokenizer import Tokenizer
+from tests.unit._wired import PLACES, WORDS, wired
+
+
+@pytest.fixture(scope="module")
+def circuit(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    """The circuit set by hand, with words for its tokens."""
+    folder = tmp_path_factory.mktemp("words")
+    words = [f"w{i}" for i in range(WORDS - 2)]
+    vocabulary = {"<bos>": 0, "<unk>": 1} | {word: i + 2 for i, word in enumerate(words)}
+    backend = {
+        "version": "1.0",
+        "added_tokens": [
+            {"id": 0, "content": "<bos>", "special": True}
+            | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+        ],
+        "pre_tokenizer": {"type": "Whitespace"},
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"},
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(backend), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<bos>"}), encoding="utf-8")
+    (folder / "text.txt").write_text(" ".join(words[(7 * i) % 62] for i in range(2000)), encoding="utf-8")
+    return LocalModel(wired(), Tokenizer.load(folder), name="wired", revision="1")
+
+
+@pytest.fixture(scope="module")
+def text(circuit: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text(" ".join(f"w{(7 * i * i) % 62}" for i in range(1500)), encoding="utf-8")
+    return (str(path),)
+
+
+def test_the_circuit_set_by_hand_is_found_and_named(circuit: LocalModel, text: tuple[str, ...]) -> None:
+    cfg = Induction(data=text, n=4, windows=4, window=100)
+    report = summarise(cfg, read_heads(cfg, circuit))
+    assert "1 induction head: 1.0." in report.summary
+    assert "1 previous token head: 0.0." in report.summary
+    match = report.estimate("prefix matching", "1.0")
+    assert match.value == pytest.approx(1, abs=0.01)
+    assert match.n == 4 and match.null is not None and match.null < 0.5
+    lost = report.estimate("repeats without it (frozen)", "0.0")
+    assert lost.value == pytest.approx(0, abs=0.1)
+    (table,) = report.tables
+    assert table.rows[0][:2] == ["1.0", "induction"]
+    assert {figure.title for figure in report.figures} >= {"Heads by what they look for and what they say"}
+    # Leaving out the head that uses the context makes the score worse: larger.
+    worse = report.estimate("in-context learning without it (zero)", "1.0")
+    assert worse.value is not None
+
+
+def test_what_was_read_is_kept_and_read_again(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = Induction(only=("attention", "weights"), n=2, windows=2, window=40)
+    first = run_explanation(cfg, "induction", tiny, root=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("gnomon.explain.induction.explain", lambda *_: pytest.fail("read again"))
+        again = run_explanation(cfg, "induction", tiny, root=tmp_path)
+    assert first.report.estimates == again.report.estimates
+    assert "No head is an induction head." in first.report.summary
+    assert not any("without it" in e.metric for e in first.report.estimates)
+
+
+def test_the_command_writes_page_and_numbers(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = [
+        "explain",
+        "induction",
+        "--model",
+        tiny,
+        "--n",
+        "2",
+        "--windows",
+        "2",
+        "--window",
+        "40",
+        "--out",
+        str(tmp_path),
+    ]
+    assert main([*line, "--json", str(tmp_path / "numbers.json")]) == 0
+    found = json.loads((tmp_path / "numbers.json").read_text())
+    assert {"prefix matching", "OV copying", "repeats without it (zero)"} <= {e["metric"] for e in found["estimates"]}
+    assert "Heads by what they look for" in next(tmp_path.glob("explain-*/report.html")).read_text(encoding="utf-8")
+
+
+def test_indices_of_losses_are_those_that_were_asked_for(circuit: LocalModel, text: tuple[str, ...]) -> None:
+    bands = Induction(data=text, only=("zero",), n=2, windows=3, window=100)
+    at = Induction(data=text, only=("zero",), n=2, windows=3, window=100, late=90, early=10)
+    one, two = (summarise(cfg, read_heads(cfg, circuit)) for cfg in (bands, at))
+    assert "at indices 90 and 10" in two.notes[0]
+    metric = "in-context learning without it (zero)"
+    assert one.estimate(metric, "1.0").value != two.estimate(metric, "1.0").value
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "told"),
+    [
+        ({"n": 1}, UsageError, "--n is 1 and --windows 16; give 2 or more of each"),
+        ({"late": 50}, UsageError, "--late is 50 and --early 0; give both"),
+        ({"only": ()}, UsageError, "--only is empty"),
+        ({"late": 100, "early": 10, "window": 100}, DataError, "--late: a token at index 100 needs windows of 101"),
+        ({"window": PLACES + 1}, UsageError, f"--window is {PLACES + 1}, and wired has {PLACES} positions"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(
+    circuit: LocalModel, text: tuple[str, ...], given: dict[str, object], kind: type[Exception], told: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        read_heads(Induction(data=text, **given), circuit)  # type: ignore[arg-type]  # by the table
+    assert told in str(caught.value)
+
+
+def test_a_model_behind_an_endpoint_cannot_be_looked_into(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--model: planted:answerer cannot be looked into; use a model whose weights"):
+        run_explanation(Induction(), "induction", "planted:answerer", root=tmp_path)
+
+
+def test_texts_too_short_for_a_window_are_refused(circuit: LocalModel, tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("w1 w2 w3", encoding="utf-8")
+    with pytest.raises(DataError, match="none of 1 texts has 60 tokens; give longer texts, or a shorter --window"):
+        read_heads(Induction(data=(str(tmp_path / "short.txt"),), window=60), circuit)
+
+
+def test_explaining_moves_nothing(circuit: LocalModel, text: tuple[str, ...]) -> None:
+    before = [p.clone() for p in circuit.net.parameters()]
+    read_heads(Induction(data=text, n=2, windows=2, window=50), circuit)
+    assert all(torch.equal(a, b) for a, b in zip(before, circuit.net.parameters(), strict=True))
+    assert explain is not None
