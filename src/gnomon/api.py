@@ -85,7 +85,7 @@ def explain(name: str, model: str = "brook", *, fresh: bool = False, root: Path 
     from gnomon.core.registry import method
     from gnomon.explain._running import run_explanation
 
-    made = build(method("explain", name), config, name)
+    made: Any = build(method("explain", name), config, name)
     return run_explanation(made, name, model, fresh=fresh, root=root).report
 
 
