@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from gnomon.train._curve import Reading, fits, onset, since_best
+from gnomon.train._curve import Reading, fallen, figure, fits, line, onset, since_best, together
 
 
 def readings(reward: Callable[[float], float], *, test: Callable[[float], float] | None = None) -> list[Reading]:
