@@ -213,7 +213,7 @@ def test_training_ends_where_kl_passes_its_budget(tiny: str, tmp_path: Path) -> 
     assert max(m.value for m in done_metrics(done) if m.name == "kl") <= 0.5
     recipe = json.loads((done.manifest.folder / "checkpoint" / "recipe.json").read_text())
     assert recipe["rounds"] == len(steps)
-    assert recipe["settings"] == {"peak_rate": 0.03, "kl": 0.03, "budget": 0.5}
+    assert recipe["settings"] == {"peak_rate": 0.03, "kl": 0.1, "budget": 0.5}
 
 
 def test_prompts_of_a_file_are_learnt_and_measured_apart(tiny: str, valued: str, tmp_path: Path) -> None:

@@ -72,8 +72,8 @@ class Preset(NamedTuple):
     budget: float
 
 
-PRESETS: Mapping[str, Preset] = {"healthy": Preset(1e-4, 0.03, 4.0), "goodhart": Preset(3e-4, 0.001, 0.0)}
-"""`healthy` stops before the reward stops being real; `goodhart` has the paper's weight of KL and goes on."""
+PRESETS: Mapping[str, Preset] = {"healthy": Preset(1e-4, 0.1, 4.0), "goodhart": Preset(3e-4, 0.001, 0.0)}
+"""`healthy` pays for KL until it stays near its start; `goodhart` has the paper's weight of KL and goes on."""
 
 
 @registered
