@@ -9,10 +9,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gnomon.core.progress import progress
 from gnomon.core.record import Row
 from gnomon.report.base import Report
 from gnomon.store.run import Run
 from gnomon.study._family import Part
+from gnomon.trial.job import Progress
 from gnomon.trial.runner import Finished, run_evaluation
 
 __all__ = ["AskedOf", "Lab"]
@@ -36,14 +38,25 @@ class Lab:
             label: what the study's tables call it; by default the evaluation and the model.
             seed: of items and draws.
         """
+        label = label or f"{name} of {model}"
         cast = {"subject": model}
-        work = run_evaluation(config, name, cast, seed=seed, root=self.root, workers=self.workers)
-        # A notebook's thread runs an event loop already.
-        with ThreadPoolExecutor(1) as thread:
-            finished = thread.submit(asyncio.run, work).result()
+        with progress(None, label) as bar:
+            seen = 0
+
+            def on_progress(p: Progress) -> None:
+                nonlocal seen
+                bar.advance(p.done - seen)
+                seen = p.done
+
+            work = run_evaluation(
+                config, name, cast, seed=seed, root=self.root, workers=self.workers, on_progress=on_progress
+            )
+            # A notebook's thread runs an event loop already.
+            with ThreadPoolExecutor(1) as thread:
+                finished = thread.submit(asyncio.run, work).result()
         with closing(Run.find(str(finished.run.folder))) as run:
             rows = [row for row in run.rows() if row.error is None]
-        found = AskedOf(label or f"{name} of {model}", finished, rows)
+        found = AskedOf(label, finished, rows)
         self.parts.append(found)
         return found
 

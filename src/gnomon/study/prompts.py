@@ -98,7 +98,7 @@ def _report(cfg: Prompts, good: Good, rows: Sequence[Row], whys: Sequence[str], 
         title=f"Prompts made by {cfg.model}",
         summary=told,
         estimates=[*estimates, replace(new, headline=True)],
-        tables=[_shown(rows, whys), *_kinds(cfg, good, kept)],
+        tables=[_shown(rows, whys), *_kinds(good, kept)],
     )
 
 
@@ -111,7 +111,7 @@ def _shown(rows: Sequence[Row], whys: Sequence[str]) -> Table:
     return Table(title="What was written", columns=["what became of it", "prompts", "some of them"], rows=cells)
 
 
-def _kinds(cfg: Prompts, good: Good, kept: Sequence[Row]) -> list[Table]:
+def _kinds(good: Good, kept: Sequence[Row]) -> list[Table]:
     """What kinds of question are asked, where the world says; what is made need not be asked as often."""
     if good.dialect != "brook":
         return []
