@@ -30,7 +30,7 @@ from gnomon.study._robustness_report import Sort, report
 from gnomon.study._trained import Studied, Trained, train_all
 from gnomon.train._curve import Reading, read
 from gnomon.train.preference import Preference
-from gnomon.train.rlhf import PRESETS, Rlhf
+from gnomon.train.rlhf import Rlhf
 from gnomon.train.sft import Sft
 
 __all__ = ["Robustness", "study"]
@@ -55,9 +55,9 @@ class Robustness:
     asked: str = "brook"
     "What policies are asked, as for `gnomon train rlhf --data`."
     preset: Literal["healthy", "goodhart"] = "healthy"
-    "Settings of reinforcement learning, as for `gnomon train rlhf`; no budget of KL."
-    kl: tuple[float, ...] = ()
-    "What a nat of KL costs in units of reward, to compare several; by default what the preset says."
+    "Whose learning rate policies have, as for `gnomon train rlhf`; KL has no budget."
+    kl: tuple[float, ...] = (0.001,)
+    "What a nat of KL costs in units of reward; the paper has 0.001. Several are compared."
     rounds: int = 60
     "Rounds of reinforcement learning."
     every: int = 5
@@ -76,12 +76,12 @@ class Robustness:
     "Repetitions; a seed draws comparisons, questions and answers."
 
     def __post_init__(self) -> None:
-        named = (self.data, self.pairs, self.model)
+        named = (self.data, self.pairs, self.model, self.kl)
         if min(self.seeds, self.draws) < 1 or not all(named):
             raise UsageError("a study needs comparisons, a model and a seed", todo="--pairs 300,3000 --seeds 2")
-        if any(len(set(each)) < len(each) for each in (*named, self.kl)):
+        if any(len(set(each)) < len(each) for each in named):
             raise UsageError("something is named twice", todo="name each of --data, --pairs, --model and --kl once")
-        if min(self.kl, default=0.0) < 0:
+        if min(self.kl) < 0:
             raise UsageError(f"--kl is {min(self.kl):g}", todo="give 0 or more")
         if self.every < 1 or self.rounds < 2 * self.every:
             what = f"--every is {self.every} of {self.rounds} rounds, too few readings for a curve"
@@ -154,8 +154,7 @@ def study(cfg: Robustness, root: Path | None, workers: int) -> Studied:
 def _places(cfg: Robustness, sizes: Sequence[float]) -> list[Place]:
     """Every policy under the largest preference model, and under that of its own size."""
     both = dict.fromkeys([(max(sizes), size) for size in sizes] + [(size, size) for size in sizes])
-    weights = sorted(cfg.kl) or [PRESETS[cfg.preset].kl]
-    every = product(cfg.data, sorted(cfg.pairs), both, weights)
+    every = product(cfg.data, sorted(cfg.pairs), both, sorted(cfg.kl))
     return [Place(data, pairs, valued, policy, kl) for data, pairs, (valued, policy), kl in every]
 
 
