@@ -321,7 +321,7 @@ def checked_gap(sampled_N: Tensor, trained_N: Tensor) -> float:
     if gap > MAX_GAP:
         means = f"{float(sampled_N.mean()):.3f} and {float(trained_N.mean()):.3f}"
         what = f"log-probabilities of sampler and trainer differ by {gap:.3f} nats a token; their means are {means}"
-        raise ModelError(what, todo="use one arithmetic for both")
+        raise ModelError(what, todo="use one arithmetic and the same weights for both")
     return gap
 
 
