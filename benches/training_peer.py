@@ -22,8 +22,10 @@ from typing import Any
 Answer = dict[str, Any]
 
 
-def main() -> None:
-    """Does job after job until there are no more."""
+def answering(
+    load: Callable[[dict[str, Any]], tuple[Answer, Callable[[dict[str, Any]], Answer] | None]],
+) -> None:
+    """Does job after job until there are no more; the one called "load" says what does the others."""
     answers = os.fdopen(os.dup(1), "w")
     # Whatever the peer prints is no answer.
     os.dup2(2, 1)
@@ -31,7 +33,7 @@ def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         if job["do"] == "load":
-            answer, train = loaded(job)
+            answer, train = load(job)
         else:
             assert train is not None
             answer = train(job)
@@ -127,4 +129,4 @@ def clock() -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    answering(loaded)

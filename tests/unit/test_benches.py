@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +122,35 @@ def test_the_trainings_of_the_bench_take_every_text_once() -> None:
         assert reached(task, rounds, 50.0)["things_per_cpu_s"] == pytest.approx(320.0)
     assert np.isnan(differing(task, None))
     assert of_rounds([1.0, 1.0]) == "1.00 (1.00 to 1.00)"
+
+
+def test_the_rounds_of_the_bench_are_those_of_reinforcement_learning(tmp_path: Path) -> None:
+    import torch
+
+    from benches.rlhf import PHASES, SETTINGS, Bench, check_lengths, shown, told
+    from gnomon.learn.heads import ScalarHead, save_head
+    from gnomon.models.load import checkpoint_folder
+
+    folder = Path(shutil.copytree(checkpoint_folder("brook-assistant"), tmp_path / "valued"))
+    head = ScalarHead(128)
+    torch.nn.init.normal_(head.out.weight, generator=torch.Generator().manual_seed(0))
+    save_head(head, folder, read_at="<eoc>")
+    bench = Bench(folder, 1)
+    rounds = {setting.name: [bench.ours(0, same_passes=setting.same_passes)] for setting in SETTINGS}
+    (every,), (needed,) = rounds.values()
+    assert every.lengths == needed.lengths and len(every.lengths) == 64
+    for round_ in (every, needed):
+        assert min(round_.phases[phase] for phase in PHASES) > 0
+        assert sum(round_.phases.values()) == pytest.approx(round_.cpu)
+        assert 0 < round_.pushed < sum(round_.lengths)
+    asked = [question.cluster for question in bench.questions[0] for _ in range(4)]
+    found = told([every], asked)
+    assert found["answer_tokens"] == pytest.approx(sum(every.lengths) / 64, abs=0.05)
+    peer = replace(every, cpu=2.5 * every.cpu)
+    first, second = shown({name: [r, r] for name, (r,) in rounds.items()} | {"peer": [peer] * 2}, "peer", 1e-6)
+    assert (first.met, first.ratio) == (True, pytest.approx(2.5))
+    assert first.peer_name == "peer, ratio 2.50 (2.50 to 2.50), equal within 1e-06"
+    assert second.met is (peer.cpu / needed.cpu >= 3)
+    check_lengths([every], [needed], asked)
+    with pytest.raises(RuntimeError, match="tokens, and the peer's"):
+        check_lengths([every], [replace(every, lengths=[40] * 64)], asked)

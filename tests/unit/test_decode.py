@@ -197,13 +197,13 @@ def test_draws_have_the_frequencies_of_the_distribution() -> None:
         return Drawing([temperature] * size, [top_p] * size, logits.device).draw(logits, numbers)
 
     plain = drawn(1, 1)
-    assert np.bincount(plain.token_B, minlength=4) / size == pytest.approx(p.tolist(), abs=0.012)
-    assert float(plain.logprob_B[0]) == pytest.approx(math.log(p[plain.token_B[0]]), abs=1e-5)
+    assert np.bincount(plain.token_N, minlength=4) / size == pytest.approx(p.tolist(), abs=0.012)
+    assert float(plain.logprob_N[0]) == pytest.approx(math.log(p[plain.token_N[0]]), abs=1e-5)
     flat = drawn(2, 1)
-    assert np.bincount(flat.token_B, minlength=4) / size == pytest.approx((p**0.5 / (p**0.5).sum()).tolist(), abs=0.012)
-    assert float(flat.logprob_B[0]) == pytest.approx(math.log(p[flat.token_B[0]]), abs=1e-5)
-    assert set(drawn(1, 0.75).token_B.tolist()) == {0, 1}
-    assert set(drawn(0, 1).token_B.tolist()) == {0}
+    assert np.bincount(flat.token_N, minlength=4) / size == pytest.approx((p**0.5 / (p**0.5).sum()).tolist(), abs=0.012)
+    assert float(flat.logprob_N[0]) == pytest.approx(math.log(p[flat.token_N[0]]), abs=1e-5)
+    assert set(drawn(1, 0.75).token_N.tolist()) == {0, 1}
+    assert set(drawn(0, 1).token_N.tolist()) == {0}
 
 
 def test_a_cancelled_call_stops_decoding(model: LocalModel) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnomon.models.prefix import Path, Row, plan, shared_length
+from gnomon.models.prefix import Group, Path, Row, packed, plan, shared_length
 
 words = st.lists(st.integers(0, 2), min_size=1, max_size=9)
 
@@ -31,6 +33,16 @@ def test_every_wanted_position_is_read_after_exactly_its_own_tokens(
     groups = plan(
         paths, row_tokens=row_tokens, header_tokens=header_tokens, known=lambda t: min(at_hand, len(t)), tree=tree
     )
+    check(paths, groups)
+
+
+@given(some_paths())
+def test_packed_rows_read_every_wanted_position_too(paths: list[Path]) -> None:
+    check(paths, [Group(np.zeros(0, np.int64), packed(paths))])
+
+
+def check(paths: list[Path], groups: Sequence[Group]) -> None:
+    """Whether every wanted position is read once, after exactly its own tokens."""
     found: dict[int, int] = {}
     for group in groups:
         for row in group.rows:
@@ -43,6 +55,20 @@ def test_every_wanted_position_is_read_after_exactly_its_own_tokens(
                     assert row.depth[ancestors].tolist() == list(range(len(group.header), position + 1))
                 found[read.path] = found.get(read.path, 0) + len(read.slots)
     assert found == {i: len(p.tokens) - p.first for i, p in enumerate(paths)}
+
+
+def test_packed_rows_are_long_where_much_is_shared_and_short_where_nothing_is() -> None:
+    shared = packed([Path(np.array([*range(300), *[i] * 20]), 300) for i in range(8)])
+    assert [len(row.tokens) for row in shared] == [300 + 8 * 20]
+    apart = packed([Path(np.array([i] * 300), 200) for i in range(8)])
+    assert [len(row.tokens) for row in apart] == [300] * 8
+
+
+def test_rows_are_of_like_length() -> None:
+    paths = [Path(np.array([i, *range(9)]), 5) for i in range(11)]
+    assert [len(r.tokens) for (group,) in [plan(paths, row_tokens=50)] for r in group.rows] == [10] * 11
+    paths = [Path(np.array([99, i, *range(8)]), 5) for i in range(11)]
+    assert [len(r.tokens) for (group,) in [plan(paths, row_tokens=60)] for r in group.rows] == [55, 46]
 
 
 @given(some_paths())

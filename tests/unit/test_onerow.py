@@ -115,8 +115,8 @@ def test_one_row_draws_as_a_batch_of_one_does(temperature: float, top_p: float) 
         logits_V, uniform = rng.normal(scale=3, size=40).astype(np.float32), float(rng.random())
         drawn = drawing.draw(torch.from_numpy(logits_V)[None], torch.tensor([uniform], dtype=torch.float64))
         token, logprob = drawing.draw_one(logits_V, uniform)
-        assert token == int(drawn.token_B)
-        assert logprob == pytest.approx(float(drawn.logprob_B), abs=1e-5)
+        assert token == int(drawn.token_N)
+        assert logprob == pytest.approx(float(drawn.logprob_N), abs=1e-5)
 
 
 def test_a_number_next_to_one_draws_a_token() -> None:

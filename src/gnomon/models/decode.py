@@ -205,9 +205,8 @@ class _Batch:
         """Draws every stream's next token."""
         uniform = [stream.uniforms[len(stream.tokens)] for stream in self.streams]
         uniform_N = torch.tensor(uniform, dtype=torch.float64, device=logits_BV.device)
-        if self.rows != list(range(len(logits_BV))):
-            logits_BV = logits_BV[self.rows]
-        token_N, logprob_N = self.drawing.draw(logits_BV, uniform_N)
+        rows = None if self.rows == list(range(len(logits_BV))) else self.rows
+        token_N, logprob_N = self.drawing.draw(logits_BV, uniform_N, rows)
         self._take(token_N.tolist(), logprob_N.tolist())
 
     def _forward_lone(self, lone: OneRow) -> None:

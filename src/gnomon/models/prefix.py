@@ -105,7 +105,9 @@ def packed(paths: Sequence[Path]) -> list[Row]:
     the least.
     """
     forest, longest = _forest(paths), max(len(p.tokens) for p in paths)
-    return min((list(forest.cut(0, len(paths), 0, longest << doubled)) for doubled in range(4)), key=_cost)
+    cuts = [forest.edges(0, len(paths), 0, longest * halves // 2) for halves in (2, 3, 4, 6, 8)]
+    cheapest = min(cuts, key=lambda edges: forest.cost(edges))
+    return [forest.row(a, b, 0) for a, b in itertools.pairwise(cheapest)]
 
 
 def forked(one: Path, other: Path, shared: int) -> Row:
@@ -136,12 +138,6 @@ def _forest(
     return _Forest(ranked, order, np.array(shared), row_tokens, header_tokens, known)
 
 
-def _cost(rows: Sequence[Row]) -> float:
-    """What a forward of `rows` costs, in tokens of short rows."""
-    size = max(len(row.tokens) for row in rows)
-    return len(rows) * size * (1 + size / _DEAR)
-
-
 @dataclass(frozen=True, slots=True)
 class _Forest:
     """Sorted paths; `shared[k]` is what path k begins with in common with path k - 1."""
@@ -164,7 +160,7 @@ class _Forest:
             if depth:
                 yield from self._below(begin, end, depth)
             else:
-                bare.extend(self.cut(begin, end, 0, self.row_tokens))
+                bare.extend(self._cut(begin, end, 0))
         if bare:
             yield Group(_NONE, bare)
 
@@ -186,30 +182,32 @@ class _Forest:
             elif stem - depth >= self.header_tokens:
                 yield from self._below(a, b, stem)
             else:
-                rows.extend(self.cut(a, b, depth, self.row_tokens))
+                rows.extend(self._cut(a, b, depth))
         if rows:
             yield Group(self.paths[begin].tokens[:depth], rows)
 
-    def cut(self, begin: int, end: int, depth: int, limit: int) -> Iterator[Row]:
-        """Rows of neighbouring paths within the limit, no more of them than that takes; what two share is repeated.
+    def _cut(self, begin: int, end: int, depth: int) -> Iterator[Row]:
+        """Rows of neighbouring paths, each within the limit; what two rows share is repeated."""
+        for a, b in itertools.pairwise(self.edges(begin, end, depth, self.row_tokens)):
+            yield self.row(a, b, depth)
+
+    def edges(self, begin: int, end: int, depth: int, limit: int) -> list[int]:
+        """Where rows of neighbouring paths begin, and where the last one ends: no more rows than the limit takes.
 
         They are of like length: a row that is nearly empty would be filled with padding.
         """
-        num = len(self._edges(begin, end, depth, limit))
-        even = bisect_left(range(limit), True, key=lambda size: len(self._edges(begin, end, depth, size)) <= num)
-        for a, b in itertools.pairwise(self._edges(begin, end, depth, even)):
-            yield self.row(a, b, depth)
+        whole = [len(p.tokens) - depth for p in self.paths[begin:end]]
+        fresh = [
+            size + min(0, depth - shared) for size, shared in zip(whole, self.shared[begin:end].tolist(), strict=True)
+        ]
+        num = len(_full(whole, fresh, limit))
+        even = bisect_left(range(limit), True, key=lambda size: len(_full(whole, fresh, size)) <= num)
+        return [begin + place for place in _full(whole, fresh, even)] + [end]
 
-    def _edges(self, begin: int, end: int, depth: int, limit: int) -> list[int]:
-        """Where rows filled up to the limit begin, and where the last one ends."""
-        edges, size = [begin], len(self.paths[begin].tokens) - depth
-        for k in range(begin + 1, end):
-            fresh = len(self.paths[k].tokens) - max(int(self.shared[k]), depth)
-            size += fresh
-            if size > limit:
-                edges.append(k)
-                size = len(self.paths[k].tokens) - depth
-        return [*edges, end]
+    def cost(self, edges: Sequence[int]) -> float:
+        """What a forward of the rows between `edges` costs, in tokens of short rows."""
+        longest = max(self._size(a, b, 0) for a, b in itertools.pairwise(edges))
+        return (len(edges) - 1) * longest * (1 + longest / _DEAR)
 
     def _children(self, begin: int, end: int, depth: int) -> Iterator[tuple[int, int]]:
         """Ranges of the paths begin … end - 1 that share more than `depth` tokens."""
@@ -245,3 +243,19 @@ class _Forest:
             used, last = fresh, length
         ends[slots[: last - depth]] = used
         return Row(tokens, depths, ends, reads)
+
+
+def _full(whole: Sequence[int], fresh: Sequence[int], limit: int) -> list[int]:
+    """The paths at which rows begin that are filled up to the limit.
+
+    Args:
+        whole: tokens that each path has in a row that begins with it.
+        fresh: those that it adds behind the path before it.
+    """
+    begins, size = [0], whole[0]
+    for k in range(1, len(whole)):
+        size += fresh[k]
+        if size > limit:
+            begins.append(k)
+            size = whole[k]
+    return begins
