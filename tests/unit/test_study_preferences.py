@@ -266,6 +266,9 @@ def test_a_model_is_measured_once(tiny: str, tmp_path: Path, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr("gnomon.train.preference.measure", None)
         assert measure_all(trained, ["brook:right", "brook:helpful"], **how) == [[first, second]]
+    # The first draws of its own seed are what it learnt.
+    with pytest.raises(UsageError, match=r"every comparison was learnt by run:.*: none is left to measure on"):
+        measure_all(trained, ["brook"], n=3, seed=0, root=tmp_path)
 
 
 def test_answers_are_chosen_by_what_was_trained(tiny: str, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gnomon.core.config import digest, plain
 from gnomon.core.engine import spread
+from gnomon.core.errors import UsageError
 from gnomon.core.progress import progress, unseen
 from gnomon.core.record import Row
 from gnomon.store.files import replace_file
@@ -42,6 +43,9 @@ def measure_all(
     """What each preference model makes of `n` comparisons of each source of `data`, less those that it learnt.
 
     Returns rows by training and then by source; `root` and `workers` are as in `train_all`.
+
+    Raises:
+        UsageError: a source has none that a training did not learn.
     """
     with environment(root, workers):
         folders = [_folder(t, root) for t in trained]
@@ -97,6 +101,9 @@ def _measure(task: _Task) -> int:
 
     with unseen():
         rows = measure(task.trained.config, task.trained.model, task.data, task.n, task.seed)
+    if not rows:
+        what = f"every comparison was learnt by {task.trained.model}: none is left to measure on"
+        raise UsageError(what, where=task.data, todo="train on fewer, or give more")
     replace_file(task.file, "\n".join(json.dumps(plain(row), separators=(",", ":")) for row in rows) + "\n")
     return task.id
 

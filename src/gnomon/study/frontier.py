@@ -55,9 +55,9 @@ class Frontier:
     "Shares of harmless comparisons in what preference models learn; their policies are asked for both alike."
     attacks: tuple[float, ...] = (0.1, 0.9)
     "Further shares of prompts that ask for harm, where a preference model learns both kinds."
-    pairs: int = 1500
+    pairs: int = 1200
     "Comparisons that each preference model learns."
-    rounds: int = 36
+    rounds: int = 24
     "Rounds of reinforcement learning of each policy."
     snapshots: int = 2
     "Policies on the way to each that are compared beside its end."

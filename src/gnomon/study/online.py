@@ -51,17 +51,17 @@ class Online:
     "Who compares: brook:RATER, or a preference model such as run:7f3a."
     rounds: int = 4
     "Rounds of the loop."
-    pairs: int = 1500
+    pairs: int = 1200
     "Comparisons that each side learns; the loop's rounds add to them."
     best_of: int = 8
     "Answers of which the best by the static preference model is shown."
-    policy_rounds: int = 36
+    policy_rounds: int = 24
     "Rounds of reinforcement learning of each policy."
     snapshots: int = 2
     "Policies on the way to each that are served beside its end."
     preset: Literal["healthy", "goodhart"] = "goodhart"
     "Settings of reinforcement learning, as for `gnomon train rlhf`; no budget of KL."
-    test: int = 120
+    test: int = 100
     "Comparisons of each kind to measure preference models on."
     judged: int = 100
     "Questions on which policies are compared."
