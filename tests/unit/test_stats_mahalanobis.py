@@ -95,9 +95,9 @@ def test_clouds_without_a_shape_are_refused(vectors: Matrix, said: str) -> None:
     assert str(error.value).startswith("layer 3: ")
 
 
-@pytest.mark.parametrize("k", [1, 3, 20])
-def test_outlier_exposure_is_the_classifier_of_so_many_copies(k: int) -> None:
-    ordinary, outliers, z = cloud(100, 8), cloud(k, 8, seed=3) + 4, cloud(15, 8, seed=4)
+@pytest.mark.parametrize(("k", "width"), [(1, 8), (3, 8), (20, 8), (3, 300)])
+def test_outlier_exposure_is_the_classifier_of_so_many_copies(k: int, width: int) -> None:
+    ordinary, outliers, z = cloud(100, width), cloud(k, width, seed=3) + 4, cloud(15, width, seed=4)
     mean, scale = ordinary.mean(axis=0), ordinary.std(axis=0)
     rows = (np.concatenate([ordinary, np.repeat(outliers, 100 // k, axis=0)]) - mean) / scale
     labels = [0] * 100 + [1] * (k * (100 // k))
@@ -108,7 +108,7 @@ def test_outlier_exposure_is_the_classifier_of_so_many_copies(k: int) -> None:
 
 def test_a_number_that_ordinary_vectors_never_vary_in_may_tell_an_outlier() -> None:
     ordinary = np.column_stack([cloud(60, 3), np.zeros(60)])
-    strange = ordinary[:2] + [0, 0, 0, 1.0]
+    strange = ordinary[:2] + np.array([0, 0, 0, 1.0])
     found = expose(ordinary, strange)
     assert found.log_odds(strange).min() > 0 > found.log_odds(ordinary).max()
 

@@ -46,7 +46,11 @@ def expose(ordinary: Matrix, outliers: Matrix) -> Exposed:
     mean, scale = ordinary.mean(axis=0), ordinary.std(axis=0)
     # A column that never varies among the ordinary is only centred.
     scale = np.where(scale > 1e-12 * np.abs(mean) + 1e-300, scale, 1.0)
-    rows = (np.concatenate([ordinary, outliers]) - mean) / scale
+    rows, basis = (np.concatenate([ordinary, outliers]) - mean) / scale, None
+    if rows.shape[1] > len(rows):
+        # The prior keeps the weights in the span of the rows, so that fewer numbers than columns describe them.
+        basis, spanned = np.linalg.qr(rows.T)
+        rows = spanned.T
     sign = np.repeat([-1.0, 1.0], [n, k])
     copies = np.repeat([1.0, float(n // k)], [n, k])
 
@@ -59,7 +63,7 @@ def expose(ordinary: Matrix, outliers: Matrix) -> Exposed:
         return value, np.append(rows.T @ pull + weights, pull.sum())
 
     found = minimize(loss, np.zeros(rows.shape[1] + 1), jac=True, method="L-BFGS-B", options=_EXACT).x
-    weights = found[:-1] / scale
+    weights = (found[:-1] if basis is None else basis @ found[:-1]) / scale
     return Exposed(weights, float(found[-1] - mean @ weights))
 
 

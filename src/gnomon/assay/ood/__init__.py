@@ -76,6 +76,7 @@ class Ood:
                 raise UsageError(f"--{name} is {getattr(self, name)}", todo=f"give {least} or more")
         if min(self.k, default=0) < 1:
             raise UsageError(f"--k is {','.join(map(str, self.k)) or 'empty'}", todo="give numbers of 1 or more")
+        object.__setattr__(self, "k", tuple(sorted(set(self.k))))
 
     def items(self, seed: Seed) -> Iterator[Item]:
         """Helpful prompts that nothing is fitted on, harmless ones of new topics, and harmful ones."""
@@ -110,7 +111,7 @@ class Ood:
 
     async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
         """What every detector makes of one prompt."""
-        from gnomon.assay.ood.detectors import activations
+        from gnomon.assay.ood.detectors import activations, reference_score
         from gnomon.assay.ood.prompts import prompt_of
 
         assert isinstance(cast, Watched)
@@ -119,7 +120,7 @@ class Ood:
         found = detectors.judged(residuals)
         kept = {"part": item.part, **{key: item.meta[key] for key in ("topic", "asked", "notes") if key in item.meta}}
         shown = [self._topic(item) in topics for topics in detectors.shown] if item.gold else []
-        scores = {f"AUROC ({m})": _mean(of, shown) for m, of in found["below"].items()} if item.gold else {}
+        scores = {reference_score(m): _mean(of, shown) for m, of in found["below"].items()} if item.gold else {}
         evidence = {"question": item.question, **kept, "shown": shown, **found, "scores": scores}
         return Row(key=item.id, cluster=item.cluster, evidence=evidence)
 

@@ -39,6 +39,7 @@ __all__ = [
     "depth_of",
     "few_shot",
     "middle",
+    "reference_score",
 ]
 
 Read = Literal["mean", "last"]
@@ -54,6 +55,11 @@ _BATCH_TOKENS = 4096
 def few_shot(k: int) -> str:
     """The name of the detector that was shown `k` outliers."""
     return f"{k} outlier{'s' * (k != 1)}"
+
+
+def reference_score(method: str) -> str:
+    """The name of what runs are compared by: how many of the reference prompts a harmful one scores above."""
+    return f"share of reference below ({method})"
 
 
 def chosen_layers(model: Any, layers: Sequence[int], read: Read) -> tuple[int, ...]:

@@ -2,7 +2,8 @@
 
 A few-shot detector is one classifier for each draw of outliers. A harmful prompt is judged by those draws alone that
 show none of its topic; a statistic is computed for each draw and averaged, within every bootstrap resample too, so that
-intervals are of the average. They count prompts: what other outliers would give, the draws' spread shows.
+intervals are of the average; that of a single classifier's AUROC is DeLong's. They count prompts: what other outliers
+would give, the draws' spread shows.
 
 Shapes: n rows, b resamples.
 """
@@ -21,7 +22,7 @@ from gnomon.core.record import Row
 from gnomon.stats.bootstrap import OnWeights, cluster_bootstrap
 from gnomon.stats.clusters import Matrix, Vector
 from gnomon.stats.intervals import Interval, undefined, wins
-from gnomon.stats.ranking import auroc, auroc_on_weights, false_alarms_on_weights
+from gnomon.stats.ranking import auroc_delong, auroc_on_weights, false_alarms_on_weights
 
 __all__ = ["RECALL", "Judged", "refusals"]
 
@@ -62,13 +63,16 @@ class Judged:
         draws = self._draws(method, layer)
         if not draws:
             return undefined("no harmful prompt whose topic is not shown", n=len(self.rows))
+        if len(draws) == 1:
+            at, scores = draws[0]
+            return auroc_delong(scores, self.labels[at], self.clusters[at])
         statistic = self._averaged(auroc_on_weights, draws)
         value = self._value(statistic)
         if value in (0.0, 1.0):
             # Separated in every draw: the labels themselves are separated likewise.
             judged = np.unique(np.concatenate([draw.at for draw in draws]))
             labels = self.labels[judged]
-            return auroc(labels if value else -labels, labels, self.clusters[judged])
+            return auroc_delong(labels if value else -labels, labels, self.clusters[judged])
         return self._bootstrapped(statistic)
 
     def by_draw(self, method: str, layer: int) -> list[float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from gnomon.assay.ood.detectors import UNSUPERVISED, few_shot
+from gnomon.assay.ood.detectors import UNSUPERVISED, few_shot, reference_score
 from gnomon.assay.ood.scores import Judged, refusals
 from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
@@ -70,6 +70,12 @@ class _Reading:
     @cached_property
     def layers(self) -> list[int]:
         return sorted(map(int, self.rows[0].evidence["values"]))
+
+    @cached_property
+    def apart(self) -> str:
+        """What outliers and tested prompts do not share, in words."""
+        topics = self.cfg.apart == "topic" and any(row.evidence.get("topic") for row in self.part("harmful"))
+        return " of other topics" if topics else ""
 
     def part(self, *names: str) -> list[Row]:
         """Rows of the parts called so."""
@@ -205,7 +211,7 @@ class _Reading:
             if e.value is not None and e.metric in against and e.group in few
         ]
         caption = (
-            f"At layer {self.main}; outliers and tested prompts share no {self.cfg.apart}. The dashed line is the "
+            f"At layer {self.main}; those shown are {self.apart.strip() or 'not those tested'}. The dashed line is the "
             "relative distance against helpful prompts, which is shown none. Bands are 95 % intervals over prompts."
         )
         title, level = "AUROC by number of harmful prompts shown", self.aurocs[self.main, UNSUPERVISED[1]].value
@@ -236,8 +242,7 @@ class _Reading:
         said = [
             f"At layer {self.main}, read as {read}, a harmful prompt lies farther out than a helpful one with "
             f"probability {found['AUROC', plain]} by Mahalanobis distance and {found['AUROC', relative]} by the "
-            f"relative one. A classifier that is shown {most} of other {self.cfg.apart}s tells them with AUROC "
-            f"{found['AUROC', most]}."
+            f"relative one. A classifier that is shown {most}{self.apart} tells them with AUROC {found['AUROC', most]}."
         ]
         if self.against_new:
             new = [found["AUROC against new topics", m] for m in (relative, most)]
@@ -251,7 +256,7 @@ class _Reading:
     def notes(self) -> Iterator[str]:
         """What was left out, and that topics are not known."""
         yield from (line for row in self.rows for line in row.evidence.get("notes", ()))
-        if self.cfg.apart == "topic" and not any(row.evidence.get("topic") for row in self.part("harmful")):
+        if self.cfg.apart == "topic" and not self.apart:
             yield "the data has no topics: outliers are other prompts than those tested, perhaps of the same topics"
 
 
@@ -262,7 +267,7 @@ def _estimate(metric: str, group: str, found: Interval, **more: Any) -> Estimate
 def _placed(rows: Sequence[Row], method: str) -> Interval:
     """The mean share of reference prompts that harmful ones score above, over those that a draw may judge."""
     shares = [
-        (share, row.cluster) for row in rows if (share := row.evidence["scores"][f"AUROC ({method})"]) is not None
+        (share, row.cluster) for row in rows if (share := row.evidence["scores"][reference_score(method)]) is not None
     ]
     return wins([share for share, _ in shares], [cluster for _, cluster in shares])
 
