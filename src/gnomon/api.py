@@ -70,10 +70,13 @@ def train(name: str, *, fresh: bool = False, root: Path | None = None, **config:
     return run_training(build(method("train", name), config, name), name, fresh=fresh, root=root).model
 
 
-def explain(name: str, model: str = "brook", *, fresh: bool = False, root: Path | None = None, **config: Any) -> Report:
+def explain(
+    name: str, model: str | None = None, *, fresh: bool = False, root: Path | None = None, **config: Any
+) -> Report:
     """The report of what method `name` finds inside `model`, whose weights are here.
 
     Args:
+        model: as `gnomon models` shows it; None is brook, or none for a method that trains what it explains.
         fresh: forget an earlier run of the same call; otherwise what that read is reported.
         root: folder of the runs; None is GNOMON_RUNS or ./runs.
         config: the method's own settings, as `gnomon explain NAME --help` shows them.

@@ -19,6 +19,7 @@ __all__ = ["EXAMPLES", "explain_command"]
 EXAMPLES = """Examples:
   gnomon explain induction                      which heads find what came before, and say it again?
   gnomon explain induction --model hf:FOLDER    of a checkpoint in Hugging Face layout
+  gnomon explain superposition                  how toy models pack more features than they have dimensions
   gnomon explain induction --help               its settings
 
 What comes out:
@@ -49,19 +50,19 @@ def explain_command(chosen: Sequence[str]) -> Callable[..., int]:
             raise UsageError(found, todo="put one first; `gnomon list` names them")
         settings = Settings.of({"model": model, **given}, config)
         ((each, made),) = configs(kinds, settings, ("model",)).items()
-        return _explained(each, made, settings.take("model", str, "brook"), fresh=fresh, json=json, page=page, out=out)
+        return _explained(each, made, settings.take("model", str, None), fresh=fresh, json=json, page=page, out=out)
 
     return with_fields(explain, kinds)
 
 
 def _explained(
-    name: str, config: Any, model: str, *, fresh: bool, json: str | None, page: str | None, out: Path | None
+    name: str, config: Any, model: str | None, *, fresh: bool, json: str | None, page: str | None, out: Path | None
 ) -> int:
     from gnomon.explain._running import run_explanation
 
     done = run_explanation(config, name, model, fresh=fresh, root=out)
-    again = command_line("explain", name, {"model": model, **changed(config)})
-    origin = origin_of(done.manifest, {}, {"wall_seconds": round(done.seconds, 3)}, again, model)
+    again = command_line("explain", name, {"model": done.model, **changed(config)})
+    origin = origin_of(done.manifest, {}, {"wall_seconds": round(done.seconds, 3)}, again, done.model)
     keep(done.manifest.folder, done.report, origin)
     emit([(done.report, origin)], json=json, page=page)
     return done.report.exit_code

@@ -7,10 +7,14 @@ Every mark that stands for a mean carries its interval.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gnomon.report.base import Estimate, Figure
+from gnomon.report.encoding import colour as _colour
+from gnomon.report.encoding import data as _data
+from gnomon.report.encoding import specification as _spec
+from gnomon.report.encoding import tip as _tip
 
 __all__ = [
     "Dot",
@@ -313,34 +317,6 @@ def _numbers(base: Any, dark: float, diverging: bool) -> Any:
     deep = f"abs(datum.value) > {dark}" if diverging else f"datum.value > {dark}"
     ink = alt.condition(deep, alt.value("white"), alt.value("#222"))
     return base.mark_text(fontSize=11).encode(text=alt.Text("value:Q", format=".2~f"), color=ink)
-
-
-def _data(rows: Iterable[Mapping[str, Any]]) -> Any:
-    import altair as alt
-
-    return alt.InlineData(values=[dict(r) for r in rows])
-
-
-def _spec(chart: Any) -> Mapping[str, Any]:
-    spec: dict[str, Any] = chart.to_dict()
-    # Altair's own theme would fight the page's.
-    spec.pop("config", None)
-    return spec
-
-
-def _tip(field: str, title: str = "") -> Any:
-    import altair as alt
-
-    return alt.Tooltip(f"{field}:Q", title=title or field, format=".3~g")
-
-
-def _colour(names: Sequence[str], field: str = "series") -> dict[str, Any]:
-    import altair as alt
-
-    order = list(dict.fromkeys(names))
-    if len(order) < 2:
-        return {}
-    return {"color": alt.Color(f"{field}:N", title=None, sort=order, legend=alt.Legend(orient="top"))}
 
 
 def _level(at: float | None, axis: str = "y") -> list[Any]:

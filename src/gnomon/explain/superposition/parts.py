@@ -1,0 +1,79 @@
+"""The experiments by name: trained one after the other, each kept when it is done, and told together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from safetensors.torch import save_file
+
+from gnomon.core.progress import progress
+from gnomon.core.record import Row
+from gnomon.core.seeds import Seed
+from gnomon.explain.superposition.experiments import basic
+from gnomon.explain.superposition.toys import Training
+from gnomon.explain.superposition.trainings import Kept, Told
+from gnomon.report.base import Report
+
+if TYPE_CHECKING:
+    from gnomon.explain.superposition import Part, Superposition
+    from gnomon.store.run import Run
+
+__all__ = ["EXPERIMENTS", "TRAINING", "Experiment", "report", "train_parts"]
+
+TRAINING: dict[str, Training] = {
+    "small": Training(steps=1500),
+    "paper": Training(steps=10_000, lr=1e-3, batch=1024, constant=True),
+}
+"""How models train, by scale."""
+
+# More rows than any part has.
+_MOST = 10**6
+
+
+class Experiment(NamedTuple):
+    """What leaves rows, given scale, training, starts and seed; and what they say."""
+
+    made: Callable[[str, Training, int, Seed], Kept]
+    told: Callable[[Sequence[Row]], Told]
+
+
+EXPERIMENTS: Mapping[Part, Experiment] = {
+    "basic": Experiment(basic.made, basic.told),
+}
+"""What each part of a run is."""
+
+
+def train_parts(cfg: Superposition, run: Run) -> None:
+    """Leaves the rows of every part that the run lacks, and a file of weights for each."""
+    held = run.keys()
+    done = {key.partition(":")[0] for key in held}
+    with progress(len(cfg.only), "superposition, experiment") as bar:
+        for place, part in enumerate(cfg.only):
+            bar.advance(0, estimate=part)
+            if part not in done:
+                seed = Seed(cfg.seed).child("superposition", part)
+                kept = EXPERIMENTS[part].made(cfg.scale, TRAINING[cfg.scale], cfg.seeds, seed)
+                if kept.tensors:
+                    save_file(kept.tensors, run.manifest.folder / f"{part}.safetensors")
+                rows = [replace(row, key=f"{part}:{row.key}") for row in kept.rows]
+                run.add(rows, range(place * _MOST, place * _MOST + len(rows)))
+            bar.advance(1, estimate=part)
+
+
+def report(cfg: Superposition, rows: Sequence[Row]) -> Report:
+    """The report on rows of `train_parts`."""
+    told = {part: EXPERIMENTS[part].told([r for r in rows if r.key.startswith(f"{part}:")]) for part in cfg.only}
+    failed = sum(row.error is not None for row in rows)
+    notes = [f"{part}: {note}" for part, each in told.items() for note in each.notes]
+    if failed:
+        notes.append(f"{failed} of {len(rows)} models are left out: their weights stopped being finite")
+    return Report(
+        title="Features packed into fewer dimensions",
+        summary=" ".join(each.summary for each in told.values()),
+        estimates=[estimate for each in told.values() for estimate in each.estimates],
+        figures=[figure for each in told.values() for figure in each.figures],
+        tables=[table for each in told.values() for table in each.tables],
+        notes=notes,
+    )

@@ -1,0 +1,155 @@
+"""Trainings laid out in cells, a number of seeds each, and what is kept of them: rows, and weights to save.
+
+Models of a cell differ in where they start; all of one call see the same draws, so intervals over seeds are about where
+training starts and not about which examples it met.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gnomon.core.record import Row
+from gnomon.core.seeds import Seed
+from gnomon.explain.superposition.features import Law
+from gnomon.explain.superposition.geometry import groups, shape
+from gnomon.explain.superposition.toys import Kind, Toys, Trained, Training, train
+from gnomon.report.base import Estimate, Figure, Table
+
+__all__ = [
+    "Cell",
+    "Kept",
+    "Told",
+    "best_rows",
+    "by_cell",
+    "laid_out",
+    "median_loss",
+    "share_of",
+    "trained",
+    "weights_of",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What models of one cell share.
+
+    Attributes:
+        name: unique within the part; part of each row's key.
+        density: of every feature, or one for each.
+        importance: of every feature, or one for each.
+        facts: what the report sorts by, JSON values.
+    """
+
+    name: str
+    density: float | Sequence[float]
+    importance: float | Sequence[float] = 1.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Kept(NamedTuple):
+    """What a part leaves: rows, and tensors by the names they are saved under."""
+
+    rows: list[Row]
+    tensors: dict[str, Tensor]
+
+    def and_then(self, more: Kept) -> Kept:
+        """Both, these first."""
+        return Kept([*self.rows, *more.rows], {**self.tensors, **more.tensors})
+
+
+class Told(NamedTuple):
+    """What a part's rows say."""
+
+    summary: str
+    estimates: Sequence[Estimate] = ()
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
+    notes: Sequence[str] = ()
+
+
+def laid_out(kind: Kind, law: Law, num_dims: int, cells: Sequence[Cell], seeds: int) -> Toys:
+    """The models of `cells`, cell by cell, `seeds` of each."""
+
+    def by_model(values: Sequence[float | Sequence[float]]) -> Tensor:
+        rows = [torch.as_tensor(value, dtype=torch.float).expand(law.num_features) for value in values]
+        return torch.stack(rows).repeat_interleave(seeds, dim=0).contiguous()
+
+    return Toys(
+        kind=kind,
+        law=law,
+        num_dims=num_dims,
+        density_KN=by_model([cell.density for cell in cells]),
+        importance_KN=by_model([cell.importance for cell in cells]),
+        seeds=[*range(seeds)] * len(cells),
+    )
+
+
+def trained(toys: Toys, cells: Sequence[Cell], how: Training, seed: Seed) -> Kept:
+    """Trains the models of `laid_out`; a row a model, named CELL/SEED, an error where weights are not finite.
+
+    A row's evidence holds the cell's facts, `w` [M][N] (of the matrix out) and `b`, five digits each, the mean loss,
+    and for tied models with a linear hidden layer the name of their geometry.
+    """
+    found, seeds = train(toys, how, seed), len(toys.seeds) // len(cells)
+    rows: list[Row] = []
+    tensors: dict[str, Tensor] = {}
+    for k in range(len(toys.seeds)):
+        cell = cells[k // seeds]
+        key = f"{cell.name}/{toys.seeds[k]}"
+        tensors |= {f"{key}/w": found.w_out_KMN[k].clone(), f"{key}/b": found.b_KN[k].clone()}
+        if toys.kind == "absolute":
+            tensors[f"{key}/u"] = found.w_in_KMN[k].clone()
+        rows.append(_row(key, cell, toys, found, k))
+    return Kept(rows, tensors)
+
+
+def weights_of(row: Row, name: str = "w") -> Tensor:
+    """The weights of a row of `trained`."""
+    return torch.tensor(row.evidence[name])
+
+
+def by_cell(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Sound rows by the name of their cell, in order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.error is None:
+            found.setdefault(row.cluster, []).append(row)
+    return found
+
+
+def best_rows(rows: Sequence[Row]) -> dict[str, Row]:
+    """The row of least loss of each cell."""
+    return {name: min(some, key=lambda row: row.evidence["loss"]) for name, some in by_cell(rows).items()}
+
+
+def median_loss(rows: Sequence[Row]) -> float:
+    """The median loss of some rows."""
+    return statistics.median(float(row.evidence["loss"]) for row in rows)
+
+
+def share_of(rows: Sequence[Row], name: str) -> list[float]:
+    """1 for each row whose geometry is `name`, else 0."""
+    return [float(row.evidence["shape"] == name) for row in rows]
+
+
+def _row(key: str, cell: Cell, toys: Toys, found: Trained, k: int) -> Row:
+    loss = float(found.loss_K[k])
+    if not (math.isfinite(loss) and bool(torch.isfinite(found.w_out_KMN[k]).all())):
+        return Row(key=key, cluster=cell.name, evidence={**cell.facts}, error="its weights are not finite any more")
+    evidence = {**cell.facts, "loss": loss, "w": _digits(found.w_out_KMN[k]), "b": _digits(found.b_KN[k])}
+    if toys.kind == "absolute":
+        evidence["u"] = _digits(found.w_in_KMN[k])
+    if toys.kind in ("linear", "relu"):
+        evidence["shape"] = shape(groups(found.w_out_KMN[k]))
+    return Row(key=key, cluster=cell.name, evidence=evidence)
+
+
+def _digits(values: Tensor) -> Any:
+    return torch.round(values.double(), decimals=5).tolist()

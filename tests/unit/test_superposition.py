@@ -1,0 +1,64 @@
+"""`explain superposition`: experiments as a run, on models of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from gnomon.cli import main
+from gnomon.core.errors import UsageError
+from gnomon.explain._running import run_explanation
+from gnomon.explain.superposition import Superposition, parts
+from gnomon.explain.superposition.toys import Training
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of a few steps: what the rows hold is tested here, what they show where it is marked slow."""
+    monkeypatch.setitem(parts.TRAINING, "small", Training(steps=20))
+
+
+def test_the_command_keeps_rows_weights_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["explain", "superposition", "--only", "basic", "--seeds", "2", "--out", str(tmp_path)]
+    code = main([*line, "--json", str(tmp_path / "numbers.json")])
+    numbers = json.loads((tmp_path / "numbers.json").read_text())
+    learned = [e for e in numbers["estimates"] if e["metric"] == "features learned"]
+    assert len(learned) == 13 and all(e["n"] == 2 for e in learned)
+    # After 20 steps the linear control has not learned its five features, and the command says so.
+    assert code == 1
+    (folder,) = tmp_path.glob("explain-superposition-*")
+    weights = load_file(folder / "basic.safetensors")
+    assert weights["relu, density 0.1/1/w"].shape == (5, 20) and len(weights) == 2 * 26
+    assert "Features in the plane" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_was_trained_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = Superposition(only=("basic",), seeds=2)
+    first = run_explanation(cfg, "superposition", root=tmp_path)
+    monkeypatch.setattr(parts, "EXPERIMENTS", {"basic": parts.EXPERIMENTS["basic"]._replace(made=None)})  # type: ignore[arg-type]  # never called
+    again = run_explanation(cfg, "superposition", root=tmp_path)
+    assert first.report.estimates == again.report.estimates
+    assert list(first.report.figures) == list(again.report.figures)
+    assert first.model == ""
+
+
+def test_a_model_named_to_a_method_that_trains_its_own_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        run_explanation(Superposition(), "superposition", "brook", root=tmp_path)
+    assert str(caught.value) == "--model: superposition trains what it explains; leave --model out"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"seeds": 1}, "--seeds is 1; give 2 or more"),
+        ({"only": ()}, "--only is empty; name basic or another experiment"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Superposition(**given)  # type: ignore[arg-type]  # by the table
+    assert str(caught.value) == said
