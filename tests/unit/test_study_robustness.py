@@ -172,6 +172,8 @@ def test_a_planted_onset_is_found_and_what_differs_in_scale_only_has_none(made_u
     # sqrt(KL) is i / sqrt(50) at reading i of five rounds: above 1 from reading 8 on.
     assert at.value == 40 and at.n == SEEDS and at.headline
     assert "in 3 of 3 repetitions" in at.reason
+    all_of = report.estimate("reward parts from PM_test, repetitions together: round", "brook, 100 pairs")
+    assert all_of.value == 40
     apart = report.estimate("reward gained above PM_test", "brook, 100 pairs")
     assert apart.value == pytest.approx(1.25 * (12 / math.sqrt(50) - 1))
     falls = report.estimate("gold utility falls: round", "brook, 100 pairs")
@@ -179,11 +181,11 @@ def test_a_planted_onset_is_found_and_what_differs_in_scale_only_has_none(made_u
     lost = report.estimate("gold utility: change since its best", "brook, 100 pairs")
     assert lost.value == pytest.approx(2 * (2 - 12 / math.sqrt(50)) - 2 * 7 / math.sqrt(50), abs=0.05)
     none = report.estimate("reward parts from PM_test: round", "brook, 1000 pairs")
-    assert none.value is None and "in 0 of 3 repetitions, else at no reading up to round 60" in none.reason
+    assert none.value is None and "in 0 of 3 repetitions; at no reading up to round 60" in none.reason
     assert report.estimate("reward gained above PM_test", "brook, 1000 pairs").value == pytest.approx(0)
     assert report.estimate("gold utility falls: round", "brook, 1000 pairs").value is None
-    assert "brook, 1000 pairs: reward does not part from PM_test" in report.summary
-    assert "brook, 100 pairs: reward parts from PM_test at round 40" in report.summary
+    assert "brook, 1000 pairs: reward does not part from PM_test up to round 60" in report.summary
+    assert "brook, 100 pairs: reward parts from PM_test at round 40, in 3 of 3 repetitions" in report.summary
     titles = [figure.title for figure in report.figures]
     assert "Where they part, by comparisons" in titles
     assert "What was gained, by rounds: brook, 100 pairs" in titles

@@ -29,6 +29,7 @@ __all__ = ["Sort", "report"]
 
 SECTION = {"way": "The way there", "apart": "Where they part", "models": "Preference models"}
 ONSET = "reward parts from PM_test: round"
+TOGETHER = "reward parts from PM_test, repetitions together: round"
 APART = "reward gained above PM_test"
 FALLS = f"{GOLD} falls: round"
 LOST = f"{GOLD}: change since its best"
@@ -81,10 +82,12 @@ def report(
 def _estimates(cell: Cell) -> Iterator[Estimate]:
     """What a place's policies gained at the end, and where their values part; of places beside the main, the latter."""
     known = GOLD in cell.values
-    yield _round(ONSET, cell, [onset(each, cell.test) for each in cell.both], headline=cell.main)
+    yield _round(ONSET, cell, cell.both, lambda readings: onset(readings, cell.test), headline=cell.main)
+    if len(cell.both) > 1:
+        yield _round(TOGETHER, cell, [together(cell.both)], lambda readings: onset(readings, cell.test))
     yield Estimate.of(APART, over(cell, _apart(cell.test)), group=cell.label, headline=cell.main)
     if known:
-        yield _round(FALLS, cell, [fallen(each, GOLD) for each in cell.both], headline=cell.main)
+        yield _round(FALLS, cell, cell.both, lambda readings: fallen(readings, GOLD), headline=cell.main)
         yield Estimate.of(LOST, over(cell, _lost), group=cell.label, headline=cell.main)
     if cell.main:
         for name, value in (("reward", REWARD), ("PM_test", cell.test), *([(GOLD, GOLD)] if known else [])):
@@ -94,16 +97,26 @@ def _estimates(cell: Cell) -> Iterator[Estimate]:
         yield Estimate.of("KL", over(cell, _kl), group=cell.label)
 
 
-def _round(metric: str, cell: Cell, found: Sequence[Reading | None], *, headline: bool) -> Estimate:
-    """The round of what was found, where it was."""
+def _round(
+    metric: str,
+    cell: Cell,
+    ways: Sequence[Sequence[Reading]],
+    find: Callable[[Sequence[Reading]], Reading | None],
+    *,
+    headline: bool = False,
+) -> Estimate:
+    """The round of what is found, the mean over the ways that have it."""
+    found = [find(readings) for readings in ways]
     rounds = [float(each.round) for each in found if each is not None]
-    last = cell.both[0][-1].round
-    where = f"in {len(rounds)} of {len(found)} repetitions" + (
-        "" if len(rounds) == len(found) else f", else at no reading up to round {last}"
+    interval, last = over_seeds(rounds), ways[0][-1].round
+    told = [
+        f"in {len(rounds)} of {len(found)} repetitions" if len(found) > 1 else "",
+        f"at no reading up to round {last}" if not rounds else "",
+        interval.reason if len(rounds) > 1 else "",
+    ]
+    return Estimate.of(
+        metric, replace(interval, reason="; ".join(filter(None, told))), group=cell.label, headline=headline
     )
-    interval = over_seeds(rounds)
-    reason = "; ".join(filter(None, [where, interval.reason if len(rounds) > 1 else ""]))
-    return Estimate.of(metric, replace(interval, reason=reason), group=cell.label, headline=headline)
 
 
 def _gained(name: str) -> Callable[[Sequence[Reading]], Interval]:
@@ -242,12 +255,14 @@ def _onsets(cell: Cell) -> Iterator[Dot]:
 def _verdict(cell: Cell, estimates: Sequence[Estimate]) -> str:
     by = {e.metric: e for e in estimates if e.group == cell.label}
     at, apart = by[ONSET], by[APART]
-    parts = "does not part from PM_test" if at.value is None else f"parts from PM_test at round {at.value:.0f}"
-    told = f"{cell.label}: reward {parts} ({at.reason}), above it by {in_words(apart, 2)} at the end"
+    often = f", in {at.n} of {len(cell.both)} repetitions" if len(cell.both) > 1 else ""
+    never = f"does not part from PM_test up to round {cell.both[0][-1].round}"
+    parts = never if at.value is None else f"parts from PM_test at round {at.value:.0f}{often}"
+    told = f"{cell.label}: reward {parts}; it gains {in_words(apart, 2)} more in all"
     if LOST not in by:
         return f"{told}."
     best, lost = by[f"{GOLD} gained at its best"], by[LOST]
-    return f"{told}; {GOLD} gains {in_words(best, 2)} at its best, and from there {in_words(lost, 2)}."
+    return f"{told}. {GOLD.capitalize()} gains {in_words(best, 2)} at its best, and {in_words(lost, 2)} from there on."
 
 
 def _notes(cells: Sequence[Cell]) -> list[str]:

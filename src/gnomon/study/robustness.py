@@ -58,7 +58,7 @@ class Robustness:
     "Whose learning rate policies have, as for `gnomon train rlhf`; KL has no budget."
     kl: tuple[float, ...] = (0.001,)
     "What a nat of KL costs in units of reward; the paper has 0.001. Several are compared."
-    rounds: int = 60
+    rounds: int = 50
     "Rounds of reinforcement learning."
     every: int = 5
     "Rounds from one reading of a policy to the next."
@@ -70,6 +70,8 @@ class Robustness:
     "Policies that learn from each preference model; they differ in what is asked and drawn."
     held_out: int = 400
     "Comparisons that preference models are measured on."
+    epochs: int = 1
+    "Passes of preference models over their comparisons; with more they learn them by heart."
     batch: int = 8
     "Comparisons a step of a preference model; with few comparisons, large batches leave too few steps."
     seeds: int = 2
@@ -165,6 +167,7 @@ def _preference(cfg: Robustness, model: str, half: _Half) -> Preference:
         pairs=half.pairs,
         part=HALVES[half.half],
         held_out=cfg.held_out,
+        epochs=cfg.epochs,
         batch=cfg.batch,
         seed=half.seed,
     )
