@@ -47,6 +47,7 @@ def test_the_fit_finds_a_planted_line_in_the_root_of_kl() -> None:
     assert alone.explained == pytest.approx({form: found[f"reward on {form}: R2"].value for form in alone.explained})
     assert line(curve, before=curve[8]) == line(curve[:8])
     assert line(curve[:6]) is None
+    assert line([each._replace(values=curve[0].values) for each in curve]) is None
 
 
 def test_the_onset_is_where_reward_and_test_part_to_stay() -> None:

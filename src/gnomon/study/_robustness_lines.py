@@ -18,7 +18,7 @@ from gnomon.study._robustness_cells import Cell, where
 from gnomon.study._trained import over_seeds
 from gnomon.train._curve import Line, line, onset
 
-__all__ = ["FORMS", "figures", "lines", "table", "verdict"]
+__all__ = ["figures", "lines", "table", "verdict"]
 
 TITLE = "Reward by the square root of KL"
 SLOPE = "slope of reward on sqrt(KL)"
@@ -106,7 +106,7 @@ def _by_draws(cell: Cell, fitted: Sequence[Sequence[Line | None]]) -> list[Estim
     for policies in fitted:
         draws = len(policies) // 2
         halves = [[each.slope for each in half if each] for half in (policies[:draws], policies[draws:])]
-        spread = [float(np.std(slopes, ddof=1) / np.mean(slopes)) for slopes in halves if len(slopes) > 1]
+        spread = [float(np.std(slopes, ddof=1) / abs(np.mean(slopes))) for slopes in halves if len(slopes) > 1]
         found += [float(np.mean(spread))] if spread else []
     return [Estimate.of(DRAWS, over_seeds(found), group=cell.label)] if found else []
 

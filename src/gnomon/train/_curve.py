@@ -173,12 +173,14 @@ def since_best(readings: Sequence[Reading], name: str) -> tuple[Reading, Interva
 
 
 def line(readings: Sequence[Reading], name: str = REWARD, *, before: Reading | None = None) -> Line | None:
-    """The line of a value on sqrt(KL) over the readings that `fits` takes; None where they are too few."""
+    """A value's line on sqrt(KL) over the readings that `fits` takes; None where they are too few or all the same."""
     far = _far(readings, before)
     if len(far) < _LEAST_READINGS:
         return None
     whole = np.ones((1, len(far[0].clusters)))
     found = {form: [float(each[0]) for each in _fitted(far, name, form, whole)] for form in _FORMS}
+    if not np.isfinite(list(found.values())).all():
+        return None
     return Line(found["sqrt(KL)"][0], {form: explained for form, (_, explained) in found.items()}, len(far))
 
 
