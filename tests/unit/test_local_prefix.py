@@ -65,17 +65,18 @@ def test_packed_rows_are_long_where_much_is_shared_and_short_where_nothing_is() 
 
 
 def test_rows_are_of_like_length() -> None:
-    paths = [Path(np.array([i, *range(9)]), 5) for i in range(11)]
-    assert [len(r.tokens) for (group,) in [plan(paths, row_tokens=50)] for r in group.rows] == [10] * 11
-    paths = [Path(np.array([99, i, *range(8)]), 5) for i in range(11)]
-    assert [len(r.tokens) for (group,) in [plan(paths, row_tokens=60)] for r in group.rows] == [55, 46]
+    paths = [Path(np.array([*range(30), *[i] * 10]), 35) for i in range(11)]
+    (group,) = plan(paths, row_tokens=120)
+    assert [len(row.tokens) for row in group.rows] == [90, 80]
 
 
-@given(some_paths())
-def test_one_roomy_row_holds_each_node_of_the_tree_once(paths: list[Path]) -> None:
-    groups = plan(paths, row_tokens=10_000)
-    nodes = {tuple(p.tokens[: i + 1].tolist()) for p in paths for i in range(len(p.tokens))}
-    assert sum(len(row.tokens) for g in groups for row in g.rows) == len(nodes)
+@given(some_paths(), st.sampled_from([9, 10_000]))
+def test_a_row_holds_each_node_of_its_tree_once(paths: list[Path], row_tokens: int) -> None:
+    for group in plan(paths, row_tokens=row_tokens):
+        for row in group.rows:
+            among = [paths[read.path].tokens for read in row.reads]
+            nodes = {tuple(tokens[: i + 1].tolist()) for tokens in among for i in range(len(tokens))}
+            assert len(row.tokens) == len(nodes)
 
 
 def test_a_long_shared_beginning_becomes_a_header_and_nested_ones_too() -> None:

@@ -116,7 +116,7 @@ class KVCache:
         storage, batch = self._storage, self.batch
         index = torch.tensor(rows, device=self._keys[0].device)
         if storage is None or self._is_shared or len(rows) > storage.shape[2]:
-            grown = 0 if storage is None else storage.shape[2] + storage.shape[2] // 2
+            grown = 0 if storage is None else 2 * storage.shape[2]
             self._move(max(len(rows), grown), self.length + self._room, index)
         else:
             moves = [place for place, row in enumerate(rows) if row != place]

@@ -99,15 +99,9 @@ def plan(
 
 
 def packed(paths: Sequence[Path]) -> list[Row]:
-    """Rows of like length that read every wanted position of `paths`, without headers.
-
-    The longer rows are, the less stands in two of them, and the more a token has to look at; they are as long as costs
-    the least.
-    """
-    forest, longest = _forest(paths), max(len(p.tokens) for p in paths)
-    cuts = [forest.edges(0, len(paths), 0, longest * halves // 2) for halves in (2, 3, 4, 6, 8)]
-    cheapest = min(cuts, key=lambda edges: forest.cost(edges))
-    return [forest.row(a, b, 0) for a, b in itertools.pairwise(cheapest)]
+    """Rows that read every wanted position of `paths`, without headers and as long as costs the least."""
+    forest = _forest(paths, 4 * max(len(p.tokens) for p in paths))
+    return list(forest.cut(0, len(paths), 0))
 
 
 def forked(one: Path, other: Path, shared: int) -> Row:
@@ -160,7 +154,7 @@ class _Forest:
             if depth:
                 yield from self._below(begin, end, depth)
             else:
-                bare.extend(self._cut(begin, end, 0))
+                bare.extend(self.cut(begin, end, 0))
         if bare:
             yield Group(_NONE, bare)
 
@@ -182,31 +176,38 @@ class _Forest:
             elif stem - depth >= self.header_tokens:
                 yield from self._below(a, b, stem)
             else:
-                rows.extend(self._cut(a, b, depth))
+                rows.extend(self.cut(a, b, depth))
         if rows:
             yield Group(self.paths[begin].tokens[:depth], rows)
 
-    def _cut(self, begin: int, end: int, depth: int) -> Iterator[Row]:
-        """Rows of neighbouring paths, each within the limit; what two rows share is repeated."""
-        for a, b in itertools.pairwise(self.edges(begin, end, depth, self.row_tokens)):
+    def cut(self, begin: int, end: int, depth: int) -> Iterator[Row]:
+        """Rows of neighbouring paths, each within the limit; what two rows share is repeated.
+
+        The longer rows are, the less is repeated, and the more a token has to look at: they are as long as costs the
+        least. Behind a header they are few, for each has a copy of its keys and values.
+        """
+        longest = max(len(p.tokens) for p in self.paths[begin:end])
+        shorter = () if depth else (longest * halves // 2 for halves in (2, 3, 4, 6))
+        limits = [self.row_tokens, *(limit for limit in shorter if limit < self.row_tokens)]
+        cuts = [self._edges(begin, end, depth, limit) for limit in limits]
+        for a, b in itertools.pairwise(min(cuts, key=lambda edges: self._cost(edges, depth))):
             yield self.row(a, b, depth)
 
-    def edges(self, begin: int, end: int, depth: int, limit: int) -> list[int]:
+    def _edges(self, begin: int, end: int, depth: int, limit: int) -> list[int]:
         """Where rows of neighbouring paths begin, and where the last one ends: no more rows than the limit takes.
 
         They are of like length: a row that is nearly empty would be filled with padding.
         """
         whole = [len(p.tokens) - depth for p in self.paths[begin:end]]
-        fresh = [
-            size + min(0, depth - shared) for size, shared in zip(whole, self.shared[begin:end].tolist(), strict=True)
-        ]
+        shared = self.shared[begin:end].tolist()
+        fresh = [size + min(0, depth - same) for size, same in zip(whole, shared, strict=True)]
         num = len(_full(whole, fresh, limit))
         even = bisect_left(range(limit), True, key=lambda size: len(_full(whole, fresh, size)) <= num)
         return [begin + place for place in _full(whole, fresh, even)] + [end]
 
-    def cost(self, edges: Sequence[int]) -> float:
+    def _cost(self, edges: Sequence[int], depth: int) -> float:
         """What a forward of the rows between `edges` costs, in tokens of short rows."""
-        longest = max(self._size(a, b, 0) for a, b in itertools.pairwise(edges))
+        longest = max(self._size(a, b, depth) for a, b in itertools.pairwise(edges))
         return (len(edges) - 1) * longest * (1 + longest / _DEAR)
 
     def _children(self, begin: int, end: int, depth: int) -> Iterator[tuple[int, int]]:
