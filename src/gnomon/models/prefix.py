@@ -190,7 +190,8 @@ class _Forest:
         shorter = () if depth else (longest * halves // 2 for halves in (2, 3, 4, 6))
         limits = [self.row_tokens, *(limit for limit in shorter if limit < self.row_tokens)]
         cuts = [self._edges(begin, end, depth, limit) for limit in limits]
-        for a, b in itertools.pairwise(min(cuts, key=lambda edges: self._cost(edges, depth))):
+        cheapest = min(cuts, key=lambda edges: self._cost(edges, depth))
+        for a, b in itertools.pairwise(cheapest):
             yield self.row(a, b, depth)
 
     def _edges(self, begin: int, end: int, depth: int, limit: int) -> list[int]:
