@@ -175,12 +175,11 @@ def since_best(readings: Sequence[Reading], name: str) -> tuple[Reading, Interva
 def line(readings: Sequence[Reading], name: str = REWARD, *, before: Reading | None = None) -> Line | None:
     """A value's line on sqrt(KL) over the readings that `fits` takes; None where they are too few or all the same."""
     far = _far(readings, before)
-    if len(far) < _LEAST_READINGS:
+    means = [[float(each.kl.mean()), float(each.values[name].mean())] for each in far]
+    if len(far) < _LEAST_READINGS or np.ptp(means, axis=0).min() < _ROUNDING:
         return None
     whole = np.ones((1, len(far[0].clusters)))
     found = {form: [float(each[0]) for each in _fitted(far, name, form, whole)] for form in _FORMS}
-    if not np.isfinite(list(found.values())).all():
-        return None
     return Line(found["sqrt(KL)"][0], {form: explained for form, (_, explained) in found.items()}, len(far))
 
 
