@@ -275,8 +275,8 @@ def test_what_makes_no_study_is_refused(given: dict[str, Any], told: str) -> Non
 
 
 def test_two_models_of_one_size_are_refused(made_up: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SIZES, "other", SIZES["large"])
-    with pytest.raises(UsageError, match="two models have as many parameters"):
+    monkeypatch.setitem(SIZES, "other", SIZES["large"] + 1)
+    with pytest.raises(UsageError, match="two models are of one size"):
         made_up(few(model=("large", "other")), lambda cfg, of: Told(line, line))
 
 

@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
 from gnomon.core.registry import registered
-from gnomon.study._family import sized
+from gnomon.study._family import sized, spoken
 from gnomon.study._robustness_cells import Place, test_of
 from gnomon.study._robustness_report import Sort, report
 from gnomon.study._trained import Studied, Trained, train_all
@@ -120,13 +120,13 @@ def study(cfg: Robustness, root: Path | None, workers: int) -> Studied:
     """Trains preference models of both halves, and policies that each of them rewards and the others watch.
 
     Raises:
-        UsageError: two models have as many parameters.
+        UsageError: two models are of one size.
         GnomonError: a training failed; those that were done are kept.
     """
     family = sized(cfg.model, least=1)
     names = {m.parameters: m.name for m in family}
-    if len(names) < len(family):
-        raise UsageError("two models have as many parameters", where="--model", todo="name one of each size")
+    if len({spoken(m.parameters) for m in family}) < len(family):
+        raise UsageError("two models are of one size", where="--model", todo="name one of each")
     halves = [
         _Half(data, pairs, size, seed, half)
         for data, pairs, size, seed, half in product(cfg.data, cfg.pairs, names, range(cfg.seeds), range(2))
