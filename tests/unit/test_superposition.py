@@ -62,3 +62,37 @@ def test_settings_that_make_no_sense_are_refused(given: dict[str, object], said:
     with pytest.raises(UsageError) as caught:
         Superposition(**given)  # type: ignore[arg-type]  # by the table
     assert str(caught.value) == said
+
+
+def test_every_experiment_runs_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(parts.TRAINING, "small", Training(steps=3, batch=16))
+    monkeypatch.setattr("gnomon.explain.superposition.thomson.STEPS", 5)
+    cfg = Superposition(seeds=2)
+    assert set(cfg.only) == set(parts.EXPERIMENTS)
+    report = run_explanation(cfg, "superposition", root=tmp_path).report
+    assert {figure.section for figure in report.figures} == set(cfg.only) - {"spheres"}
+    assert all(e.n or e.reason for e in report.estimates)
+    assert run_explanation(cfg, "superposition", root=tmp_path).report.estimates == report.estimates
+
+
+@pytest.mark.slow
+def test_what_the_paper_shows_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(parts, "TRAINING", {"small": Training(steps=1500)})
+    cfg = Superposition(only=("basic", "phase", "collapse", "adversarial", "neurons"))
+    report = run_explanation(cfg, "superposition", root=tmp_path).report
+    assert not any(e.outside for e in report.estimates)
+    pentagons = report.estimate("share of pentagons", "five in two, density 0.05").value
+    assert pentagons is not None and pentagons >= 0.5
+    # Dense features are kept in dimensions of their own; rare ones are packed.
+    few, many = (report.estimate("features learned", f"relu, density {p}").value for p in ("1", "0.01"))
+    assert few is not None and many is not None and few < 6 and many > 9
+    for problem, least in (("n=2, m=1", 0.85), ("n=3, m=2", 0.8)):
+        agreed = report.estimate("best start does as theory says", problem).value
+        assert agreed is not None and agreed >= least
+    apart, joined = (report.estimate("collapsed pairs", f"density {p}").value for p in ("0.02", "0.7"))
+    assert apart is not None and joined is not None and apart < 1 and joined > 2.5
+    ratio = report.estimate("most vulnerable against densest").value
+    assert ratio is not None and ratio > 3
+    dense, rare = (report.estimate("neurons of one feature", f"density {p}").value for p in ("0.75", "0.06"))
+    assert dense is not None and rare is not None and dense > 4 and rare < 1

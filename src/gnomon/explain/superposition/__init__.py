@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
@@ -26,7 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "Superposition", "explain", "summarise"]
 
-Part = Literal["basic"]
+Part = Literal[
+    "basic",
+    "phase",
+    "uniform",
+    "spheres",
+    "perturb",
+    "correlated",
+    "collapse",
+    "dynamics",
+    "adversarial",
+    "neurons",
+    "absolute",
+]
 
 
 @registered
@@ -36,7 +48,7 @@ class Superposition:
 
     own_models: ClassVar[bool] = True
 
-    only: tuple[Part, ...] = ("basic",)
+    only: tuple[Part, ...] = get_args(Part)
     "Which experiments."
     scale: Literal["small", "paper"] = "small"
     "Sizes, grids and lengths of training: small ones, or those of the paper, which take hours."

@@ -7,13 +7,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from safetensors.torch import save_file
+from torch import nn
 
 from gnomon.core.progress import progress
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
-from gnomon.explain.superposition.experiments import basic
+from gnomon.explain.superposition.experiments import (
+    absolute,
+    adversarial,
+    basic,
+    collapse,
+    correlated,
+    dynamics,
+    neurons,
+    perturb,
+    phase,
+    spheres,
+    uniform,
+)
 from gnomon.explain.superposition.toys import Training
 from gnomon.explain.superposition.trainings import Kept, Told
+from gnomon.learn.loop import one_thread_if_small
 from gnomon.report.base import Report
 
 if TYPE_CHECKING:
@@ -41,6 +55,16 @@ class Experiment(NamedTuple):
 
 EXPERIMENTS: Mapping[Part, Experiment] = {
     "basic": Experiment(basic.made, basic.told),
+    "phase": Experiment(phase.made, phase.told),
+    "spheres": Experiment(spheres.made, spheres.told),
+    "perturb": Experiment(perturb.made, perturb.told),
+    "correlated": Experiment(correlated.made, correlated.told),
+    "collapse": Experiment(collapse.made, collapse.told),
+    "uniform": Experiment(uniform.made, uniform.told),
+    "dynamics": Experiment(dynamics.made, dynamics.told),
+    "adversarial": Experiment(adversarial.made, adversarial.told),
+    "neurons": Experiment(neurons.made, neurons.told),
+    "absolute": Experiment(absolute.made, absolute.told),
 }
 """What each part of a run is."""
 
@@ -49,7 +73,8 @@ def train_parts(cfg: Superposition, run: Run) -> None:
     """Leaves the rows of every part that the run lacks, and a file of weights for each."""
     held = run.keys()
     done = {key.partition(":")[0] for key in held}
-    with progress(len(cfg.only), "superposition, experiment") as bar:
+    # A toy model is small: several threads cost more than they bring.
+    with progress(len(cfg.only), "superposition, experiment") as bar, one_thread_if_small(nn.Module()):
         for place, part in enumerate(cfg.only):
             bar.advance(0, estimate=part)
             if part not in done:

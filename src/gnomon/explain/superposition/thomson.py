@@ -14,7 +14,10 @@ from torch import Tensor
 from gnomon.core.seeds import Seed
 from gnomon.explain.superposition.theory import thomson_energy
 
-__all__ = ["Solved", "solved"]
+__all__ = ["STEPS", "Solved", "solved"]
+
+STEPS = 600
+"Steps of a descent."
 
 
 class Solved(NamedTuple):
@@ -25,13 +28,13 @@ class Solved(NamedTuple):
     share: float
 
 
-def solved(points: int, dims: int, seed: Seed, *, starts: int = 64, steps: int = 600) -> Solved:
+def solved(points: int, dims: int, seed: Seed, *, starts: int = 64) -> Solved:
     """`points` points in `dims` dimensions, the best of `starts` descents with momentum."""
     generator = torch.Generator().manual_seed(seed.child("thomson", points, dims).value)
     w = torch.randn(starts, dims, points, generator=generator).requires_grad_()
     optimiser = torch.optim.Adam([w], lr=0.05)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in range(steps):
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    for _ in range(STEPS):
         optimiser.zero_grad()
         thomson_energy(torch.nn.functional.normalize(w, dim=1)).sum().backward()  # type: ignore[no-untyped-call]  # torch's
         optimiser.step()

@@ -1,0 +1,68 @@
+"""What becomes of a pentagon when one of its features is rarer than the others?
+
+Elhage et al. 2022 (arXiv 2209.10652), "Non-Uniform Superposition": five features of density 0.05 in two dimensions, one
+at another density. The pentagon bends, then gives way to two pairs of opposites without the rare feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gnomon.core.record import Row
+from gnomon.explain.superposition.features import Law
+from gnomon.explain.superposition.geometry import LEARNED
+from gnomon.explain.superposition.toys import Training
+from gnomon.explain.superposition.trainings import Cell, Kept, Told, best_rows, by_cell, laid_out, trained, weights_of
+from gnomon.report.base import Estimate
+from gnomon.report.figures import Dot, scatter
+from gnomon.report.vectors import Arrow, arrows
+from gnomon.stats.intervals import proportion
+
+if TYPE_CHECKING:
+    from gnomon.core.seeds import Seed
+
+__all__ = ["made", "told"]
+
+_DENSITY = 0.05
+_RARER = {"small": (1.0, 1.5, 2.0, 2.5, 3.0, 4.0), "paper": (0.5, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3, 4, 6)}
+
+
+def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
+    """Trains every density of the first feature."""
+    cells = [
+        Cell(name=f"{rarer:g} times rarer", density=[_DENSITY / rarer] + [_DENSITY] * 4, facts={"rarer": rarer})
+        for rarer in _RARER[scale]
+    ]
+    return trained(laid_out("relu", Law(num_features=5), 2, cells, seeds), cells, how, seed)
+
+
+def told(rows: Sequence[Row]) -> Told:
+    """Whether the rare feature is kept, by how rare it is; and every start's loss by what it makes."""
+    cells, best = by_cell(rows), best_rows(rows)
+    estimates = [
+        Estimate.of("rare feature is kept", proportion([float(_kept(row)) for row in some]), group=name)
+        for name, some in cells.items()
+    ]
+    dropped = [row.evidence["rarer"] for row in best.values() if not _kept(row)]
+    lasts = [row.evidence["rarer"] for row in best.values() if _kept(row)]
+    summary = (
+        f"A feature of a pentagon is kept by the best start up to {max(lasts, default=0):g} times rarer than the others"
+        + (f", and dropped from {min(dropped):g} times on." if dropped else " and never dropped.")
+    )
+    dots = [
+        Dot(row.evidence["rarer"], row.evidence["loss"], "kept" if _kept(row) else "dropped", row.evidence["shape"])
+        for some in cells.values()
+        for row in some
+    ]
+    title = "Every start by whether it keeps the rare feature"
+    drawn = [scatter(dots, x="times rarer", y="loss", title=title, section="perturb")]
+    for row in best.values():
+        if row.evidence["rarer"] in (1.5, 4.0):
+            ends = [Arrow(float(x), float(y), str(i + 1)) for i, (x, y) in enumerate(weights_of(row).T.tolist())]
+            drawn.append(arrows(ends, title=f"Feature 1 is {row.cluster}", section="perturb"))
+    return Told(summary, estimates, drawn)
+
+
+def _kept(row: Row) -> bool:
+    return bool(weights_of(row)[:, 0].norm() >= LEARNED)

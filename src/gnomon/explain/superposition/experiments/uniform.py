@@ -1,0 +1,120 @@
+"""How many dimensions does a feature take, when all matter the same?
+
+Elhage et al. 2022 (arXiv 2209.10652), "Uniform Superposition": many equal features over their density. Dimensions a
+feature, D*, should rest at 1 and at 1/2, and shares of single features lie on the lines of polytopes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gnomon.core.record import Row
+from gnomon.explain.superposition.features import Law
+from gnomon.explain.superposition.geometry import LEARNED, dimensionality, dimensions_per_feature, groups
+from gnomon.explain.superposition.toys import Training
+from gnomon.explain.superposition.trainings import Cell, Kept, Told, by_cell, laid_out, trained, weights_of
+from gnomon.report.base import Estimate, Table
+from gnomon.report.figures import Dot, Point, curves, scatter
+from gnomon.report.words import number
+from gnomon.stats.intervals import proportion
+
+if TYPE_CHECKING:
+    from gnomon.core.seeds import Seed
+
+__all__ = ["LINES", "made", "told"]
+
+LINES = {"dedicated": 1, "tetrahedron": 3 / 4, "triangle": 2 / 3, "digon": 1 / 2, "pentagon": 2 / 5, "antiprism": 3 / 8}
+"""Dimensions a feature of each polytope."""
+_NEAR = 0.03
+# Below the lowest line there are none to lie on.
+_LEAST = 0.3
+
+
+class _Size(NamedTuple):
+    features: int
+    dims: int
+    densities: int
+    starts: int
+    rarest: float
+
+
+_SIZES = {"small": _Size(120, 15, 12, 1, 0.05), "paper": _Size(400, 30, 20, 1, 0.01)}
+
+
+def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
+    """Trains each density, from 1 down in equal steps of its logarithm; at most `seeds` starts."""
+    size = _SIZES[scale]
+    cells = [
+        Cell(name=f"density {p:.3g}", density=p, facts={"density": p, "dims": size.dims})
+        for p in torch.logspace(0, math.log10(size.rarest), size.densities).tolist()
+    ]
+    toys = laid_out("relu", Law(num_features=size.features), size.dims, cells, min(seeds, size.starts))
+    return trained(toys, cells, how, seed)
+
+
+def told(rows: Sequence[Row]) -> Told:
+    """D* by density, the share of each feature, how many lie on a line, and groups by what they make."""
+    cells = by_cell(rows)
+    sound = [row for some in cells.values() for row in some]
+    shares = {row.key: _shares(weights_of(row)) for row in sound}
+    near = [(float(_on_a_line(share)), row.key) for row in sound for share in shares[row.key] if share >= _LEAST]
+    on_lines = proportion([hit for hit, _ in near], [key for _, key in near])
+    estimates = [Estimate.of("features within 0.03 of a line", on_lines, headline=True, null=_chance())]
+    points = [_starred(row) for row in sound]
+    first, last = points[0].y, points[-1].y
+    drawn = [
+        curves(points, x="1 / density", y="D*", title="Dimensions a feature", log_x=True, section="uniform"),
+        scatter(
+            [Dot(1 / row.evidence["density"], s, "feature", row.key) for row in sound for s in shares[row.key]]
+            + [Dot(x, line, name, name) for name, line in LINES.items() for x in (points[0].x, points[-1].x)],
+            x="1 / density",
+            y="D_i",
+            title="The share of a dimension that each learned feature has",
+            caption="The pairs of dots at the left and right end mark where a polytope's features lie.",
+            section="uniform",
+        ),
+    ]
+    summary = (
+        f"Equal features take D* {number(first, 2)} dimensions each where dense and {number(last, 2)} where rarest; "
+        f"of those that take 0.3 or more, {number(on_lines.value, 2)} lie within 0.03 of a polytope's line (by chance "
+        f"{_chance():.2f})."
+    )
+    return Told(summary, estimates, drawn, [_table(cells)])
+
+
+def _shares(w_MN: Tensor) -> list[float]:
+    """D_i of the learned features."""
+    found: list[float] = dimensionality(w_MN)[w_MN.norm(dim=0) >= LEARNED].tolist()
+    return found
+
+
+def _on_a_line(share: float) -> bool:
+    return any(abs(share - line) <= _NEAR for line in LINES.values())
+
+
+def _chance() -> float:
+    """The share of numbers evenly spread over 0.3 to 1 that lie near a line."""
+    grid = torch.linspace(_LEAST, 1, 7001).tolist()
+    return sum(map(_on_a_line, grid)) / len(grid)
+
+
+def _starred(row: Row) -> Point:
+    return Point(1 / row.evidence["density"], float(dimensions_per_feature(weights_of(row))))
+
+
+def _table(cells: dict[str, list[Row]]) -> Table:
+    """Groups of all starts of a density by what they make."""
+    lines = []
+    for name, some in cells.items():
+        counts = Counter(group.name for row in some for group in groups(weights_of(row)))
+        stars = [float(dimensions_per_feature(weights_of(row))) for row in some]
+        said = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
+        lines.append([name, round(sum(stars) / len(stars), 3), said])
+    columns = ("features", "D*, mean", "groups of all starts")
+    return Table(title="Uniform: groups of features that interfere", columns=columns, rows=lines)
