@@ -122,7 +122,7 @@ _NONE: Tokens = np.zeros(0, dtype=np.int64)
 
 def _forest(
     paths: Sequence[Path],
-    row_tokens: int = 0,
+    row_tokens: int,
     header_tokens: int = 0,
     known: Callable[[Tokens], int] = lambda tokens: 0,
 ) -> _Forest:
