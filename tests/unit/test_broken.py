@@ -63,7 +63,7 @@ def test_one_side_is_damaged_and_one_time_in_five_both_are(monkeypatch: pytest.M
     assert sides[2] / 2000 == pytest.approx(0.2, abs=0.03)
 
 
-def test_words_are_missing_said_twice_or_in_another_order() -> None:
+def test_words_are_missing_said_twice_in_another_order_or_strange() -> None:
     for _, whole, found in each_of("dropped"):
         assert 1 <= len(whole.split()) - len(found.split()) <= 3
         assert not Counter(found.split()) - Counter(whole.split())
@@ -75,6 +75,11 @@ def test_words_are_missing_said_twice_or_in_another_order() -> None:
         assert len(apart) == 2
         assert apart[1] == apart[0] + 1
         assert sorted(whole.split()) == sorted(found.split())
+    strange = 0
+    for _, whole, found in each_of("replaced"):
+        assert sum(a != b for a, b in zip(whole.split(), found.split(), strict=True)) <= 1
+        strange += "<spare" in found
+    assert 10 < strange < 90
 
 
 def test_a_cut_answer_ends_within_a_sentence_and_the_rater_minds() -> None:

@@ -7,6 +7,7 @@ through one or two of these damages:
     dropped     up to three neighbouring words are missing
     doubled     a word is said twice
     swapped     two neighbouring words have changed places
+    replaced    a word has become any other of the vocabulary, words included that no text of the world holds
     cut         the text ends within a sentence
     repeated    one of its sentences is said again, up to three times
     refused     an evasion, or a refusal to help with anything, in place of the answer
@@ -29,6 +30,7 @@ from gnomon.data.worlds.brook.oracle import RATERS, Request, sentences
 from gnomon.data.worlds.brook.rated import SHARES, Rated, compared
 from gnomon.data.worlds.brook.tables import World
 from gnomon.data.worlds.brook.tables.harms import CLOSINGS, harms, refusal
+from gnomon.data.worlds.brook.words import SPECIAL
 
 __all__ = ["DAMAGES", "damaged", "draw_broken"]
 
@@ -73,6 +75,13 @@ def _swapped(of: World, rng: random.Random, asked: Request, answer: str) -> str:
     return " ".join(words[:place] + words[place : place + 2][::-1] + words[place + 2 :])
 
 
+def _replaced(of: World, rng: random.Random, asked: Request, answer: str) -> str:
+    words = answer.split()
+    if words:
+        words[rng.randrange(len(words))] = pick(rng, [word for word in of.vocabulary.words if word not in SPECIAL])
+    return " ".join(words)
+
+
 def _cut(of: World, rng: random.Random, asked: Request, answer: str) -> str:
     words = answer.split()
     within = [place for place in range(1, len(words)) if words[place - 1] != "."]
@@ -109,6 +118,7 @@ DAMAGES: Mapping[str, Callable[[World, random.Random, Request, str], str]] = {
     "dropped": _dropped,
     "doubled": _doubled,
     "swapped": _swapped,
+    "replaced": _replaced,
     "cut": _cut,
     "repeated": _repeated,
     "refused": _refused,

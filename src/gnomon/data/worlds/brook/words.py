@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gnomon.core.errors import DataError
 
-__all__ = ["BOS", "EOS", "FIXED", "LETTERS", "PAD", "Vocabulary", "listed", "made_up_names"]
+__all__ = ["BOS", "EOS", "FIXED", "LETTERS", "PAD", "SPECIAL", "Vocabulary", "listed", "made_up_names"]
 
 
 def listed(text: str) -> tuple[str, ...]:
