@@ -78,6 +78,13 @@ def test_orthogonal_factors_are_found(parts: tuple[str, ...], name: str) -> None
     assert torch.allclose(dimensionality(w), wanted, atol=1e-6)
 
 
+def test_an_octahedron_that_is_a_little_bent_is_one() -> None:
+    w = planted("digon", "digon", "digon")
+    w[1, 0] = 0.2
+    bent = w / w.norm(dim=0)
+    assert len(groups(bent)) == 2 and shape(groups(bent)) == "octahedron"
+
+
 def test_what_is_no_polytope_is_called_other_and_what_is_not_learned_nothing() -> None:
     angles = torch.tensor([0.0, 1.0, 2.0])
     # A triangle but for the sign of one vector; and two features in one direction, which are no digon.

@@ -39,7 +39,7 @@ LEARNED = 0.5
 TOLERANCE = 0.1
 "By how much an eigenvalue (as a share of their mean), a share of a dimension, or the squared centre may miss."
 _JOINED = 0.1
-# Groups that together have a name of their own.
+# Polytopes in dimensions of their own that together have a name.
 _COMPOUNDS: Mapping[tuple[str, ...], str] = {
     ("digon", "digon"): "square",
     ("digon", "digon", "digon"): "octahedron",
@@ -119,6 +119,9 @@ def polytopes() -> dict[str, Tensor]:
     level = torch.full((1, 4), math.sqrt(1 / 3))
     flat = math.sqrt(2 / 3)
     known["square antiprism"] = torch.cat([torch.cat([flat * low, level]), torch.cat([flat * high, -level])], dim=1)
+    # Trained ones are often not quite orthogonal, so that their parts are found as one group.
+    for parts, name in _COMPOUNDS.items():
+        known[name] = torch.block_diag(*(known[part] for part in parts))
     return known
 
 

@@ -163,9 +163,11 @@ class _Step:
         # The factor of a mean of squares; it is put on weights and gradients, which are smaller than examples.
         self._scale_K1N = toys.importance_KN[:, None] * (2 / (batch * features))
         wide, narrow = (tile, batch, features), (tile, batch, dims)
-        self._there, self._x, self._target = torch.empty(wide, dtype=torch.bool), torch.empty(wide), torch.empty(wide)
-        self._y, self._h, self._back = torch.empty(wide), torch.empty(narrow), torch.empty(narrow)
-        self._open = torch.empty(narrow, dtype=torch.bool)
+        self._zero = torch.zeros(())
+        self._buffers = (
+            torch.empty(wide, dtype=torch.bool),
+            *(torch.empty(size) for size in (wide, wide, wide, narrow, narrow)),
+        )
         for each in (*weights, b_KN):
             each.grad = torch.zeros_like(each)
 
@@ -177,35 +179,38 @@ class _Step:
 
     def _gradient(self, tile: slice, draws: Draws) -> None:
         kind, size = self._toys.kind, tile.stop - tile.start
-        x, there, y, h, back = (each[:size] for each in (self._x, self._there, self._y, self._h, self._back))
+        there, x, y, miss, h, back = (each[:size] for each in self._buffers)
         w_in, w_out = self._weights[0][tile], self._weights[-1][tile]
         torch.le(draws.thresholds_BN, self._density_K1N[tile], out=there)
-        torch.mul(draws.values_BN, there, out=x)
+        torch.where(there, draws.values_BN, self._zero, out=x)
         torch.bmm(x, w_in.transpose(1, 2), out=h)
         bent = kind in ("hidden", "absolute")
         if bent:
             h.relu_()
         torch.baddbmm(self._b_KN[tile, None], h, w_out, out=y)
-        target = torch.abs(x, out=self._target[:size]) if kind == "absolute" else x
+        target = torch.abs(x, out=miss) if kind == "absolute" else x
         if kind == "linear":
-            y.sub_(target)
+            torch.sub(y, target, out=miss)
         else:
-            y.relu_()
-            # Where the output is cut off it is 0, and so is the gradient.
-            torch.gt(y, 0, out=there)
-            y.sub_(target).mul_(there)
+            torch.sub(y.relu_(), target, out=miss)
+            _where_open(miss, y)
         scale = self._scale_K1N[tile]
-        torch.bmm(y, (w_out * scale).transpose(1, 2), out=back)
+        torch.bmm(miss, (w_out * scale).transpose(1, 2), out=back)
         if bent:
-            back.mul_(torch.gt(h, 0, out=self._open[:size]))
-        self._write(tile, x, y, h, back, scale)
+            _where_open(back, h)
+        self._write(tile, x, miss, h, back, scale)
 
-    def _write(self, tile: slice, x: Tensor, y: Tensor, h: Tensor, back: Tensor, scale: Tensor) -> None:
+    def _write(self, tile: slice, x: Tensor, miss: Tensor, h: Tensor, back: Tensor, scale: Tensor) -> None:
         first, last, b = self._weights[0].grad, self._weights[-1].grad, self._b_KN.grad
         assert first is not None and last is not None and b is not None
-        torch.mul(y.sum(1), scale[:, 0], out=b[tile])
-        torch.mul(torch.bmm(h.transpose(1, 2), y), scale, out=last[tile])
+        torch.mul(miss.sum(1), scale[:, 0], out=b[tile])
+        torch.mul(torch.bmm(h.transpose(1, 2), miss), scale, out=last[tile])
         if len(self._weights) == 1:
             last[tile].baddbmm_(back.transpose(1, 2), x)
         else:
             torch.bmm(back.transpose(1, 2), x, out=first[tile])
+
+
+def _where_open(gradient: Tensor, out: Tensor) -> None:
+    """Puts 0 into a gradient, in place, where the ReLU that made `out` is shut."""
+    torch.ops.aten.threshold_backward.grad_input(gradient, out, 0, grad_input=gradient)
