@@ -95,7 +95,8 @@ def groups(w_MN: Tensor) -> list[Group]:
 
 def shape(found: Sequence[Group]) -> str:
     """What a model's groups make together: "pentagon", "2 dedicated", "octahedron", "digon + triangle"."""
-    counts = Counter(group.name for group in found)
+    parts_of = {name: parts for parts, name in _COMPOUNDS.items()}
+    counts = Counter(part for group in found for part in parts_of.get(group.name, (group.name,)))
     dedicated = counts.pop("dedicated", 0)
     names = tuple(sorted(counts.elements()))
     if names in _COMPOUNDS:
@@ -121,7 +122,7 @@ def polytopes() -> dict[str, Tensor]:
     known["square antiprism"] = torch.cat([torch.cat([flat * low, level]), torch.cat([flat * high, -level])], dim=1)
     # Trained ones are often not quite orthogonal, so that their parts are found as one group.
     for parts, name in _COMPOUNDS.items():
-        known[name] = torch.block_diag(*(known[part] for part in parts))
+        known[name] = torch.block_diag(*(known[part] for part in parts))  # type: ignore[no-untyped-call]  # torch's
     return known
 
 
