@@ -20,6 +20,7 @@ SMALL = {
     "study objectives": {"--pairs": "40", "--held-out": "20", "--seeds": "1"},
     "study preference-scaling": {"--pairs": "40", "--held-out": "20", "--seeds": "1"},
     "study tension": {"--shares": "0,1", "--weights": "0", "--pairs": "40", "--test": "20", "--seeds": "1"},
+    "study rlhf": {"--pairs": "20", "--few": "10", "--rounds": "2", "--snapshots": "1", "--held-out": "10", "--n": "3"},
     "study agreement": {"--n": "30", "--resamples": "100"},
     "study prompts": {"--n": "20"},
     "study pmp": {"--n": "8", "--without": "32", "--source-pairs": "16", "--held-out": "20", "--seeds": "1"},

@@ -73,7 +73,7 @@ def test_several_trainings_are_a_mean_over_them() -> None:
 
 def test_halves_teach_and_test_and_policies_are_ranked(tiny: str, tmp_path: Path) -> None:
     few = {"pairs": 12, "few": 8, "rounds": 2, "snapshots": 1, "max_tokens": 6, "n": 3, "held_out": 10}
-    done = study(Rlhf(model=tiny, start=tiny, tasks=("brook-facts",), **few), tmp_path, 1)
+    done = study(Rlhf(data="brook", model=tiny, start=tiny, tasks=("brook-facts",), **few), tmp_path, 1)
     configs = [part.config for part in done.runs if isinstance(part, Trained)]
     valued = {(c.data, c.pairs, c.part) for c in configs if isinstance(c, Preference)}
     assert valued == {("brook", 12, "1/2"), ("brook", 12, "2/2"), ("brook:flattered", 8, "1/1")}

@@ -46,7 +46,7 @@ __all__ = ["Rlhf", "study"]
 class Rlhf:
     """Train an assistant from comparisons, and gather what there is to trust or distrust its reward by."""
 
-    data: str = "brook"
+    data: str = "brook*0.9,brook:broken*0.1"
     "Comparisons, as for `gnomon train preference --data`; a half teaches, the other half tests."
     pairs: int = 2000
     "Comparisons in each half."
@@ -60,7 +60,7 @@ class Rlhf:
     "Policy to start from; by default an assistant of mixed quality of --model, which Brook's dialogues teach."
     asked: str = "brook"
     "What policies are asked, as for `gnomon train rlhf --data`."
-    rounds: int = 60
+    rounds: int = 40
     "Rounds of training."
     snapshots: int = 3
     "Policies on the way that are compared too."
@@ -74,8 +74,6 @@ class Rlhf:
     "Items a task, and questions that policies are compared on."
     held_out: int = 400
     "Comparisons that preference models are measured on, and questions that policies are."
-    batch: int = 16
-    "Comparisons a step of a preference model."
     seeds: int = 1
     "Trainings of each; a seed draws comparisons, questions and answers."
 
@@ -85,6 +83,17 @@ class Rlhf:
         if not self.start and self.asked != "brook":
             todo = "give --start run:ID, what `gnomon train sft` left, or hf:FOLDER"
             raise UsageError("an assistant of mixed quality is trained for Brook's questions alone", todo=todo)
+
+
+class _Passes(NamedTuple):
+    """Passes over the comparisons of a preference model, and comparisons a step."""
+
+    epochs: int
+    batch: int
+
+
+# A second pass at this batch does not overfit; four passes over few comparisons learn them by heart.
+_GOOD, _BY_HEART = _Passes(2, 16), _Passes(4, 8)
 
 
 class _Trainings(NamedTuple):
@@ -118,8 +127,8 @@ def study(cfg: Rlhf, root: Path | None, workers: int) -> Studied:
 
 def _trained(cfg: Rlhf, start: str, root: Path | None, workers: int) -> _Trainings:
     seeds = range(cfg.seeds)
-    halves = [[_valued(cfg, cfg.data, cfg.pairs, part, seed) for seed in seeds] for part in ("1/2", "2/2")]
-    few = [_valued(cfg, cfg.few_data, cfg.few, "1/1", seed) for seed in seeds if cfg.few]
+    halves = [[_valued(cfg, cfg.data, cfg.pairs, part, seed, _GOOD) for seed in seeds] for part in ("1/2", "2/2")]
+    few = [_valued(cfg, cfg.few_data, cfg.few, "1/1", seed, _BY_HEART) for seed in seeds if cfg.few]
     valued = train_all([*halves[0], *halves[1], *few], root=root, workers=workers)
     taught, tests, little = valued[: cfg.seeds], valued[cfg.seeds : 2 * cfg.seeds], valued[2 * cfg.seeds :]
     wanted = [_policy(cfg, start, *two, "healthy", seed) for seed, two in enumerate(zip(taught, tests, strict=True))]
@@ -131,9 +140,16 @@ def _trained(cfg: Rlhf, start: str, root: Path | None, workers: int) -> _Trainin
     return _Trainings(taught, tests, policies[: cfg.seeds], little, policies[cfg.seeds :])
 
 
-def _valued(cfg: Rlhf, data: str, pairs: int, part: str, seed: int) -> Preference:
+def _valued(cfg: Rlhf, data: str, pairs: int, part: str, seed: int, how: _Passes) -> Preference:
     return Preference(
-        data=data, model=cfg.model, pairs=pairs, part=part, held_out=cfg.held_out, batch=cfg.batch, seed=seed
+        data=data,
+        model=cfg.model,
+        pairs=pairs,
+        part=part,
+        held_out=cfg.held_out,
+        epochs=how.epochs,
+        batch=how.batch,
+        seed=seed,
     )
 
 
