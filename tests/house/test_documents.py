@@ -21,6 +21,7 @@ from tests.servers import letters, serving_in_thread
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in documents()]
+NAMED = re.compile(r"`(\w+(?:/\w+)*\.py)`((?:, `_?\w+`)+)")
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 
 
@@ -58,6 +59,14 @@ def test_flags_are_there(page: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     targets = [t for t in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in t]
     assert [t for t in targets if not (page.parent / t).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_names_in_a_file_is_defined_there(page: Path) -> None:
+    for file, names in NAMED.findall(page.read_text(encoding="utf-8")):
+        text = (ROOT / "src/gnomon" / file).read_text(encoding="utf-8")
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"^\s*(def|class) {name}\b|^{name}\b", text, re.M), f"{page.name}: {file} has no {name}"
 
 
 @pytest.mark.parametrize("script", [pytest.param(p, id=p.name) for p in EXAMPLES])
