@@ -78,7 +78,7 @@ class Round:
         cpu, wall: seconds in all.
         phases: CPU seconds of each of `PHASES`.
         lengths: tokens of every answer.
-        pushed: of our answers, tokens of different beginnings, each of which is read once.
+        pushed: tokens that one forward of all our answers reads, those that fill its rows up included.
     """
 
     cpu: float = 0.0

@@ -276,8 +276,11 @@ class _Batch:
         kept = seen_S.nonzero()[:, 0]
         own_BS = own_BS[:, kept]
         is_all = bool(own_BS.all())
-        if is_all or len(kept) <= _CROWDED * len(seen_S):
-            self.cache, self.own_BS = self.cache.pick(kept), None if is_all else own_BS
+        if not is_all and len(kept) > _CROWDED * len(seen_S):
+            return
+        if len(kept) < len(seen_S):
+            self.cache = self.cache.pick(kept)
+        self.own_BS = None if is_all else own_BS
 
 
 def _placed(keys: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
