@@ -16,7 +16,6 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from gnomon.core.config import build
 from gnomon.core.errors import UsageError
@@ -68,10 +67,12 @@ class BestOf:
     "Questions."
     policy: str = ""
     "A policy of `gnomon train rlhf` to lay beside, run:ID; by default one is trained."
-    rounds: int = 48
+    rounds: int = 40
     "Rounds of its training."
-    preset: Literal["healthy", "goodhart"] = "healthy"
-    "Its settings, without a budget of KL."
+    kl: float = 0.1
+    "What a nat of KL from the start costs in units of reward; no budget."
+    policy_rate: float = 3e-4
+    "Highest learning rate of policies."
     batch: int = 8
     "Comparisons a step of a preference model; with few comparisons, large batches leave too few steps."
     seed: int = 0
@@ -122,7 +123,8 @@ def _policy(cfg: BestOf, root: Path | None, workers: int) -> tuple[Trained, list
         reward=reward,
         data=cfg.asked,
         model=start,
-        preset=cfg.preset,
+        kl=cfg.kl,
+        peak_rate=cfg.policy_rate,
         budget=0.0,
         rounds=cfg.rounds,
         held_out=cfg.n,

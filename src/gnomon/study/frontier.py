@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Literal
 
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import registered
@@ -57,12 +56,14 @@ class Frontier:
     "Further shares of prompts that ask for harm, where a preference model learns both kinds."
     pairs: int = 1200
     "Comparisons that each preference model learns."
-    rounds: int = 24
+    rounds: int = 30
     "Rounds of reinforcement learning of each policy."
     snapshots: int = 2
     "Policies on the way to each that are compared beside its end."
-    preset: Literal["healthy", "goodhart"] = "goodhart"
-    "Settings of reinforcement learning, as for `gnomon train rlhf`; no budget of KL."
+    kl: float = 0.1
+    "What a nat of KL from the start costs in units of reward; no budget."
+    policy_rate: float = 3e-4
+    "Highest learning rate of policies."
     n: int = 100
     "Questions of each kind on which policies are compared."
     test: int = 200
@@ -142,7 +143,8 @@ def _policy(cfg: Frontier, start: str, reward: str, arm: Arm, seed: int) -> Rlhf
         reward=reward,
         data=_mixture(cfg, arm.attacks),
         model=start,
-        preset=cfg.preset,
+        kl=cfg.kl,
+        peak_rate=cfg.policy_rate,
         budget=0.0,
         rounds=cfg.rounds,
         held_out=cfg.n,

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import registered
@@ -53,14 +52,16 @@ class Online:
     "Rounds of the loop."
     pairs: int = 1200
     "Comparisons that each side learns; the loop's rounds add to them."
-    best_of: int = 8
+    best_of: int = 4
     "Answers of which the best by the static preference model is shown."
-    policy_rounds: int = 24
+    policy_rounds: int = 30
     "Rounds of reinforcement learning of each policy."
     snapshots: int = 2
     "Policies on the way to each that are served beside its end."
-    preset: Literal["healthy", "goodhart"] = "goodhart"
-    "Settings of reinforcement learning, as for `gnomon train rlhf`; no budget of KL."
+    kl: float = 0.1
+    "What a nat of KL from the start costs in units of reward; no budget."
+    policy_rate: float = 3e-4
+    "Highest learning rate of policies."
     test: int = 100
     "Comparisons of each kind to measure preference models on."
     judged: int = 100
@@ -76,7 +77,7 @@ class Online:
         if set(self.data) & set(",*"):
             raise UsageError(f"{self.data!r} is a mixture", where="--data", todo="name one source")
         if self.seeds < 1 or self.rounds < 1 or self.best_of < 2 or self.snapshots < 0 or self.judged < 2:
-            raise UsageError("a study needs rounds, seeds and questions", todo="--rounds 4 --seeds 4 --best-of 8")
+            raise UsageError("a study needs rounds, seeds and questions", todo="--rounds 4 --seeds 4 --best-of 4")
         if self.pairs < 3 * self.rounds or self.test < self.rounds:
             what = f"--pairs is {self.pairs} and --test {self.test}, of {self.rounds} rounds"
             raise UsageError(what, todo="give each round a comparison of each")
@@ -187,7 +188,8 @@ def _policy(cfg: Online, start: str, reward: str, seed: int) -> Rlhf:
         reward=reward,
         data=cfg.asked,
         model=start,
-        preset=cfg.preset,
+        kl=cfg.kl,
+        peak_rate=cfg.policy_rate,
         budget=0.0,
         rounds=cfg.policy_rounds,
         held_out=cfg.judged,
