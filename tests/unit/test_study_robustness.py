@@ -176,6 +176,8 @@ def test_a_planted_onset_is_found_and_what_differs_in_scale_only_has_none(made_u
     assert all_of.value == 40
     apart = report.estimate("reward gained above PM_test", "brook, 100 pairs")
     assert apart.value == pytest.approx(1.25 * (12 / math.sqrt(50) - 1))
+    share = report.estimate("share of the reward gained that PM_test does not see", "brook, 100 pairs")
+    assert share.value == pytest.approx(1 - math.sqrt(50) / 12) and share.headline
     falls = report.estimate("gold utility falls: round", "brook, 100 pairs")
     assert falls.value is not None and 40 <= falls.value <= 45
     lost = report.estimate("gold utility: change since its best", "brook, 100 pairs")

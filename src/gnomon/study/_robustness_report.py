@@ -17,7 +17,7 @@ from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Dot, Point, curves, scatter
 from gnomon.report.words import in_words
-from gnomon.stats.intervals import Interval, bounded, clustered_mean
+from gnomon.stats.intervals import Interval, bounded, clustered_mean, undefined
 from gnomon.study import _robustness_lines as lines
 from gnomon.study import _robustness_weights as weights
 from gnomon.study._measured import accuracy, gaps
@@ -31,6 +31,7 @@ SECTION = {"way": "The way there", "apart": "Where they part", "models": "Prefer
 ONSET = "reward parts from PM_test: round"
 TOGETHER = "reward parts from PM_test, repetitions together: round"
 APART = "reward gained above PM_test"
+SHARE = "share of the reward gained that PM_test does not see"
 FALLS = f"{GOLD} falls: round"
 LOST = f"{GOLD}: change since its best"
 
@@ -70,6 +71,7 @@ def report(
         tables=[
             _policies(cells),
             *meant,
+            _repetitions(main),
             lines.table(cells),
             *weights.tables(cells),
             _preference_models(valued),
@@ -85,7 +87,8 @@ def _estimates(cell: Cell) -> Iterator[Estimate]:
     yield _round(ONSET, cell, cell.both, lambda readings: onset(readings, cell.test), headline=cell.main)
     if len(cell.both) > 1:
         yield _round(TOGETHER, cell, [together(cell.both)], lambda readings: onset(readings, cell.test))
-    yield Estimate.of(APART, over(cell, _apart(cell.test)), group=cell.label, headline=cell.main)
+    yield Estimate.of(APART, over(cell, _apart(cell.test)), group=cell.label)
+    yield Estimate.of(SHARE, over(cell, _share(cell.test)), group=cell.label, headline=cell.main)
     if known:
         yield _round(FALLS, cell, cell.both, lambda readings: fallen(readings, GOLD), headline=cell.main)
         yield Estimate.of(LOST, over(cell, _lost), group=cell.label, headline=cell.main)
@@ -127,6 +130,17 @@ def _apart(test: str) -> Callable[[Sequence[Reading]], Interval]:
     return lambda readings: gained(readings[0], readings[-1], REWARD, less=test)
 
 
+def _share(test: str) -> Callable[[Sequence[Reading]], Interval]:
+    def of(readings: Sequence[Reading]) -> Interval:
+        gain, apart = (found(readings) for found in (_gained(REWARD), _apart(test)))
+        if gain.value is None or apart.value is None or gain.value <= 0:
+            return undefined("nothing was gained", n=gain.n)
+        why = "a ratio of one repetition; --seeds 3 gives a spread"
+        return undefined(why, n=gain.n, clusters=gain.clusters, value=apart.value / gain.value)
+
+    return of
+
+
 def _lost(readings: Sequence[Reading]) -> Interval:
     return since_best(readings, GOLD)[1]
 
@@ -146,8 +160,8 @@ def _ends(interval: Interval) -> list[float | None]:
 def _policies(cells: Sequence[Cell]) -> Table:
     """Every policy by every preference model that watches it."""
     names, places = where(cells)
-    columns = [*names, "test", "parts at round", "repetitions that part", APART, "low", "high"]
-    columns += ["reward gained", "test gained", "reward at start", "test at start", "KL"]
+    columns = [*names, "test", "parts at round", "repetitions that part", "reward gained", "test gained"]
+    columns += [APART, "low", "high", "share not seen", "low", "high", "reward at start", "test at start", "KL"]
     rows = [[*at, *_tested(cell, name)] for at, cell in zip(places, cells, strict=True) for name in cell.tests]
     caption = "Rounds are means over the repetitions that have one."
     title = "Policies by preference model"
@@ -158,7 +172,8 @@ def _tested(cell: Cell, test: str) -> list[float | str | None]:
     parted = _counted([onset(each, test) for each in cell.both])
     gains = [over(cell, _gained(name)).value for name in (REWARD, test)]
     first = [float(np.mean([each[0].values[name].mean() for each in cell.both])) for name in (REWARD, test)]
-    return [test, *parted, *_ends(over(cell, _apart(test))), *gains, *first, over(cell, _kl).value]
+    apart, share = (_ends(over(cell, found(test))) for found in (_apart, _share))
+    return [test, *parted, *gains, *apart, *share, *first, over(cell, _kl).value]
 
 
 def _meant(cells: Sequence[Cell]) -> Table:
@@ -174,6 +189,29 @@ def _golden(cell: Cell) -> list[float | str | None]:
     fell = _counted([fallen(each, GOLD) for each in cell.both])
     gains = [*_ends(over(cell, _gained(GOLD))), over(cell, _best).value]
     return [*gains, *fell, *_ends(over(cell, _lost)), *_ends(over(cell, _kl)), len(cell.both)]
+
+
+def _repetitions(cells: Sequence[Cell]) -> Table:
+    """Each repetition of the largest models by itself, for they differ more than their means tell."""
+    names, places = where(cells)
+    columns = [*names, "seed", "parts at round", "share not seen", "reward gained", "PM_test gained"]
+    columns += [f"{GOLD} gained", "gained at its best", "falls at round", "KL"]
+    rows = [
+        [*place, seed, *_repetition(cell._replace(both=[readings]))]
+        for place, cell in zip(places, cells, strict=True)
+        for seed, readings in enumerate(cell.both)
+    ]
+    return Table(title="Repetitions", columns=columns, rows=rows, section=SECTION["apart"])
+
+
+def _repetition(alone: Cell) -> list[float | str | None]:
+    parted, fell = onset(alone.both[0], alone.test), None
+    gains: list[float | None] = [over(alone, _gained(name)).value for name in (REWARD, alone.test)]
+    gains += [None, None]
+    if GOLD in alone.values:
+        fell, gains[2:] = fallen(alone.both[0], GOLD), [over(alone, found).value for found in (_gained(GOLD), _best)]
+    share = over(alone, _share(alone.test)).value
+    return [parted and parted.round, share, *gains, fell and fell.round, over(alone, _kl).value]
 
 
 def _counted(found: Sequence[Reading | None]) -> list[float | None]:
@@ -254,11 +292,11 @@ def _onsets(cell: Cell) -> Iterator[Dot]:
 
 def _verdict(cell: Cell, estimates: Sequence[Estimate]) -> str:
     by = {e.metric: e for e in estimates if e.group == cell.label}
-    at, apart = by[ONSET], by[APART]
+    at, share = by[ONSET], by[SHARE]
     often = f", in {at.n} of {len(cell.both)} repetitions" if len(cell.both) > 1 else ""
     never = f"does not part from PM_test up to round {cell.both[0][-1].round}"
     parts = never if at.value is None else f"parts from PM_test at round {at.value:.0f}{often}"
-    told = f"{cell.label}: reward {parts}; it gains {in_words(apart, 2)} more in all"
+    told = f"{cell.label}: reward {parts}; PM_test does not see {in_words(share, 2)} of what it gains"
     if LOST not in by:
         return f"{told}."
     best, lost = by[f"{GOLD} gained at its best"], by[LOST]

@@ -74,13 +74,13 @@ class Robustness:
     "Passes of preference models over their comparisons; with more they learn them by heart."
     batch: int = 8
     "Comparisons a step of a preference model; with few comparisons, large batches leave too few steps."
-    seeds: int = 2
+    seeds: int = 3
     "Repetitions; a seed draws comparisons, questions and answers."
 
     def __post_init__(self) -> None:
         named = (self.data, self.pairs, self.model, self.kl)
         if min(self.seeds, self.draws) < 1 or not all(named):
-            raise UsageError("a study needs comparisons, a model and a seed", todo="--pairs 300,3000 --seeds 2")
+            raise UsageError("a study needs comparisons, a model and a seed", todo="--pairs 300,3000 --seeds 3")
         if any(len(set(each)) < len(each) for each in named):
             raise UsageError("something is named twice", todo="name each of --data, --pairs, --model and --kl once")
         if min(self.kl) < 0:
