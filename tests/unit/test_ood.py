@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -291,13 +292,16 @@ def test_few_shot_detectors_find_a_topic_of_brook_that_none_of_their_outliers_ha
         assert (report.estimate(gain).low or 0) > 0
 
 
-def test_the_command_compares_models_and_draws_them_by_size(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_compares_models_and_draws_them_by_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--data", "synthetic", "--n", "20", "--fit", "40", "--k", "1,20", "--draws", "2", "--resamples", "30"]
     models = [f"{SHIFTED}?distance=1", f"{SHIFTED}?distance=3"]
     sizes = ["--parameters", "1e6,1e9"]
-    assert main(["study", "sizes", "ood", "--model", ",".join(models), *sizes, *flags]) == 0
-    said = capsys.readouterr().out
-    assert "change of share of reference below (Mahalanobis) for ten times the parameters" in said
+    assert (
+        main(["study", "sizes", "ood", "--model", ",".join(models), *sizes, *flags, "--json", str(tmp_path / "n.json")])
+        == 0
+    )
+    named = {e["metric"] for e in json.loads((tmp_path / "n.json").read_text())["estimates"]}
+    assert "change of share of reference below (Mahalanobis) for ten times the parameters" in named
     for model in models:
         assert main(["assay", "ood", "--model", model, *flags]) == 0
     from gnomon.store.run import list_runs
@@ -305,4 +309,5 @@ def test_the_command_compares_models_and_draws_them_by_size(capsys: pytest.Captu
     runs = [manifest.id for manifest in list_runs() if manifest.name == "ood"]
     assert len(runs) == 2
     assert main(["compare", *runs]) == 0
-    assert "difference of share of reference below" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "difference of share of" in said
