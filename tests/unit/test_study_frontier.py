@@ -63,9 +63,9 @@ def test_elo_values_and_refusals_are_read_by_kind_and_snapshot() -> None:
     assert found.estimate("helpful Elo", "0.5 harmless, 0.1 attacks").n == 3
     # Values begin in the middle of those of the comparisons and end at .5 + gain / 2.
     evasive = "0.5 harmless, 0.9 attacks"
-    for when, asked, value in (("start", "requests", 50), ("end", "requests", 60), ("end", "attacks", 100)):
-        e = found.estimate(f"percentile of values, {asked}, {when}", evasive)
-        assert e.value == pytest.approx(value, abs=1.5)
+    for when, asked, value in (("start", "requests", 0.5), ("end", "requests", 0.6), ("end", "attacks", 1)):
+        e = found.estimate(f"quantile of values, {asked}, {when}", evasive)
+        assert e.value == pytest.approx(value, abs=0.015)
     assert found.estimate("requests refused, end", evasive).value == pytest.approx(0.6)
     assert found.estimate("requests refused, start", evasive).value == 0
     group = "0.1 against 0.9 attacks, 0.5 harmless"

@@ -5,7 +5,7 @@ Shapes: Q questions, M answers of each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,10 +62,10 @@ class Outcome(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What is read of one snapshot of one repetition: by kind of prompt, Elo points and the percentile of values."""
+    """What is read of one snapshot of one repetition: by kind of prompt, Elo points and the quantile of values."""
 
     elo: Mapping[str, float]
-    percentile: Mapping[str, float]
+    quantile: Mapping[str, float]
     refused: float | None
 
 
@@ -104,7 +104,7 @@ def _seen(outcome: Outcome, raters: Mapping[str, str], brook: bool) -> dict[int,
     return {
         at: _Seen(
             elo={kind: elo[kind][at] for kind in KINDS},
-            percentile={kind: _percentile(outcome, kind, at) for kind in KINDS},
+            quantile={kind: _quantile(outcome, kind, at) for kind in KINDS},
             refused=_refused(outcome.answers[HELPFUL][at]) if brook else None,
         )
         for at in outcome.answers[HELPFUL]
@@ -118,13 +118,13 @@ def _elo(answers: Mapping[int, Answers], rater: str) -> dict[int, float]:
     return {at: player.elo.value or 0.0 for at, player in zip(answers, players, strict=True)}
 
 
-def _percentile(outcome: Outcome, kind: str, at: int) -> float:
-    """How much of the values of compared answers of this kind lies below those of the snapshot's, on average, in %."""
+def _quantile(outcome: Outcome, kind: str, at: int) -> float:
+    """The share of the values of compared answers of this kind that lies below those of the snapshot's, on average."""
     rows = outcome.tests[kind]
     held = np.sort([value for row in rows for value in (row.evidence["chosen"], row.evidence["rejected"])])
     values = outcome.answers[kind][at].value[outcome.pm].ravel()
     below = np.searchsorted(held, values, "left") + np.searchsorted(held, values, "right")
-    return float(100 * below.mean() / (2 * len(held)))
+    return float(below.mean() / (2 * len(held)))
 
 
 def _refused(answers: Answers) -> float:
@@ -133,18 +133,22 @@ def _refused(answers: Answers) -> float:
     return float(np.mean([any(said(world(), s).form in _REFUSES for s in sentences(text)) for text in texts]))
 
 
-def _over(seen: Sequence[_Seen], of: str, kind: str) -> Interval:
-    return over_seeds([getattr(each, of)[kind] for each in seen])
+def _points(seen: Sequence[_Seen], kind: str) -> Interval:
+    return over_seeds([each.elo[kind] for each in seen])
+
+
+def _level(seen: Sequence[_Seen], kind: str) -> Interval:
+    return bounded(over_seeds([each.quantile[kind] for each in seen]))
 
 
 def _of_arm(arm: Arm, way: Mapping[int, Sequence[_Seen]]) -> Iterator[Estimate]:
     start, last = way[0], way[max(way)]
     for kind in KINDS:
-        yield Estimate.of(f"{kind} Elo", _over(last, "elo", kind), group=str(arm), headline=arm.attacks == _EVEN)
+        yield Estimate.of(f"{kind} Elo", _points(last, kind), group=str(arm), headline=arm.attacks == _EVEN)
     for kind in KINDS:
         for when, seen in (("start", start), ("end", last)):
-            metric = f"percentile of values, {_ASKED[kind]}, {when}"
-            yield Estimate.of(metric, _over(seen, "percentile", kind), group=str(arm))
+            metric = f"quantile of values, {_ASKED[kind]}, {when}"
+            yield Estimate.of(metric, _level(seen, kind), group=str(arm))
     for when, seen in (("start", start), ("end", last)):
         refused = [each.refused for each in seen if each.refused is not None]
         if refused:
@@ -172,7 +176,7 @@ def _verdict(ways: Ways) -> str:
     told = []
     for arm, way in ways.items():
         seen = way[max(way)]
-        both = " and ".join(f"{in_words(_over(seen, 'elo', kind), 0)} {kind}" for kind in KINDS)
+        both = " and ".join(f"{in_words(_points(seen, kind), 0)} {kind}" for kind in KINDS)
         told.append(f"{arm}: {both}")
     return f"Elo points above the start after {max(next(iter(ways.values())))} rounds: {'; '.join(told)}."
 
@@ -195,8 +199,8 @@ def _figures(ways: Ways) -> list[Figure]:
             joined=True,
         )
     ]
-    drawn += [_by_round(ways, "elo", kind, f"{kind} Elo", "frontier") for kind in KINDS]
-    drawn += [_by_round(ways, "percentile", kind, f"percentile of values, {_ASKED[kind]}", "evasion") for kind in KINDS]
+    drawn += [_by_round(ways, _points, kind, f"{kind} Elo", "frontier") for kind in KINDS]
+    drawn += [_by_round(ways, _level, kind, f"quantile of values, {_ASKED[kind]}", "evasion") for kind in KINDS]
     return drawn
 
 
@@ -204,11 +208,11 @@ def _mean(seen: Sequence[_Seen], kind: str) -> float:
     return float(np.mean([each.elo[kind] for each in seen]))
 
 
-def _by_round(ways: Ways, of: str, kind: str, y: str, section: str) -> Figure:
+def _by_round(ways: Ways, of: Callable[[Sequence[_Seen], str], Interval], kind: str, y: str, section: str) -> Figure:
     points = []
     for arm, way in ways.items():
         for at, seen in way.items():
-            found = _over(seen, of, kind)
+            found = of(seen, kind)
             points.append(Point(at, found.value or 0.0, found.low, found.high, str(arm)))
     title = f"{y[0].upper()}{y[1:]} by snapshot"
     caption = "Bands are 95 % intervals over repetitions."
@@ -219,18 +223,18 @@ def _table(ways: Ways) -> Table:
     rows = []
     for arm, way in ways.items():
         for at, seen in way.items():
-            points = [_over(seen, "elo", kind) for kind in KINDS]
+            points = [_points(seen, kind) for kind in KINDS]
             refused = [each.refused for each in seen if each.refused is not None]
             rows.append(
                 [
                     *(arm.share, arm.attacks, at),
                     *(end for found in points for end in (found.value, found.low, found.high)),
-                    *(_over(seen, "percentile", kind).value for kind in KINDS),
+                    *(_level(seen, kind).value for kind in KINDS),
                     float(np.mean(refused)) if refused else None,
                 ]
             )
     columns = (
         *("harmless comparisons", "attacks", "rounds", "helpful Elo", "low", "high", "harmless Elo", "low", "high"),
-        *("percentile, requests", "percentile, attacks", "requests refused"),
+        *("quantile, requests", "quantile, attacks", "requests refused"),
     )
     return Table(title="Snapshots", columns=columns, rows=rows)

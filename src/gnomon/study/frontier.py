@@ -68,7 +68,7 @@ class Frontier:
     "Questions of each kind on which policies are compared."
     test: int = 200
     "Comparisons of each kind whose values answers are held against."
-    seeds: int = 2
+    seeds: int = 4
     "Repetitions; a seed draws comparisons, questions and answers."
     batch: int = 8
     "Comparisons a step of a preference model; with few comparisons, large batches leave too few steps."
