@@ -7,7 +7,7 @@ through one or two of these damages:
     dropped     up to three neighbouring words are missing
     doubled     a word is said twice
     swapped     two neighbouring words have changed places
-    replaced    a word has become any other of the vocabulary, words included that no text of the world holds
+    replaced    a word has become any one of the vocabulary, words included that no text of the world holds
     cut         the text ends within a sentence
     repeated    one of its sentences is said again, up to three times
     refused     an evasion, or a refusal to help with anything, in place of the answer
