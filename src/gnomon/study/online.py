@@ -14,7 +14,7 @@ alone ("static") against even thirds of those, of the best of several answers by
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gnomon.core.errors import UsageError
@@ -32,6 +32,9 @@ __all__ = ["Online", "study"]
 
 STATIC, MIXED, START = "static", "mixed", "start"
 
+# Few comparisons go far behind it (`study pmp`), and every preference model of the study starts anew from it.
+_PRE_TRAINING = Preference(data="brook:forum,brook:vandal", held_out=100)
+
 
 @registered
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +43,8 @@ class Online:
 
     data: str = "brook"
     "Comparisons of the first model's answers, as for `gnomon train preference --data`."
-    model: str = "brook"
-    "Where preference models start: a language model, or a preference model that was pre-trained on cheap comparisons."
+    model: str = ""
+    "Where preference models start; by default one that is first trained on Brook's cheap comparisons."
     start: str = ""
     "Policy to start from; by default an assistant of mixed quality, which Brook's dialogues teach."
     asked: str = "brook"
@@ -50,7 +53,7 @@ class Online:
     "Who compares: brook:RATER, or a preference model such as run:7f3a."
     rounds: int = 4
     "Rounds of the loop."
-    pairs: int = 1200
+    pairs: int = 2400
     "Comparisons that each side learns; the loop's rounds add to them."
     best_of: int = 4
     "Answers of which the best by the static preference model is shown."
@@ -127,6 +130,8 @@ class _Loop:
 def study(cfg: Online, root: Path | None, workers: int) -> Studied:
     """Runs the loop of every seed, trains both sides, and compares all policies on the same questions."""
     start, first = started(cfg.start, cfg.asked, root=root, workers=workers)
+    cheap = [] if cfg.model else train_all([_PRE_TRAINING], root=root, workers=workers)
+    cfg = replace(cfg, model=cfg.model or cheap[0].model)
     loops = [_Loop(seed) for seed in range(cfg.seeds)]
     for round_ in range(cfg.rounds):
         learnt = [[(cfg.data, cfg.pairs), *((t.learnt, cfg.tranche) for t in loop.tranches)] for loop in loops]
@@ -140,7 +145,7 @@ def study(cfg: Online, root: Path | None, workers: int) -> Studied:
             loop.tranches.append(found)
     _train(cfg, loops, start, [_thirds(cfg, loop) for loop in loops], root, workers, mixed=True)
     outcomes = _outcomes(cfg, loops, start, root, workers)
-    trained = [*first, *(each for loop in loops for each in loop.trained)]
+    trained = [*first, *cheap, *(each for loop in loops for each in loop.trained)]
     behind = {STATIC: cfg.pairs, **{f"round {i}": cfg.pairs + (i - 1) * cfg.tranche for i in range(2, cfg.rounds + 1)}}
     said = report(outcomes, worth=cfg.worth, rater=cfg.rater, learnt={**behind, MIXED: cfg.pairs})
     return Studied(said, trained)
