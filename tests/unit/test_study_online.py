@@ -217,7 +217,7 @@ def test_what_outcomes_of_several_seeds_say() -> None:
     assert parts == pytest.approx([21, -10, 39])
     assert sum(parts) == pytest.approx(50)
     for line, value in zip(LINES, (101, 80, 90, 51), strict=True):
-        assert found.estimate(f"Elo gained by {line}", "mixed").value == pytest.approx(value)
+        assert found.estimate(f"Elo gained: {line}", "mixed").value == pytest.approx(value)
     assert "mixed above static by 0.20" in found.summary
     assert len(found.figures) == 4
     assert [table.title for table in found.tables] == ["Policies", "Elo above the start, four ways"]

@@ -27,19 +27,14 @@ from gnomon.train._curve import GOLD, REWARD, gained, read
 
 __all__ = ["LINES", "Outcome", "Step", "Tests", "decomposed", "report"]
 
-LINES = (
-    "preference model, held-out prompts",
-    "preference model, raters' prompts",
-    "preference model's choices, raters' prompts",
-    "raters' choices",
-)
-"""What the gain of a policy is read off, from what training saw to what raters say."""
+LINES = ("values, held-out prompts", "values, raters' prompts", "choices by value", "choices by raters")
+"""What the gain of a policy is read off: the preference model's values and choices, and at last what raters say."""
 
 SECTION = {"elo": "Policies", "tranche": "What was collected", "gap": "Predicted and real gains"}
 _STATIC, _MIXED, _START = "static", "mixed", "start"
 # The value of one seed is what is averaged; its own interval is not read.
 _FEW = 100
-_LOST = ("other prompts", "values in place of choices", "the preference model's choices in place of the raters'")
+_LOST = ("other prompts", "values in place of choices", "choices by value in place of the raters'")
 
 Numbers = Sequence[Mapping[str, float]]
 """A number of each policy, by repetition."""
@@ -198,7 +193,7 @@ def _of_gaps(outcomes: Sequence[Outcome]) -> Iterator[Estimate]:
     for side in (_STATIC, _MIXED):
         ends = [o.steps[side][-1].points for o in outcomes]
         for i, line in enumerate(LINES):
-            yield Estimate.of(f"Elo gained by {line}", over_seeds([each[i] for each in ends]), group=side)
+            yield Estimate.of(f"Elo gained: {line}", over_seeds([each[i] for each in ends]), group=side)
         overstated = over_seeds([each[0] - each[-1] for each in ends])
         yield Estimate.of("Elo overstated", overstated, group=side, headline=True)
         for i, why in enumerate(_LOST):
