@@ -10,9 +10,9 @@ from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
 from gnomon.data.assistants import prompt_text, prompt_wordings
 from gnomon.report.base import Report
-from gnomon.study._assistant_report import Effect, Longer, report
 from gnomon.study._trained import run_trainings
 from gnomon.study.assistant import Assistant
+from gnomon.study.assistant.summary import Effect, Longer, report
 from gnomon.train.distill import summarise
 
 

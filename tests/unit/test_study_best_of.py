@@ -15,8 +15,8 @@ from gnomon.stats.clusters import Matrix
 from gnomon.stats.elo import ELO
 from gnomon.study import best_of
 from gnomon.study._answers import Answers
-from gnomon.study._best_of_report import Evidence, report
 from gnomon.study.best_of import BestOf
+from gnomon.study.best_of.summary import Evidence, report
 from gnomon.train._curve import GOLD, REWARD, Reading
 from gnomon.train._running import run_training
 from gnomon.train.preference import Preference

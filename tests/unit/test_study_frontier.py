@@ -14,8 +14,8 @@ from gnomon.report.figures import Dot, scatter
 from gnomon.stats.elo import ELO
 from gnomon.study import frontier
 from gnomon.study._answers import Answers
-from gnomon.study._frontier_report import HARMLESS, HELPFUL, KINDS, Arm, Outcome, report
 from gnomon.study.frontier import Frontier
+from gnomon.study.frontier.summary import HARMLESS, HELPFUL, KINDS, Arm, Outcome, report
 from gnomon.train.preference import Preference
 from gnomon.train.rlhf import Rlhf
 

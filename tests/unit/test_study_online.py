@@ -21,13 +21,13 @@ from gnomon.data.worlds.brook.tables import world
 from gnomon.report.base import Report
 from gnomon.stats.clusters import Matrix
 from gnomon.stats.elo import ELO
-from gnomon.study import _answers, _collected, online
+from gnomon.study import _answers, online
 from gnomon.study._answers import Answers, Ask, answer_all, asked, draw, valued
-from gnomon.study._collected import Collect, collect_all
-from gnomon.study._online_report import LINES, Outcome, Step, decomposed, report
 from gnomon.study._players import by_choice, by_rater, ranked
 from gnomon.study._trained import Trained
-from gnomon.study.online import Online
+from gnomon.study.online import Online, collected
+from gnomon.study.online.collected import Collect, collect_all
+from gnomon.study.online.summary import LINES, Outcome, Step, decomposed, report
 from gnomon.train._questions import open_reward
 from gnomon.train.preference import Preference
 from gnomon.train.rlhf import Rlhf
@@ -70,8 +70,8 @@ def served(monkeypatch: pytest.MonkeyPatch, answers: Any) -> None:
     def draw(model: str, questions: Sequence[Any], each: int, **_: Any) -> list[list[tuple[str, bool]]]:
         return [[(answers(model, place, i), True) for i in range(each)] for place in range(len(questions))]
 
-    monkeypatch.setattr(_collected, "draw", draw)
-    monkeypatch.setattr(_collected, "revisions", lambda _: {})
+    monkeypatch.setattr(collected, "draw", draw)
+    monkeypatch.setattr(collected, "revisions", lambda _: {})
 
 
 def rows_of(spec: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ def test_the_best_of_several_is_what_the_preference_model_values_most(
     # Of each four answers the longest is one of the two last numbers.
     served(monkeypatch, lambda model, place, number: " a" * (number + 1))
     monkeypatch.setattr(
-        _collected,
+        collected,
         "valued",
         lambda name, questions, said: np.array([[len(text) for text, _ in of] for of in said], float),
     )

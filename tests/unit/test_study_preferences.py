@@ -21,9 +21,9 @@ from gnomon.store.run import Run
 from gnomon.study import objectives, preference_scaling, tension
 from gnomon.study._family import Sized
 from gnomon.study._measured import accuracy, expected, gaps, measure_all, planted
-from gnomon.study._rerank import choosing, drawn, with_choices
 from gnomon.study._trained import Trained, train_all
 from gnomon.study.objectives import Objectives
+from gnomon.study.objectives.rerank import choosing, drawn, with_choices
 from gnomon.study.preference_scaling import PreferenceScaling
 from gnomon.study.tension import Tension
 from gnomon.train._ranking import summarise

@@ -21,8 +21,8 @@ from gnomon.data.records import BadRow
 from gnomon.models.base import Message, Sampling
 from gnomon.models.load import load
 from gnomon.store.run import list_runs
-from gnomon.study._written import Written
 from gnomon.study.prompts import Prompts, study
+from gnomon.study.prompts.written import Written
 from gnomon.trial.validate import validate
 
 BROOK, PLAIN = good_prompts("brook"), good_prompts("synthetic")

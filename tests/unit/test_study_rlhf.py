@@ -11,9 +11,9 @@ from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
 from gnomon.report.base import Estimate, Report
 from gnomon.stats.elo import Game, elo
-from gnomon.study._rlhf_report import Evidence, report
 from gnomon.study._trained import Trained
 from gnomon.study.rlhf import Rlhf, study
+from gnomon.study.rlhf.summary import Evidence, report
 from gnomon.train.preference import Preference
 from gnomon.train.rlhf import Rlhf as Policy
 

@@ -38,6 +38,7 @@ __all__ = [
     "line",
     "of_answers",
     "onset",
+    "parted",
     "read",
     "root_kl",
     "since_best",
@@ -151,6 +152,23 @@ def onset(readings: Sequence[Reading], test: str) -> Reading | None:
     """
     first, *later = readings
     return _to_stay(later, lambda reading: gained(first, reading, REWARD, less=test))
+
+
+def parted(readings: Sequence[Reading], test: str, *, called: str = "", group: str = "") -> Estimate:
+    """The round of `onset`, or that there is none; n is the number of readings.
+
+    Args:
+        called: what the report calls `test`, where that is not its name.
+    """
+    at = onset(readings, test)
+    metric = f"reward parts from {called or test}: round"
+    if at is None:
+        reason = f"at no reading up to round {readings[-1].round} by three standard errors to stay"
+        return Estimate(metric=metric, value=None, n=len(readings), group=group, reason=reason)
+    apart = gained(readings[0], at, REWARD, less=test)
+    reason = "the first reading from which on it stays apart by three standard errors: "
+    reason += f"by {apart.value:.2f} there, at a KL of {float(at.kl.mean()):.2f}"
+    return Estimate(metric=metric, value=float(at.round), n=len(readings), group=group, reason=reason)
 
 
 def fallen(readings: Sequence[Reading], name: str) -> Reading | None:

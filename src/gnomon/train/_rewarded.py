@@ -18,7 +18,7 @@ from gnomon.report.base import Drawn as Later
 from gnomon.report.base import Estimate, Report, Table
 from gnomon.report.words import in_words
 from gnomon.stats.intervals import bounded, clustered_mean
-from gnomon.train._curve import GOLD, REWARD, Reading, figure, fits, of_answers, onset, read, since_best
+from gnomon.train._curve import GOLD, REWARD, Reading, figure, fits, of_answers, onset, parted, read, since_best
 from gnomon.train._rollout import Drawn, distinct
 
 __all__ = ["as_csv", "rows", "summarise"]
@@ -102,23 +102,14 @@ def _way(readings: Sequence[Reading]) -> list[Estimate]:
     if len(readings) < 2:
         return []
     tests = [name for name in readings[0].values if name != REWARD]
-    parted = {name: onset(readings, name) for name in tests}
-    found = [_onset(name, at, readings) for name, at in parted.items()]
+    found = [parted(readings, name) for name in tests]
     for name in tests:
         best, change = since_best(readings, name)
         found.append(Estimate.of(f"{name}: change since its best reading", change, group=f"round {best.round}"))
     # What was meant, where it is known, is not the paper's test: it has a second preference model.
-    first = min((at for name, at in parted.items() if at and name != GOLD), key=lambda at: at.round, default=None)
+    onsets = [onset(readings, name) for name in tests if name != GOLD]
+    first = min((at for at in onsets if at), key=lambda at: at.round, default=None)
     return [*found, *fits(readings, before=first)]
-
-
-def _onset(name: str, at: Reading | None, readings: Sequence[Reading]) -> Estimate:
-    metric, last = f"reward parts from {name}: round", readings[-1].round
-    if at is None:
-        reason = f"at no reading up to round {last} by three standard errors to stay"
-        return Estimate(metric=metric, value=None, n=len(readings), reason=reason)
-    reason = f"the first reading from which it stays apart by three standard errors, KL {float(at.kl.mean()):.2f}"
-    return Estimate(metric=metric, value=float(at.round), n=len(readings), reason=reason)
 
 
 def _gains(

@@ -25,9 +25,9 @@ from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.study._family import sized, spoken
-from gnomon.study._robustness_cells import Place, test_of
-from gnomon.study._robustness_report import Sort, report
 from gnomon.study._trained import Studied, Trained, train_all
+from gnomon.study.robustness.cells import Place, test_of
+from gnomon.study.robustness.summary import Sort, report
 from gnomon.train._curve import Reading, read
 from gnomon.train.preference import Preference
 from gnomon.train.rlhf import Rlhf

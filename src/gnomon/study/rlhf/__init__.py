@@ -30,9 +30,9 @@ from gnomon.report.base import Report
 from gnomon.stats.elo import Elo as Ranking
 from gnomon.stats.elo import elo
 from gnomon.study._lab import Lab
-from gnomon.study._rlhf_report import Evidence, report
 from gnomon.study._trained import Studied, Trained, environment, train_all
 from gnomon.study.elo import judged
+from gnomon.study.rlhf.summary import Evidence, report
 from gnomon.train.preference import Preference
 from gnomon.train.rlhf import Rlhf as Policy
 from gnomon.train.sft import Sft

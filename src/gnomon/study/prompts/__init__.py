@@ -26,7 +26,7 @@ from gnomon.report.words import in_words
 from gnomon.stats.intervals import proportion
 from gnomon.study._family import Studied
 from gnomon.study._lab import Lab
-from gnomon.study._written import Written, sifted
+from gnomon.study.prompts.written import Written, sifted
 
 __all__ = ["Prompts", "study"]
 

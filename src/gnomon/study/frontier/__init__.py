@@ -21,10 +21,10 @@ from pathlib import Path
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import registered
 from gnomon.study._answers import Ask, answer_all
-from gnomon.study._frontier_report import KINDS, Arm, Outcome, report
 from gnomon.study._measured import measure_all
-from gnomon.study._start import of_brook, started
+from gnomon.study._started import of_brook, started
 from gnomon.study._trained import Studied, Trained, train_all
+from gnomon.study.frontier.summary import KINDS, Arm, Outcome, report
 from gnomon.train.preference import Preference
 from gnomon.train.rlhf import Rlhf
 

@@ -29,10 +29,10 @@ from gnomon.models.load import checkpoint_folder
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.store.files import replace_file
 from gnomon.store.manifest import runs_root
-from gnomon.study._assistant_report import Effect, Learnt, Longer, report
 from gnomon.study._family import sized
 from gnomon.study._lab import Lab
 from gnomon.study._trained import Studied, Trained, environment, train_all
+from gnomon.study.assistant.summary import Effect, Learnt, Longer, report
 from gnomon.train.distill import Distill, measure
 
 __all__ = ["Assistant", "study"]

@@ -27,8 +27,8 @@ from gnomon.report.figures import Point, curves
 from gnomon.stats.intervals import bounded
 from gnomon.study._family import sized, spoken
 from gnomon.study._measured import accuracy, planted
-from gnomon.study._rerank import with_choices
 from gnomon.study._trained import Studied, Trained, over_seeds, train_all
+from gnomon.study.objectives.rerank import with_choices
 from gnomon.train.preference import Preference
 
 __all__ = ["Objectives", "study"]

@@ -13,7 +13,7 @@ from gnomon.report.figures import forest
 from gnomon.report.words import in_words
 from gnomon.stats.elo import Elo as Ranking
 from gnomon.study._trained import Trained, over_seeds
-from gnomon.train._curve import GOLD, REWARD, Reading, figure, gained, onset, read
+from gnomon.train._curve import GOLD, REWARD, Reading, figure, parted, read
 
 __all__ = ["Evidence", "report"]
 
@@ -91,16 +91,9 @@ def _over(found: Sequence[Estimate | None]) -> Estimate | None:
 
 
 def _parts(group: str, readings: Sequence[Reading]) -> Estimate:
-    """The round from which on the reward has gained more than the other half's value, by three standard errors."""
+    """Where the reward and the other half's value part."""
     test = next(name for name in readings[0].values if name not in (REWARD, GOLD))
-    at = onset(readings, test)
-    metric = "reward parts from the other half: round"
-    if at is None:
-        reason = f"at no reading up to round {readings[-1].round} by three standard errors to stay"
-        return Estimate(metric=metric, value=None, n=len(readings), group=group, reason=reason)
-    apart = gained(readings[0], at, REWARD, less=test)
-    reason = f"apart by {apart.value:.2f} there, at a KL of {at.kl.mean():.2f}; read every few rounds"
-    return Estimate(metric=metric, value=float(at.round), n=len(readings), group=group, reason=reason)
+    return parted(readings, test, called="the other half", group=group)
 
 
 def _tax(found: Sequence[Report]) -> Iterator[Estimate]:

@@ -26,9 +26,9 @@ from gnomon.data.worlds.brook.tables import world
 from gnomon.stats.clusters import Matrix
 from gnomon.store.run import Run
 from gnomon.study._answers import Ask, answer_all, asked, valued
-from gnomon.study._best_of_report import MEDIAN_OF, Evidence, report
-from gnomon.study._start import of_brook, started
+from gnomon.study._started import of_brook, started
 from gnomon.study._trained import Studied, Trained, environment, train_all
+from gnomon.study.best_of.summary import MEDIAN_OF, Evidence, report
 from gnomon.train._curve import read
 from gnomon.train._rewarded import summarise
 from gnomon.train.preference import Preference

@@ -20,11 +20,11 @@ from pathlib import Path
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import registered
 from gnomon.study._answers import Answers, Ask, answer_all
-from gnomon.study._collected import Collect, Collected, collect_all
 from gnomon.study._measured import measure_all
-from gnomon.study._online_report import Outcome, Tests, decomposed, report
-from gnomon.study._start import of_brook, started
+from gnomon.study._started import of_brook, started
 from gnomon.study._trained import Studied, Trained, train_all
+from gnomon.study.online.collected import Collect, Collected, collect_all
+from gnomon.study.online.summary import Outcome, Tests, decomposed, report
 from gnomon.train.preference import Preference
 from gnomon.train.rlhf import Rlhf
 

@@ -14,8 +14,8 @@ import numpy as np
 from gnomon.report.base import Estimate, Figure, Table
 from gnomon.report.figures import Point, curves
 from gnomon.stats.intervals import Interval, undefined
-from gnomon.study._robustness_cells import Cell, where
 from gnomon.study._trained import over_seeds
+from gnomon.study.robustness.cells import Cell, where
 from gnomon.train._curve import Line, line, onset
 
 __all__ = ["figures", "lines", "table", "verdict"]

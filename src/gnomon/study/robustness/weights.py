@@ -15,8 +15,8 @@ from gnomon.report.base import Estimate, Figure, Table
 from gnomon.report.figures import Point, curves
 from gnomon.report.words import in_words
 from gnomon.stats.intervals import Interval, clustered_mean, undefined
-from gnomon.study._robustness_cells import Cell, Place, over, where
 from gnomon.study._trained import over_seeds
+from gnomon.study.robustness.cells import Cell, Place, over, where
 from gnomon.train._curve import GOLD, REWARD, Reading, together
 
 __all__ = ["compared", "figures", "tables", "verdict"]

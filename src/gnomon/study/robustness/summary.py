@@ -18,11 +18,10 @@ from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Dot, Point, curves, scatter
 from gnomon.report.words import in_words
 from gnomon.stats.intervals import Interval, bounded, clustered_mean, undefined
-from gnomon.study import _robustness_lines as lines
-from gnomon.study import _robustness_weights as weights
 from gnomon.study._measured import accuracy, gaps
-from gnomon.study._robustness_cells import Cell, Place, over, where
 from gnomon.study._trained import over_seeds
+from gnomon.study.robustness import lines, weights
+from gnomon.study.robustness.cells import Cell, Place, over, where
 from gnomon.train._curve import GOLD, REWARD, Reading, fallen, figure, gained, onset, since_best, together
 
 __all__ = ["Sort", "report"]
