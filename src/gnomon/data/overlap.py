@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gnomon.core.errors import UsageError
 from gnomon.models.base import Prompt
 
-__all__ = ["FEWEST_WORDS", "MOST_WORDS", "Overlap", "Text", "flat", "overlap"]
+__all__ = ["FEWEST_WORDS", "MOST_WORDS", "Overlap", "Text", "flat", "hashes_of_runs", "overlap"]
 
 FEWEST_WORDS, MOST_WORDS = 8, 13
 _SHORTEST_SHARE = 0.05
@@ -81,10 +81,10 @@ def overlap(trained: Iterable[Text], measured: Sequence[Text], *, words: int | N
         learnt.add(text)
     shown = [_pieces(text, ids) for text in measured]
     length = words or _rule([sum(map(len, pieces)) for pieces in shown])
-    known = np.unique(_runs(learnt.pieces, length))
+    known = np.unique(hashes_of_runs(learnt.pieces, length))
     prompts = [_bare(flat(text.prompt)) in learnt.prompts for text in measured]
     answers = [any(_bare(answer) in learnt.answers for answer in text.answers) for text in measured]
-    runs = [_meet(_runs(pieces, length), known) for pieces in shown]
+    runs = [_meet(hashes_of_runs(pieces, length), known) for pieces in shown]
     return Overlap(
         items=len(measured),
         prompts=sum(prompts),
@@ -99,6 +99,25 @@ def overlap(trained: Iterable[Text], measured: Sequence[Text], *, words: int | N
 def flat(prompt: Prompt) -> str:
     """A prompt as one text; of messages, what was said."""
     return prompt if isinstance(prompt, str) else "\n\n".join(message.content for message in prompt)
+
+
+def hashes_of_runs(pieces: Sequence[Words], length: int) -> Hashes:
+    """A 64-bit hash of every run of `length` words or tokens within a piece, in order; shorter pieces have none.
+
+    Two of a billion runs are confused once in 20.
+    """
+    long = [piece for piece in pieces if len(piece) >= length]
+    if not long:
+        return np.zeros(0, dtype=np.uint64)
+    words = _scrambled(np.concatenate(long).astype(np.uint64))
+    total = np.zeros(len(words) - length + 1, dtype=np.uint64)
+    for place in range(length):
+        # wraps around at 2^64, as a hash may
+        total = total * np.uint64(0x100000001B3) + words[place : place + len(total)]
+    starts = np.ones(len(total), dtype=bool)
+    for end in np.cumsum([len(piece) for piece in long])[:-1]:
+        starts[max(0, end - length + 1) : end] = False
+    return _scrambled(total[starts])
 
 
 class _Learnt:
@@ -133,22 +152,6 @@ def _rule(lengths: Sequence[int]) -> int:
     if not lengths:
         return MOST_WORDS
     return int(np.clip(np.quantile(lengths, _SHORTEST_SHARE), FEWEST_WORDS, MOST_WORDS))
-
-
-def _runs(pieces: Sequence[Words], length: int) -> Hashes:
-    """A 64-bit hash of every run of `length` words within a piece; two of a billion runs are confused once in 20."""
-    long = [piece for piece in pieces if len(piece) >= length]
-    if not long:
-        return np.zeros(0, dtype=np.uint64)
-    words = _scrambled(np.concatenate(long).astype(np.uint64))
-    total = np.zeros(len(words) - length + 1, dtype=np.uint64)
-    for place in range(length):
-        # wraps around at 2^64, as a hash may
-        total = total * np.uint64(0x100000001B3) + words[place : place + len(total)]
-    starts = np.ones(len(total), dtype=bool)
-    for end in np.cumsum([len(piece) for piece in long])[:-1]:
-        starts[max(0, end - length + 1) : end] = False
-    return _scrambled(total[starts])
 
 
 def _meet(runs: Hashes, known: Hashes) -> bool:
