@@ -20,11 +20,13 @@ from gnomon.data.hub import find_file
 from gnomon.data.layouts import answer_score
 from gnomon.data.records import BadRow, Found, Record, read, text_of, turns
 
-__all__ = ["Exercise", "Mix", "open_exercises"]
+__all__ = ["OPENS", "Exercise", "Mix", "open_exercises"]
 
 Mix = Literal["half", "text", "questions"]
 
-_OPENS = "\n\nHuman:"
+OPENS = "\n\nHuman:"
+"""Stands before every piece of running text."""
+
 _PIECE = 1200
 _BEST_OF = 8
 
@@ -139,7 +141,7 @@ def _pieces(text: str, name: str) -> Iterator[Exercise]:
             piece = ""
         piece = f"{piece} {word}" if piece else word
     for place, found in enumerate(filter(str.strip, (*pieces, piece))):
-        yield Exercise(id=f"{name}-{place}", group="text", asks="", says=f"{_OPENS} {found.strip()}", cluster=name)
+        yield Exercise(id=f"{name}-{place}", group="text", asks="", says=f"{OPENS} {found.strip()}", cluster=name)
 
 
 def _of_brook(n: int, wanted: Sequence[str], seed: Seed) -> Iterator[Exercise]:

@@ -19,7 +19,7 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.progress import progress
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
-from gnomon.data.exercises import open_exercises
+from gnomon.data.exercises import OPENS, open_exercises
 from gnomon.explain.induction.attention import copying, looked_back, looks
 from gnomon.explain.induction.sequences import Repeats, Windows, plain_tokens, repeats, shuffled, windows
 from gnomon.explain.induction.weights import compositions, ov_copying, qk_trace
@@ -142,7 +142,7 @@ def _texts(cfg: Induction, seed: Seed) -> list[tuple[str, str]]:
         return [(f"brook-{i}", " ".join(said[i : i + _TOGETHER])) for i in range(0, len(said), _TOGETHER)]
     found: dict[str, list[str]] = {}
     for exercise in open_exercises(cfg.data, 0, "text", seed).things:
-        found.setdefault(exercise.cluster, []).append(exercise.text)
+        found.setdefault(exercise.cluster, []).append(exercise.text.removeprefix(OPENS))
     return [(name, "".join(parts)) for name, parts in found.items()]
 
 
