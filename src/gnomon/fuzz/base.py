@@ -145,9 +145,9 @@ class SecurityScheme:
     scheme: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Operation:
-    """A method of a path template.
+    """A method of a path template; equal to itself alone, so that it can be a key.
 
     Attributes:
         method: upper case.
