@@ -1,0 +1,93 @@
+"""Over a socket, with aiohttp: the target as it stands, no redirects, no cookies, a limit on what is read."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+
+import aiohttp
+from yarl import URL
+
+from gnomon.fuzz.base import Reply, Request
+
+__all__ = ["HttpTransport"]
+
+MAX_BODY = 256 * 1024
+"Bytes of a body that are read."
+MAX_STREAM = 2.0
+"Seconds that a body which never ends is read for."
+
+
+class HttpTransport:
+    """One server, many connections.
+
+    Args:
+        origin: scheme, host and port; what stands before a request's target.
+        connections: at most so many at a time.
+    """
+
+    def __init__(self, origin: str, *, connections: int = 64) -> None:
+        self._origin = origin.rstrip("/")
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, request: Request, *, timeout: float) -> Reply:
+        """What the server answers; a fault of the connection is a reply with `fault`, not an exception."""
+        session, began = self._opened(), perf_counter()
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                session.request(
+                    request.method,
+                    URL(self._origin + request.target, encoded=True),
+                    headers=request.headers,
+                    data=request.body or None,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                body, cut = await _read(response)
+                headers = tuple((name.lower(), value) for name, value in response.headers.items())
+                return Reply(
+                    status=response.status, headers=headers, body=body, seconds=perf_counter() - began, cut=cut
+                )
+        except TimeoutError:
+            return Reply(status=0, seconds=perf_counter() - began, fault="timeout")
+        except aiohttp.ClientConnectorError:
+            return Reply(status=0, seconds=perf_counter() - began, fault="refused")
+        except (aiohttp.ClientError, ConnectionError, ValueError) as error:
+            return Reply(status=0, body=repr(error).encode(), seconds=perf_counter() - began, fault="dropped")
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        if self._session:
+            await self._session.close()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections, force_close=False),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                skip_auto_headers=("content-type", "user-agent", "accept-encoding"),
+                max_line_size=65536,
+                max_field_size=65536,
+            )
+        return self._session
+
+
+async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    """At most `MAX_BODY` bytes, for at most `MAX_STREAM` seconds; and whether there was more."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(MAX_STREAM):
+            while size < MAX_BODY:
+                part = await response.content.read(MAX_BODY - size)
+                if not part:
+                    return b"".join(parts), False
+                parts.append(part)
+                size += len(part)
+    except TimeoutError:
+        pass
+    response.close()
+    return b"".join(parts), True
