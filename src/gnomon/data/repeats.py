@@ -1,6 +1,6 @@
 """Training data of which a share is a small set said again and again, the rest said once.
 
-Hernandez et al. 2022, "Scaling Laws and Interpretability of Learning from Repeated Data" (arXiv 2205.10487), sec. 2. A
+Hernandez et al. 2022, "Scaling Laws and Interpretability of Learning from Repeated Data" (arXiv 2205.10487). A
 budget of rows is divided into slots: a share of them is filled from a small set that is gone through epoch by epoch, in
 an order of its own each time; the others from rows that are never seen twice. Where slots lie, and in which order the
 unique rows come, depends on the seed alone, so that runs which differ in the share or the size of the set are paired.
@@ -176,11 +176,10 @@ def check_apart(sets: Mapping[str, Tokens]) -> None:
             raise DataError(f"{twice} of {len(rows)} rows stand there twice", where=name, todo="remove duplicates")
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
-            shared = np.isin(hashed[other], hashed[one]).any(axis=1)
-            if shared.any():
-                places = np.flatnonzero(shared)[:_EXAMPLES]
-                told = "; ".join(f"row {place}: {sets[other][place][:8].tolist()} ..." for place in places)
-                what = f"{int(shared.sum())} of {len(shared)} rows share {WINDOW} tokens with {one}: {told}"
+            places = np.flatnonzero(np.isin(hashed[other], hashed[one]).any(axis=1))
+            if len(places):
+                told = "; ".join(f"row {p}: {sets[other][p][:8].tolist()} ..." for p in places[:_EXAMPLES])
+                what = f"{len(places)} of {len(sets[other])} rows share {WINDOW} tokens with {one}: {told}"
                 raise DataError(what, where=other, todo="remove duplicates from the text before it is divided")
 
 

@@ -1,0 +1,192 @@
+"""How many parameters is a loss worth? The size at which undamaged models have it, over the size of the model.
+
+Hernandez et al. 2022 (arXiv 2205.10487). Models that differ in size alone are a ladder: metric by size. A
+damaged model of size N has the effective size N' at which the ladder has its metric; its multiplier is N' / N. The
+ladder is a power law where one fits it, else a monotone curve through it; it is never prolonged: beyond it a multiplier
+is a bound. Any metric will do that rises or falls with size all along.
+
+Shapes: M sizes, S seeds, D documents (or whatever the metric is averaged over), B resamples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.special import stdtrit
+
+from gnomon.core.errors import DataError
+from gnomon.stats.clusters import Matrix, Vector, resample_counts
+from gnomon.stats.intervals import Interval, undefined
+
+__all__ = ["Worth", "multiplier", "ratio"]
+
+_METHOD = "bootstrap over seeds and documents"
+_FEWEST_FOR_A_LAW = 4
+# Root mean square distance of the sizes that the law gives the ladder's values from the true ones, in log space.
+_FITS = 0.1
+# Variances of log sizes below this are rounding.
+_FLAT = 1e-24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worth:
+    """One model beside a ladder of undamaged ones, in one metric.
+
+    Attributes:
+        sizes: [M], rising.
+        ladder: the metric [M, S, D] of the undamaged models.
+        cell: the metric [S, D] of the model; its seeds and documents are those of the ladder.
+        size: of the model.
+
+    Raises:
+        DataError: fewer than two sizes, sizes that do not rise, or shapes that do not fit.
+    """
+
+    sizes: Vector
+    ladder: Matrix
+    cell: Matrix
+    size: float
+
+    def __post_init__(self) -> None:
+        if len(self.sizes) < 2 or (np.diff(self.sizes) <= 0).any():
+            raise DataError(f"sizes {self.sizes.tolist()} are no ladder", todo="give two or more, the smallest first")
+        if self.ladder.shape != (len(self.sizes), *self.cell.shape):
+            raise DataError(f"a ladder of shape {self.ladder.shape} beside a model of shape {self.cell.shape}")
+
+    @property
+    def form(self) -> Literal["power law", "interpolated"]:
+        """Whether the ladder is read as a power law, or through its points (fewer than four sizes, or a bad fit)."""
+        means, x = self.ladder.mean(axis=(1, 2)), np.log(self.sizes)
+        if len(x) < _FEWEST_FOR_A_LAW or means.min() <= 0:
+            return "interpolated"
+        read = _on_law(x, np.tile(means, (len(x), 1)), means)
+        return "power law" if float(np.sqrt(np.mean((read - x) ** 2))) <= _FITS else "interpolated"
+
+    @property
+    def not_monotone(self) -> str:
+        """Between which sizes the ladder turns back, in words; "" where it does not."""
+        steps = np.diff(self.ladder.mean(axis=(1, 2)))
+        wrong = np.flatnonzero(steps * (steps.sum() or 1.0) <= 0)
+        told = ", ".join(f"{self.sizes[i]:,.0f} and {self.sizes[i + 1]:,.0f}" for i in wrong)
+        return f"without repeats the metric does not go one way between {told} parameters" if told else ""
+
+    def logs(self, seeds_BS: Matrix, documents_BD: Matrix) -> Vector:
+        """log(N' / N) [B] under weights of seeds and documents; clipped to the ladder, NaN where it turns back."""
+        share = np.einsum("bs,bd->bsd", seeds_BS, documents_BD) / (self.cell.size)
+        ladder_BM = np.einsum("bsd,msd->bm", share, self.ladder)
+        cell_B = np.einsum("bsd,sd->b", share, self.cell)
+        x = np.log(self.sizes)
+        found = _on_law(x, ladder_BM, cell_B) if self.form == "power law" else _between(x, ladder_BM, cell_B)
+        clipped: Vector = np.clip(found, x[0], x[-1]) - np.log(self.size)
+        return clipped
+
+
+def multiplier(worth: Worth, *, resamples: int = 400, seed: int = 0) -> Interval:
+    """N' / N of one model, with a 95 % interval over seeds and documents.
+
+    The interval is Student's in log N', its degrees of freedom those of seeds and documents in the shares in which each
+    makes up the variance (Satterthwaite 1946). With one seed it is over documents alone. An end that lies beyond the
+    ladder is None; where the model itself does, so is the value, and the other end is the bound.
+    """
+    n, clusters = worth.cell.size, len(worth.cell)
+    if worth.not_monotone:
+        return undefined(f"{worth.not_monotone}; train longer, or on more seeds", n=n, clusters=clusters)
+    value, reach, reason = _spread([worth], resamples, seed)
+    first, last = (float(np.log(end / worth.size)) for end in (worth.sizes[0], worth.sizes[-1]))
+    low = None if value - reach <= first else float(np.exp(value - reach))
+    high = None if value + reach >= last else float(np.exp(value + reach))
+    better = worth.ladder[-1].mean() < worth.ladder[0].mean()
+    cell = worth.cell.mean() if better else -worth.cell.mean()
+    ends = (worth.ladder[0].mean(), worth.ladder[-1].mean())
+    worst, best = ends if better else (-ends[0], -ends[1])
+    if cell >= worst:
+        what = f"not better than the smallest of the ladder: at most {np.exp(first):.3g}"
+        return Interval(value=None, high=float(np.exp(first)), n=n, clusters=clusters, method=_METHOD, reason=what)
+    if cell <= best:
+        what = f"not worse than the largest of the ladder: at least {np.exp(last):.3g}"
+        return Interval(value=None, low=float(np.exp(last)), n=n, clusters=clusters, method=_METHOD, reason=what)
+    beyond = " and ".join(name for name, end in (("low", low), ("high", high)) if end is None)
+    told = [reason] * bool(reason) + [f"the {beyond} end lies beyond the ladder"] * bool(beyond)
+    return Interval(
+        value=float(np.exp(value)),
+        low=low,
+        high=high,
+        n=n,
+        clusters=clusters,
+        method=_METHOD,
+        reason="; ".join(told),
+    )
+
+
+def ratio(first: Worth, second: Worth, *, resamples: int = 400, seed: int = 0) -> Interval:
+    """The first multiplier over the second, paired by seed; a multiplier beyond its ladder counts as the ladder's end.
+
+    Below 1 where the first metric lost more effective parameters than the second.
+    """
+    n, clusters = first.cell.size + second.cell.size, len(first.cell)
+    if told := first.not_monotone or second.not_monotone:
+        return undefined(told, n=n, clusters=clusters)
+    value, reach, reason = _spread([first, second], resamples, seed)
+    ends = (float(np.exp(value - reach)), float(np.exp(value + reach)))
+    return Interval(
+        value=float(np.exp(value)), low=ends[0], high=ends[1], n=n, clusters=clusters, method=_METHOD, reason=reason
+    )
+
+
+def _spread(worths: list[Worth], resamples: int, seed: int) -> tuple[float, float, str]:
+    """The log multiplier, or the first less the second; how far its interval reaches; and a caution."""
+    rng = np.random.default_rng(seed)
+    num_seeds = len(worths[0].cell)
+    value = _logs(worths, None, None, 1)[0]
+    parts = (
+        [(num_seeds, _logs(worths, _resampled(num_seeds, resamples, rng), None, resamples))] if num_seeds > 1 else []
+    )
+    drawn = [_resampled(worth.cell.shape[1], resamples, rng) for worth in worths]
+    parts.append((min(worth.cell.shape[1] for worth in worths), _logs(worths, None, drawn, resamples)))
+    lost = max(float(np.isnan(logs).mean()) for _, logs in parts)
+    variances = [(float(np.nanvar(logs, ddof=1)), count - 1) for count, logs in parts]
+    total = sum(v for v, _ in variances)
+    free = total**2 / sum(v**2 / df for v, df in variances) if total > _FLAT else 1.0
+    reach = float(stdtrit(free, 0.975)) * float(np.sqrt(total))
+    told = ["one seed: the interval is over documents alone"] if num_seeds == 1 else []
+    if lost > 0.1:
+        told.append(f"in {lost:.0%} of resamples the ladder turns back")
+    return float(value), reach, "; ".join(told)
+
+
+def _logs(worths: list[Worth], seeds: Matrix | None, documents: list[Matrix] | None, count: int) -> Vector:
+    found = np.zeros(count)
+    for place, worth in enumerate(worths):
+        num_seeds, num_documents = worth.cell.shape
+        by_seed = np.ones((count, num_seeds)) if seeds is None else seeds
+        by_document = np.ones((count, num_documents)) if documents is None else documents[place]
+        found += (1 - 2 * place) * worth.logs(by_seed, by_document)
+    return found
+
+
+def _resampled(count: int, resamples: int, rng: np.random.Generator) -> Matrix:
+    """Weights [B, count] of mean 1; grown, because means under plain counts vary less than those of fresh samples."""
+    grown = np.sqrt(count / (count - 1)) if count > 1 else 0.0
+    weights: Matrix = 1 + grown * (resample_counts(count, resamples, rng) - 1)
+    return weights
+
+
+def _on_law(x: Vector, ladder_BM: Matrix, cell_B: Vector) -> Vector:
+    """log N' on the power law through each row."""
+    slope, level = np.polyfit(x, np.log(ladder_BM).T, 1)
+    found: Vector = (np.log(cell_B) - level) / slope
+    return found
+
+
+def _between(x: Vector, ladder_BM: Matrix, cell_B: Vector) -> Vector:
+    """log N' on the monotone cubic through each row (Fritsch and Butland 1984); NaN where the row turns back."""
+    found = np.full(len(cell_B), np.nan)
+    for place, (ladder, cell) in enumerate(zip(ladder_BM, cell_B, strict=True)):
+        rising = ladder[-1] > ladder[0]
+        y, sizes = (ladder, x) if rising else (ladder[::-1], x[::-1])
+        if (np.diff(y) > 0).all():
+            found[place] = PchipInterpolator(y, sizes)(np.clip(cell, y[0], y[-1]))
+    return found
