@@ -21,6 +21,7 @@ from gnomon.core.errors import UsageError
 from gnomon.core.progress import progress, unseen
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
+from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.models.base import Completion, Sampling
 from gnomon.models.load import checkpoint_folder, content_hash, load
 from gnomon.stats.clusters import Matrix
@@ -156,7 +157,8 @@ def _answered(ask: Ask) -> str:
     """The id of the run that holds what `ask` wants."""
     if ask.n < 1 or ask.each < 1:
         raise UsageError(f"{ask.each} answers to {ask.n} questions", todo="ask for 1 or more")
-    identity = {"ask": to_json(ask), "revisions": revisions([ask.model, *ask.values])}
+    decided = {"ask": to_json(ask), "revisions": revisions([ask.model, *ask.values])}
+    identity = {**decided, **in_identity([ask.data, *ask.values])}
     with Run.open("study", "answers", identity) as run:
         if len(run.keys()) < ask.n:
             run.add(_rows(ask))

@@ -19,6 +19,7 @@ from gnomon.core.engine import spread
 from gnomon.core.errors import UsageError
 from gnomon.core.progress import progress, unseen
 from gnomon.core.record import Row
+from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.store.files import replace_file
 from gnomon.store.run import Run
 from gnomon.study._trained import Trained, environment
@@ -118,5 +119,5 @@ def _folder(trained: Trained, root: Path | None) -> Path:
 
 
 def _file(folder: Path, data: str, n: int, seed: int) -> Path:
-    name = digest([data, n, seed])[:8]
+    name = digest([data, n, seed, *in_identity([data]).values()])[:8]
     return folder / f"measured-{name}.jsonl"

@@ -17,6 +17,7 @@ from gnomon.core.progress import progress
 from gnomon.core.seeds import Seed
 from gnomon.data.hub import files_hash
 from gnomon.data.mixtures import sources
+from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.learn.batches import Epochs
 from gnomon.learn.checkpoint import saved_step
 from gnomon.learn.heads import ScalarHead, save_head
@@ -81,8 +82,8 @@ def start_from(model: str, data: str) -> Start:
 
 
 def identity(cfg: Any) -> dict[str, str]:
-    """What decides a run's numbers beside its config: the hashes of the first weights and of the data's file."""
-    found = {"model": content_hash(checkpoint_folder(cfg.model))}
+    """What decides a run's numbers beside its config: hashes of the first weights, of the data's file, of Brook."""
+    found = {"model": content_hash(checkpoint_folder(cfg.model)), **in_identity([cfg.data])}
     files = [name for name in sources(cfg.data) if name.partition(":")[0] != "brook"]
     if files:
         found["data"] = files_hash(files)

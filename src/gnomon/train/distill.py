@@ -31,6 +31,7 @@ from gnomon.data.assistants import before, prompt_text
 from gnomon.data.exercises import Exercise, Mix, open_exercises
 from gnomon.data.hub import files_hash
 from gnomon.data.records import Found, divided
+from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.learn.batches import AnswerBatch, Epochs, answer_batch
 from gnomon.learn.distill import (
     Stored,
@@ -213,8 +214,9 @@ def measure(cfg: Distill, model: str) -> list[Row]:
 
 
 def identity(cfg: Distill) -> dict[str, str]:
-    """What decides a run's numbers beside its config: hashes of weights, of the prompt's text, of the data's files."""
+    """What decides a run's numbers beside its config: hashes of weights, of the prompt's text, of the data."""
     found = {"model": content_hash(checkpoint_folder(cfg.model)), "prompt": text_digest(prompt_text(cfg.prompt))}
+    found |= in_identity(cfg.data)
     if cfg.teacher:
         found["teacher"] = content_hash(checkpoint_folder(cfg.teacher))
     if "brook" not in cfg.data:

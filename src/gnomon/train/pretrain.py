@@ -33,6 +33,7 @@ from gnomon.data.worlds.brook.mix import Corpus
 from gnomon.data.worlds.brook.packing import Batch
 from gnomon.data.worlds.brook.tables import world
 from gnomon.data.worlds.brook.words import BOS, EOS, PAD
+from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.learn.loop import LOGGED, Fit, StepResult
 from gnomon.learn.optim import Optim
 from gnomon.learn.start import match_at_start
@@ -45,7 +46,7 @@ from gnomon.train._text import Special, open_text
 if TYPE_CHECKING:
     from gnomon.store.run import Run
 
-__all__ = ["SHAPES", "Pretrain", "Shape", "document_mask", "new_model", "preview", "step", "train"]
+__all__ = ["SHAPES", "Pretrain", "Shape", "document_mask", "identity", "new_model", "preview", "step", "train"]
 
 _ROW_TOKENS = 256
 # The step of the run in which letters bound; see docs/lab-log.md.
@@ -108,6 +109,11 @@ class Pretrain:
     def num_tokens(self) -> int:
         """Row positions of the run."""
         return self.tokens or SHAPES[self.model_size].tokens
+
+
+def identity(cfg: Pretrain) -> dict[str, str]:
+    """What decides the run's numbers beside its config: which Brook it learns."""
+    return in_identity(["brook"] if cfg.data is None else [])
 
 
 def train(cfg: Pretrain, run: Run) -> Path:

@@ -28,6 +28,7 @@ from torch import nn
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
+from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.learn.loop import Fit, StepResult
 from gnomon.learn.lora import merged, without_update
 from gnomon.learn.optim import Optim
@@ -168,8 +169,8 @@ def each_prompt(cfg: Rlhf) -> int:
 
 
 def identity(cfg: Rlhf) -> dict[str, str]:
-    """What decides the run's numbers beside its config: hashes of both models and of the file."""
-    found = _fitting.identity(cfg)
+    """What decides the run's numbers beside its config: hashes of all models, of the file, of Brook."""
+    found = _fitting.identity(cfg) | in_identity([cfg.reward, *cfg.watched])
     named = {"reward": _reward(cfg), **{f"watched {name}": name for name in cfg.watched}}
     models = {what: name.partition("#")[0] for what, name in named.items() if not name.startswith("brook:")}
     return found | {what: content_hash(checkpoint_folder(name)) for what, name in models.items()}

@@ -26,6 +26,7 @@ from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
 from gnomon.data.comparisons import Comparison
+from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.learn.heads import ScalarHead, Scorer, save_head
 from gnomon.learn.parallel import ranks
 from gnomon.learn.policy import Actor
@@ -107,14 +108,14 @@ class Trl:
 
 
 def identity(cfg: Trl) -> dict[str, str]:
-    """What decides the run's numbers beside its config: hashes of models and file, and TRL's version.
+    """What decides the run's numbers beside its config: hashes of models, file and Brook, and TRL's version.
 
     Raises:
         UsageError: TRL is not installed, or torchrun started several processes.
     """
     if ranks().size > 1:
         raise UsageError(f"{ranks().size} processes cannot share TRL's trainers", todo="start it without torchrun")
-    found = {**_fitting.identity(cfg), "trl": str(package("trl").__version__)}
+    found = {**_fitting.identity(cfg), **in_identity([cfg.reward]), "trl": str(package("trl").__version__)}
     if cfg.reward and not cfg.reward.startswith("brook:"):
         found["reward"] = content_hash(checkpoint_folder(cfg.reward.partition("#")[0]))
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from gnomon.core.config import plain, to_json
 from gnomon.core.errors import DataError, ModelError, UsageError
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
+from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.report.base import Report
 from gnomon.store.run import Run, list_runs
 from gnomon.trial.base import Cast, Evaluation
@@ -108,7 +109,16 @@ async def run_evaluation(
 
 def _identity(config: Evaluation, name: str, seed: int, items: Sequence[Item]) -> dict[str, object]:
     """What decides the numbers, but for the cast."""
-    return {"evaluation": name, "config": to_json(config), "seed": seed, "items": items_digest(items)}
+    decided = {"evaluation": name, "config": to_json(config), "seed": seed, "items": items_digest(items)}
+    return {**decided, **in_identity([name, *_words(config)])}
+
+
+def _words(config: Evaluation) -> Iterator[str]:
+    """What the config's fields say, but for names of models."""
+    for field in fields(config):  # type: ignore[arg-type]  # a dataclass, as `evaluation` makes it
+        said = getattr(config, field.name)
+        if "ModelName" not in str(field.type):
+            yield from (each for each in (said if isinstance(said, tuple) else (said,)) if isinstance(each, str))
 
 
 def _answered_by(

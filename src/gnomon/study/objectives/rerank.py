@@ -23,6 +23,7 @@ from gnomon.data.worlds.brook.answers import draw_answer, draw_request
 from gnomon.data.worlds.brook.oracle import RATERS
 from gnomon.data.worlds.brook.rated import SHARES, ask
 from gnomon.data.worlds.brook.tables import world
+from gnomon.data.worlds.fingerprint import fingerprint
 from gnomon.report.base import Estimate, Report
 from gnomon.report.figures import Point, curves
 from gnomon.stats.best_of import best_of
@@ -116,7 +117,7 @@ def choosing(
         tasks = []
         for place, each in enumerate(trained):
             with closing(Run.find(each.run)) as run:
-                file = run.folder / f"rerank-{questions}-{seed}.json"
+                file = run.folder / f"rerank-{questions}-{seed}-{fingerprint()}.json"
             tasks.append(_Task(place, each._replace(rows=[]), questions, seed, file))
         missing = [task for task in tasks if not task.file.exists()]
         with progress(len(tasks), "answers to choose from", done=len(tasks) - len(missing)) as bar:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from gnomon.core.config import plain, to_json
 from gnomon.core.errors import RunError
 from gnomon.core.seeds import Seed
+from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.store.files import replace_file
 from gnomon.store.run import Run
 from gnomon.study._answers import Said, draw, in_order, revisions, valued
@@ -79,7 +80,8 @@ def collect_all(wanted: Sequence[Collect], *, root: Path | None, workers: int = 
 
 
 def _collected(wanted: Collect) -> str:
-    identity = {"collect": to_json(wanted), "revisions": revisions([*wanted.models, wanted.rater, wanted.by])}
+    decided = {"collect": to_json(wanted), "revisions": revisions([*wanted.models, wanted.rater, wanted.by])}
+    identity = {**decided, **in_identity([wanted.data, wanted.rater, wanted.by])}
     with Run.open("study", "collected", identity) as run:
         if not (run.folder / _TEST).exists():
             found = _compared(wanted)
