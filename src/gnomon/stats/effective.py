@@ -58,9 +58,12 @@ class Worth:
 
     @property
     def form(self) -> Literal["power law", "interpolated"]:
-        """Whether the ladder is read as a power law, or through its points (fewer than four sizes, or a bad fit)."""
+        """Whether the ladder is read as a power law, or through its points.
+
+        Through its points with fewer than four sizes, where the metric does not fall, or where a law fits badly.
+        """
         means, x = self.ladder.mean(axis=(1, 2)), np.log(self.sizes)
-        if len(x) < _FEWEST_FOR_A_LAW or means.min() <= 0:
+        if len(x) < _FEWEST_FOR_A_LAW or means.min() <= 0 or means[-1] >= means[0]:
             return "interpolated"
         read = _on_law(x, np.tile(means, (len(x), 1)), means)
         return "power law" if float(np.sqrt(np.mean((read - x) ** 2))) <= _FITS else "interpolated"
