@@ -96,3 +96,21 @@ def test_what_the_paper_shows_is_shown(tmp_path: Path, monkeypatch: pytest.Monke
     assert ratio is not None and ratio > 3
     dense, rare = (report.estimate("neurons of one feature", f"density {p}").value for p in ("0.75", "0.06"))
     assert dense is not None and rare is not None and dense > 4 and rare < 1
+
+
+@pytest.mark.slow
+def test_a_penalty_takes_superposition_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    cfg = Superposition(only=("penalty", "activation"))
+    report = run_explanation(cfg, "superposition", root=tmp_path).report
+    free, dear = (report.estimate("features represented", f"rare, λ {p}").value for p in ("0", "0.1"))
+    assert free is not None and dear is not None and free > 8 and dear < 6.5
+    errors = [
+        report.estimate("squared error against λ 0", f"rare, λ {p}").value or 0
+        for p in ("0", "0.01", "0.03", "0.1", "0.3")
+    ]
+    assert errors == sorted(errors)
+    dense = report.estimate("features represented", "dense, λ 0").value
+    assert dense is not None and dense == pytest.approx(5, abs=0.5)
+    shares = {n: report.estimate("cells where the last is superposed", n).value or 0 for n in ("ReLU", "x²", "|x|")}
+    assert shares["ReLU"] > shares["x²"] > shares["|x|"] == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor
 from gnomon.core.errors import UsageError
 from gnomon.core.seeds import Seed
 from gnomon.explain.superposition.features import Law, Together
-from gnomon.explain.superposition.toys import Kind, Toys, Training, forward, train
+from gnomon.explain.superposition.toys import BENT, Kind, Toys, Training, forward, train
 
 
 def toys(kind: Kind, densities: Sequence[float], seeds: Sequence[int], *, n: int = 5, m: int = 3) -> Toys:
@@ -23,9 +25,10 @@ def toys(kind: Kind, densities: Sequence[float], seeds: Sequence[int], *, n: int
     return Toys(kind=kind, law=law, num_dims=m, density_KN=density, importance_KN=importance, seeds=seeds)
 
 
-@pytest.mark.parametrize("kind", ["linear", "relu", "hidden", "absolute"])
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_training_equals_the_same_by_autograd(kind: Kind) -> None:
-    of, seed, how = toys(kind, [0.5, 0.2], [0, 1]), Seed(3), Training(steps=25, lr=0.02, batch=64, constant=True)
+    of = replace(toys(kind, [0.5, 0.2], [0, 1]), penalty_K=torch.tensor([0.0, 0.1]))
+    seed, how = Seed(3), Training(steps=25, lr=0.02, batch=64, constant=True)
     found = train(of, how, seed)
     started = train(of, Training(steps=0), seed)
     w_in = started.w_in_KMN.clone().requires_grad_()
@@ -37,6 +40,9 @@ def test_training_equals_the_same_by_autograd(kind: Kind) -> None:
         x = of.law.draws(64, seed, step).at(of.density_KN[:, None])
         target = x.abs() if kind == "absolute" else x
         loss = ((forward(kind, w_in, w_out, b, x) - target).square() * of.importance_KN[:, None]).mean((1, 2)).sum()
+        hidden = x @ w_in.transpose(1, 2)
+        hidden = hidden.relu() if kind in BENT else hidden
+        loss = loss + (of.penalty_K * hidden.abs().sum(2).mean(1)).sum() / 5
         loss.backward()  # type: ignore[no-untyped-call]  # torch's
         optimiser.step()
     for ours, theirs in ((found.w_in_KMN, w_in), (found.w_out_KMN, w_out), (found.b_KN, b)):
@@ -51,6 +57,24 @@ def test_a_model_is_the_same_in_any_company(others: list[float], kind: Kind) -> 
     among = train(toys(kind, [*others, 0.2], [*range(len(others)), 7]), how, Seed(1))
     assert torch.allclose(alone.w_out_KMN[0], among.w_out_KMN[-1], atol=1e-5)
     assert torch.allclose(alone.loss_K[0], among.loss_K[-1], atol=1e-5)
+
+
+def test_under_attack_only_what_is_shown_moves() -> None:
+    """One step against a model of one feature: its direction is 1, so what it sees moves by the length."""
+    of = replace(toys("relu", [1.0], [0], n=1, m=1), attack_K=torch.tensor([0.5]))
+    how, seed = Training(steps=1, lr=0.01, batch=8, constant=True), Seed(2)
+    w = train(of, replace(how, steps=0), seed).w_in_KMN.requires_grad_()
+    b = torch.zeros(1, 1, requires_grad=True)
+    x = of.law.draws(8, seed, 0).values_BN
+    generator = torch.Generator().manual_seed(seed.child("attack", 0).value)
+    signs = 1.0 - 2.0 * torch.randint(2, (8, 1), generator=generator)
+    optimiser = torch.optim.AdamW([w, b], lr=0.01)
+    (forward("relu", w, w, b, x + 0.5 * signs) - x).square().mean().backward()  # type: ignore[no-untyped-call]  # torch's
+    optimiser.step()
+    found = train(of, how, seed)
+    assert torch.allclose(found.w_in_KMN, w, atol=1e-6) and torch.allclose(found.b_KN, b, atol=1e-6)
+    none = train(replace(of, attack_K=torch.zeros(1)), how, seed)
+    assert torch.equal(none.w_in_KMN, train(replace(of, attack_K=None), how, seed).w_in_KMN)
 
 
 def together(kind: Together, signed: bool = False) -> Tensor:
@@ -79,8 +103,6 @@ def test_a_model_that_diverges_leaves_the_others_alone() -> None:
     of = toys("relu", [0.5, 0.5], [0, 1])
     huge = of.importance_KN.clone()
     huge[1] = float("inf")
-    from dataclasses import replace
-
     found = train(replace(of, importance_KN=huge), Training(steps=20, batch=32), Seed(0))
     assert torch.isfinite(found.loss_K[0]) and not torch.isfinite(found.loss_K[1])
     assert torch.allclose(found.w_out_KMN[0], train(of, Training(steps=20, batch=32), Seed(0)).w_out_KMN[0], atol=1e-5)
@@ -92,12 +114,13 @@ def test_a_model_that_diverges_leaves_the_others_alone() -> None:
         ({"num_dims": 0}, "a toy model has 0 dimensions; give 1 or more"),
         ({"density_KN": torch.zeros(1, 5)}, "a density is not above 0 and at most 1; give densities in (0, 1]"),
         ({"importance_KN": -torch.ones(1, 5)}, "an importance is below 0; give importances of 0 or more"),
+        ({"penalty_K": torch.tensor([-1.0])}, "penalties are [-1.0]; give 1 of 0 or more, one a model"),
+        ({"attack_K": torch.ones(2)}, "attacks are [1.0, 1.0]; give 1 of 0 or more, one a model"),
+        ({"attack_K": torch.ones(1), "kind": "hidden"}, "an attack on hidden models; attack relu models"),
         ({"importance_KN": torch.ones(1, 4)}, "densities (1, 5), importances (1, 4); give 1 models by 5 features"),
     ],
 )
 def test_what_makes_no_sense_is_refused(change: dict[str, object], said: str) -> None:
-    from dataclasses import replace
-
     with pytest.raises(UsageError) as caught:
         replace(toys("relu", [0.5], [0]), **change)  # type: ignore[arg-type]  # by the table
     assert str(caught.value) == said

@@ -38,6 +38,8 @@ Part = Literal[
     "adversarial",
     "neurons",
     "absolute",
+    "penalty",
+    "activation",
 ]
 
 

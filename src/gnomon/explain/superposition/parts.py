@@ -14,17 +14,20 @@ from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.explain.superposition.experiments import (
     absolute,
+    activation,
     adversarial,
     basic,
     collapse,
     correlated,
     dynamics,
     neurons,
+    penalty,
     perturb,
     phase,
     spheres,
     uniform,
 )
+from gnomon.explain.superposition.saved import write_index
 from gnomon.explain.superposition.toys import Training
 from gnomon.explain.superposition.trainings import Kept, Told
 from gnomon.learn.loop import one_thread_if_small
@@ -65,12 +68,14 @@ EXPERIMENTS: Mapping[Part, Experiment] = {
     "adversarial": Experiment(adversarial.made, adversarial.told),
     "neurons": Experiment(neurons.made, neurons.told),
     "absolute": Experiment(absolute.made, absolute.told),
+    "penalty": Experiment(penalty.made, penalty.told),
+    "activation": Experiment(activation.made, activation.told),
 }
 """What each part of a run is."""
 
 
 def train_parts(cfg: Superposition, run: Run) -> None:
-    """Leaves the rows of every part that the run lacks, and a file of weights for each."""
+    """Leaves the rows of every part that the run lacks, a file of weights for each, and the index of all weights."""
     held = run.keys()
     done = {key.partition(":")[0] for key in held}
     # A toy model is small: several threads cost more than they bring.
@@ -85,6 +90,7 @@ def train_parts(cfg: Superposition, run: Run) -> None:
                 rows = [replace(row, key=f"{part}:{row.key}") for row in kept.rows]
                 run.add(rows, range(place * _MOST, place * _MOST + len(rows)))
             bar.advance(1, estimate=part)
+    write_index(run.rows(), run.manifest.folder)
 
 
 def report(cfg: Superposition, rows: Sequence[Row]) -> Report:

@@ -18,8 +18,8 @@ from torch import Tensor
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.explain.superposition.features import Law
-from gnomon.explain.superposition.geometry import groups, shape
-from gnomon.explain.superposition.toys import Kind, Toys, Trained, Training, train
+from gnomon.explain.superposition.geometry import LEARNED, groups, shape
+from gnomon.explain.superposition.toys import BENT, Kind, Toys, Trained, Training, train
 from gnomon.report.base import Estimate, Figure, Table
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "best_rows",
     "by_cell",
     "laid_out",
+    "learned",
     "median_loss",
     "share_of",
     "trained",
@@ -44,12 +45,15 @@ class Cell:
         name: unique within the part; part of each row's key.
         density: of every feature, or one for each.
         importance: of every feature, or one for each.
+        penalty, attack: as in `Toys`.
         facts: what the report sorts by, JSON values.
     """
 
     name: str
     density: float | Sequence[float]
     importance: float | Sequence[float] = 1.0
+    penalty: float = 0.0
+    attack: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -81,6 +85,9 @@ def laid_out(kind: Kind, law: Law, num_dims: int, cells: Sequence[Cell], seeds: 
         rows = [torch.as_tensor(value, dtype=torch.float).expand(law.num_features) for value in values]
         return torch.stack(rows).repeat_interleave(seeds, dim=0).contiguous()
 
+    def sizes(values: Sequence[float]) -> Tensor | None:
+        return torch.tensor(values).repeat_interleave(seeds) if any(values) else None
+
     return Toys(
         kind=kind,
         law=law,
@@ -88,14 +95,16 @@ def laid_out(kind: Kind, law: Law, num_dims: int, cells: Sequence[Cell], seeds: 
         density_KN=by_model([cell.density for cell in cells]),
         importance_KN=by_model([cell.importance for cell in cells]),
         seeds=[*range(seeds)] * len(cells),
+        penalty_K=sizes([cell.penalty for cell in cells]),
+        attack_K=sizes([cell.attack for cell in cells]),
     )
 
 
 def trained(toys: Toys, cells: Sequence[Cell], how: Training, seed: Seed) -> Kept:
     """Trains the models of `laid_out`; a row a model, named CELL/SEED, an error where weights are not finite.
 
-    A row's evidence holds the cell's facts, `w` [M][N] (of the matrix out) and `b`, five digits each, the mean loss,
-    and for tied models with a linear hidden layer the name of their geometry.
+    A row's evidence holds the cell's facts, `toy` (what was trained, see `saved`), `w` [M][N] (of the matrix out) and
+    `b`, five digits each, the mean loss, and for tied models with a linear hidden layer the name of their geometry.
     """
     found, seeds = train(toys, how, seed), len(toys.seeds) // len(cells)
     rows: list[Row] = []
@@ -106,13 +115,18 @@ def trained(toys: Toys, cells: Sequence[Cell], how: Training, seed: Seed) -> Kep
         tensors |= {f"{key}/w": found.w_out_KMN[k].clone(), f"{key}/b": found.b_KN[k].clone()}
         if toys.kind == "absolute":
             tensors[f"{key}/u"] = found.w_in_KMN[k].clone()
-        rows.append(_row(key, cell, toys, found, k))
+        rows.append(_row(key, cell, toys, found, k, how.steps))
     return Kept(rows, tensors)
 
 
 def weights_of(row: Row, name: str = "w") -> Tensor:
     """The weights of a row of `trained`."""
     return torch.tensor(row.evidence[name])
+
+
+def learned(row: Row) -> int:
+    """Features of a row's model that are long enough to count."""
+    return int((weights_of(row).norm(dim=0) >= LEARNED).sum())
 
 
 def by_cell(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -139,14 +153,27 @@ def share_of(rows: Sequence[Row], name: str) -> list[float]:
     return [float(row.evidence["shape"] == name) for row in rows]
 
 
-def _row(key: str, cell: Cell, toys: Toys, found: Trained, k: int) -> Row:
+def _row(key: str, cell: Cell, toys: Toys, found: Trained, k: int, steps: int) -> Row:
     loss = float(found.loss_K[k])
+    toy = {
+        "kind": toys.kind,
+        "features": toys.law.num_features,
+        "dims": toys.num_dims,
+        "together": toys.law.together,
+        "density": _digits(toys.density_KN[k]),
+        "importance": _digits(toys.importance_KN[k]),
+        "penalty": cell.penalty,
+        "attack": cell.attack,
+        "seed": toys.seeds[k],
+        "steps": steps,
+    }
+    evidence = {**cell.facts, "toy": toy}
     if not (math.isfinite(loss) and bool(torch.isfinite(found.w_out_KMN[k]).all())):
-        return Row(key=key, cluster=cell.name, evidence={**cell.facts}, error="its weights are not finite any more")
-    evidence = {**cell.facts, "loss": loss, "w": _digits(found.w_out_KMN[k]), "b": _digits(found.b_KN[k])}
+        return Row(key=key, cluster=cell.name, evidence=evidence, error="its weights are not finite any more")
+    evidence |= {"loss": loss, "w": _digits(found.w_out_KMN[k]), "b": _digits(found.b_KN[k])}
     if toys.kind == "absolute":
         evidence["u"] = _digits(found.w_in_KMN[k])
-    if toys.kind in ("linear", "relu"):
+    if toys.kind not in BENT:
         evidence["shape"] = shape(groups(found.w_out_KMN[k]))
     return Row(key=key, cluster=cell.name, evidence=evidence)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gnomon.core.record import Row
 from gnomon.explain.superposition.features import Law
-from gnomon.explain.superposition.geometry import LEARNED, interference
+from gnomon.explain.superposition.geometry import interference
 from gnomon.explain.superposition.toys import Kind, Training
 from gnomon.explain.superposition.trainings import (
     Cell,
@@ -21,6 +21,7 @@ from gnomon.explain.superposition.trainings import (
     best_rows,
     by_cell,
     laid_out,
+    learned,
     median_loss,
     share_of,
     trained,
@@ -85,7 +86,7 @@ def told(rows: Sequence[Row]) -> Told:
     cells, best = by_cell(rows), best_rows(rows)
     estimates = []
     for name, some in cells.items():
-        counts = [float(_learned(row)) for row in some]
+        counts = [float(learned(row)) for row in some]
         estimates.append(Estimate.of("features learned", clustered_mean(counts), group=name, headline=True))
         if some[0].evidence["setup"] == "linear":
             estimates.append(_control(name, best[name], len(some)))
@@ -106,7 +107,7 @@ def _control(name: str, row: Row, starts: int) -> Estimate:
     dims = row.evidence["dims"]
     return Estimate(
         metric="features learned, best start",
-        value=float(_learned(row)),
+        value=float(learned(row)),
         n=starts,
         clusters=starts,
         group=name,
@@ -116,14 +117,10 @@ def _control(name: str, row: Row, starts: int) -> Estimate:
 
 
 def _kept(best: dict[str, Row], setup: str) -> str:
-    learned = [_learned(row) for row in best.values() if row.evidence["setup"] == setup]
+    counts = [learned(row) for row in best.values() if row.evidence["setup"] == setup]
     densities = [row.evidence["density"] for row in best.values() if row.evidence["setup"] == setup]
-    said = ", ".join(f"{count} at density {density:g}" for count, density in zip(learned, densities, strict=True))
+    said = ", ".join(f"{count} at density {density:g}" for count, density in zip(counts, densities, strict=True))
     return f"Of 20 features in 5 dimensions a {setup if setup == 'linear' else 'ReLU'} model learns {said}."
-
-
-def _learned(row: Row) -> int:
-    return int((weights_of(row).norm(dim=0) >= LEARNED).sum())
 
 
 def _table(cells: dict[str, list[Row]], best: dict[str, Row]) -> Table:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from gnomon.core.record import Row
 from gnomon.explain.superposition.features import Law
-from gnomon.explain.superposition.geometry import LEARNED
 from gnomon.explain.superposition.toys import Training
 from gnomon.explain.superposition.trainings import (
     Cell,
@@ -23,6 +22,7 @@ from gnomon.explain.superposition.trainings import (
     best_rows,
     by_cell,
     laid_out,
+    learned,
     median_loss,
     trained,
     weights_of,
@@ -73,9 +73,8 @@ def told(rows: Sequence[Row]) -> Told:
     lines, drawn = [], []
     for name, row in best.items():
         w_MN = weights_of(row)
-        learned = int((w_MN.norm(dim=0) >= LEARNED).sum())
         lines.append(
-            [name, monosemantic(w_MN), learned, row.evidence["loss"], median_loss(cells[name]), len(cells[name])]
+            [name, monosemantic(w_MN), learned(row), row.evidence["loss"], median_loss(cells[name]), len(cells[name])]
         )
         stacked = [
             Bar(f"neuron {m + 1}", float(w_MN[m, n]), float(n + 1))

@@ -25,11 +25,13 @@ from gnomon.stats.intervals import Interval, proportion
 if TYPE_CHECKING:
     from gnomon.core.seeds import Seed
 
-__all__ = ["made", "told"]
+__all__ = ["CODED", "CODES", "made", "phase_of", "told"]
 
 _SIDE = {"small": 8, "paper": 24}
-_CODES = {"ignored": 0.0, "superposed": 1.0, "dedicated": 2.0}
-_CODED = "0 ignored, 1 superposed, 2 dedicated"
+CODES = {"ignored": 0.0, "superposed": 1.0, "dedicated": 2.0}
+"Numbers of the phases in a picture."
+CODED = "0 ignored, 1 superposed, 2 dedicated"
+"The same in words."
 _SHARED = 0.25
 # Where the second best candidate costs so little more, two phases meet.
 _MARGIN = 0.1
@@ -71,7 +73,7 @@ def told(rows: Sequence[Row]) -> Told:
     return Told(text, estimates, figures, notes=[note])
 
 
-def _phase(row: Row) -> str:
+def phase_of(row: Row) -> str:
     """What a model does with its last feature."""
     w_MN = weights_of(row)
     if float(w_MN[:, -1].norm()) < LEARNED:
@@ -87,7 +89,7 @@ def _predicted(row: Row) -> tuple[str, float]:
 
 def _agreed(rows: Sequence[Row]) -> Interval:
     settled = [(row, *_predicted(row)) for row in best_rows(rows).values()]
-    return proportion([float(_phase(row) == phase) for row, phase, margin in settled if margin > _MARGIN])
+    return proportion([float(phase_of(row) == phase) for row, phase, margin in settled if margin > _MARGIN])
 
 
 def _figures(problem: str, rows: Sequence[Row]) -> list[Figure]:
@@ -96,18 +98,18 @@ def _figures(problem: str, rows: Sequence[Row]) -> list[Figure]:
     importances = list(dict.fromkeys(f"{row.evidence['importance']:.3g}" for row in rows))
     values: dict[str, list[float | None]] = {name: [] for name in ("trained", "theory", "length", "shared")}
     for name, some in cells.items():
-        phase = _phase(least[name])
-        settled = sum(_phase(row) == phase for row in some) >= min(_AGREE, len(some))
-        values["trained"].append(_CODES[phase] if settled else None)
-        values["theory"].append(_CODES[_predicted(least[name])[0]])
+        phase = phase_of(least[name])
+        settled = sum(phase_of(row) == phase for row in some) >= min(_AGREE, len(some))
+        values["trained"].append(CODES[phase] if settled else None)
+        values["theory"].append(CODES[_predicted(least[name])[0]])
         kept = sorted(some, key=lambda row: float(row.evidence["loss"]))[: max(1, len(some) - 1)]
         last = torch.stack([weights_of(row)[:, -1].norm() for row in kept])
         shared = torch.stack([interference(weights_of(row))[-1] for row in kept])
         values["length"].append(float(last.mean()))
         values["shared"].append(float(shared.mean()))
     titles = {
-        "trained": ("Trained: what the best start does with the last feature", _CODED),
-        "theory": ("Theory: what costs least", _CODED),
+        "trained": ("Trained: what the best start does with the last feature", CODED),
+        "theory": ("Theory: what costs least", CODED),
         "length": ("Trained: length of the last feature, mean of all starts but the worst", "|W_i|"),
         "shared": ("Trained: interference with the last feature, mean of all starts but the worst", "interference"),
     }
