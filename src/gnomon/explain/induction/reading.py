@@ -19,9 +19,8 @@ from gnomon.core.errors import DataError, UsageError
 from gnomon.core.progress import progress
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
-from gnomon.data.exercises import OPENS, open_exercises
 from gnomon.explain.induction.attention import copying, looked_back, looks
-from gnomon.explain.induction.sequences import Repeats, Windows, plain_tokens, repeats, shuffled, windows
+from gnomon.explain.induction.sequences import Repeats, Windows, plain_tokens, repeats, shuffled, texts, windows
 from gnomon.explain.induction.weights import compositions, ov_copying, qk_trace
 from gnomon.learn.loop import one_thread_if_small
 from gnomon.models.ablation import Kind, ablated_losses
@@ -35,8 +34,6 @@ __all__ = ["read_heads"]
 
 _KINDS: Mapping[str, Kind] = {"zero": "zero", "frozen": "frozen", "mean": "mean"}
 _LONGEST = 512
-# Documents of Brook are a few sentences long; so many of them make one text.
-_TOGETHER = 60
 _AT_ONCE = 4
 
 
@@ -127,23 +124,12 @@ def _shown(cfg: Induction, model: LocalModel, net: Transformer) -> _Shown:
     if cfg.late >= length:
         what = f"a token at index {cfg.late} needs windows of {cfg.late + 1}, and they have {length} tokens"
         raise DataError(what, where="--late", todo=f"use --late {length - 1} --early {length // 10}")
-    text = windows(_texts(cfg, seed), tokenizer, cfg.windows, length)
+    text = windows(texts(cfg.data, cfg.windows, seed), tokenizer, cfg.windows, length)
     # The loss at index i of the losses is that of token i + 1.
     late, early = slice(3 * length // 4, length - 1), slice(length // 20, 3 * length // 20)
     if cfg.late:
         late, early = (slice(i - 1, i) for i in (cfg.late, cfg.early))
     return _Shown(of, shuffled(of, seed), text, late, early)
-
-
-def _texts(cfg: Induction, seed: Seed) -> list[tuple[str, str]]:
-    """Documents by name."""
-    if cfg.data == ("brook",):
-        said = [e.text for e in open_exercises(("brook",), _TOGETHER * cfg.windows, "text", seed).things]
-        return [(f"brook-{i}", " ".join(said[i : i + _TOGETHER])) for i in range(0, len(said), _TOGETHER)]
-    found: dict[str, list[str]] = {}
-    for exercise in open_exercises(cfg.data, 0, "text", seed).things:
-        found.setdefault(exercise.cluster, []).append(exercise.text.removeprefix(OPENS))
-    return [(name, "".join(parts)) for name, parts in found.items()]
 
 
 def _evidence(found: Mapping[str, Tensor], shown: _Shown, layer: int, head: int) -> dict[str, Any]:

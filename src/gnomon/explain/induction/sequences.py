@@ -14,12 +14,16 @@ from torch import Tensor
 
 from gnomon.core.errors import DataError
 from gnomon.core.seeds import Seed
+from gnomon.data.exercises import OPENS, open_exercises
 from gnomon.models.tokenizer import Tokenizer
 
-__all__ = ["LEAST_TOKENS", "Repeats", "Windows", "plain_tokens", "repeats", "shuffled", "windows"]
+__all__ = ["LEAST_TOKENS", "Repeats", "Windows", "plain_tokens", "repeats", "shuffled", "texts", "windows"]
 
 LEAST_TOKENS = 50
 """Fewer tokens to draw from than this make repeats by chance too likely."""
+
+# Documents of Brook are a few sentences long; so many of them make one text.
+_TOGETHER = 60
 
 
 class Repeats(NamedTuple):
@@ -86,6 +90,17 @@ def shuffled(of: Repeats, seed: Seed) -> Repeats:
             begin = of.offset + copy * of.period
             row[begin : begin + of.period] = rng.sample(row[begin : begin + of.period], of.period)
     return of._replace(tokens_NT=torch.tensor(rows))
+
+
+def texts(data: Sequence[str], n: int, seed: Seed) -> list[tuple[str, str]]:
+    """Documents by name: `n` of Brook, each as long as a window needs, or all that lie in files."""
+    if tuple(data) == ("brook",):
+        said = [e.text for e in open_exercises(("brook",), _TOGETHER * n, "text", seed).things]
+        return [(f"brook-{i}", " ".join(said[i : i + _TOGETHER])) for i in range(0, len(said), _TOGETHER)]
+    found: dict[str, list[str]] = {}
+    for exercise in open_exercises(data, 0, "text", seed).things:
+        found.setdefault(exercise.cluster, []).append(exercise.text.removeprefix(OPENS))
+    return [(name, "".join(parts)) for name, parts in found.items()]
 
 
 def windows(texts: Sequence[tuple[str, str]], tokenizer: Tokenizer, n: int, length: int) -> Windows:
