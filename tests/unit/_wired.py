@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import cast
 
 import torch
 
+from gnomon.models.local import LocalModel
+from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Block, Transformer, TransformerConfig
 
 WORDS, PLACES = 64, 128
@@ -51,3 +55,21 @@ def wired() -> Transformer:
         match.w_v[0][:WORDS, :WORDS] = word
         match.w_o[0][:WORDS, :WORDS] = 20 * word
     return net.eval()
+
+
+def wired_model(folder: Path) -> LocalModel:
+    """The circuit with words for its tokens: w0, w1, …, the first of which is token 2."""
+    words = [f"w{i}" for i in range(WORDS - 2)]
+    vocabulary = {"<bos>": 0, "<unk>": 1} | {word: i + 2 for i, word in enumerate(words)}
+    backend = {
+        "version": "1.0",
+        "added_tokens": [
+            {"id": 0, "content": "<bos>", "special": True}
+            | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+        ],
+        "pre_tokenizer": {"type": "Whitespace"},
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"},
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(backend), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<bos>"}), encoding="utf-8")
+    return LocalModel(wired(), Tokenizer.load(folder), name="wired", revision="1")

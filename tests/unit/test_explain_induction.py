@@ -14,29 +14,13 @@ from gnomon.explain._running import run_explanation
 from gnomon.explain.induction import Induction, explain, summarise
 from gnomon.explain.induction.reading import read_heads
 from gnomon.models.local import LocalModel
-from gnomon.models.tokenizer import Tokenizer
-from tests.unit._wired import PLACES, WORDS, wired
+from tests.unit._wired import PLACES, wired_model
 
 
 @pytest.fixture(scope="module")
 def circuit(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     """The circuit set by hand, with words for its tokens."""
-    folder = tmp_path_factory.mktemp("words")
-    words = [f"w{i}" for i in range(WORDS - 2)]
-    vocabulary = {"<bos>": 0, "<unk>": 1} | {word: i + 2 for i, word in enumerate(words)}
-    backend = {
-        "version": "1.0",
-        "added_tokens": [
-            {"id": 0, "content": "<bos>", "special": True}
-            | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-        ],
-        "pre_tokenizer": {"type": "Whitespace"},
-        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"},
-    }
-    (folder / "tokenizer.json").write_text(json.dumps(backend), encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<bos>"}), encoding="utf-8")
-    (folder / "text.txt").write_text(" ".join(words[(7 * i) % 62] for i in range(2000)), encoding="utf-8")
-    return LocalModel(wired(), Tokenizer.load(folder), name="wired", revision="1")
+    return wired_model(tmp_path_factory.mktemp("words"))
 
 
 @pytest.fixture(scope="module")

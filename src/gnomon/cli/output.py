@@ -105,6 +105,7 @@ def joined(results: Sequence[tuple[Report, Provenance]]) -> tuple[Report, Proven
             for e in r.estimates
         ],
         findings=[f for r in reports.values() for f in r.findings],
+        views=[replace(v, section=_section(name, v.section)) for name, r in reports.items() for v in r.views],
         figures=[replace(f, section=_section(name, f.section)) for name, r in reports.items() for f in r.figures],
         tables=[replace(t, section=_section(name, t.section)) for name, r in reports.items() for t in r.tables],
     )

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gnomon.core.config import to_json
 from gnomon.core.errors import UsageError
 from gnomon.data.hub import files_hash
+from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.models.base import Ability
-from gnomon.models.load import load
+from gnomon.models.load import checkpoint_folder, content_hash, load
 from gnomon.store.run import Run
+from gnomon.trial.cast import roles_of
 
 if TYPE_CHECKING:
     from gnomon.report.base import Report
@@ -98,6 +100,9 @@ def _run(
 
 
 def _data(config: Any) -> dict[str, str]:
-    """What decides the numbers beside config and model: the contents of files."""
-    files = [spec for spec in getattr(config, "data", ()) if spec.partition(":")[0] != "brook"]
-    return {"data": files_hash(files)} if files else {}
+    """What decides the numbers beside config and model: the contents of files and of further models' folders, and which
+    Brook it is."""
+    named = getattr(config, "data", ())
+    files = [spec for spec in named if spec.partition(":")[0] != "brook"]
+    further = {role: content_hash(checkpoint_folder(name)) for role, name in roles_of(config).items()}
+    return {**in_identity(named), **({"data": files_hash(files)} if files else {}), **further}

@@ -1,9 +1,9 @@
 """How much each part of a model adds to the logit of the token that comes next.
 
-The residual stream is a sum: embedding, positions, every head, every MLP, biases. With the scale of the final norm kept
-as it was the logits are linear in it, so they are a sum of the same parts (Elhage et al. 2021, "A Mathematical Framework
-for Transformer Circuits", direct paths). Logits are read less their mean over the vocabulary: what is added to all of
-them alike changes no probability.
+The residual stream is a sum: embedding, positions, every head, every MLP, biases. With the scale of the final norm
+kept as it was the logits are linear in it, so they are a sum of the same parts (Elhage et al. 2021, "A Mathematical
+Framework for Transformer Circuits", direct paths). Logits are read less their mean over the vocabulary: what is added
+to all of them alike changes no probability.
 
 Shapes: B rows, T tokens, L layers, H heads, D width, V vocabulary, W words.
 """

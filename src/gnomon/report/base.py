@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 if TYPE_CHECKING:
     from gnomon.stats.intervals import Interval
 
-__all__ = ["Drawn", "Estimate", "Figure", "Finding", "Report", "Table"]
+__all__ = ["Drawn", "Estimate", "Figure", "Finding", "Report", "Table", "View"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +98,27 @@ class Figure:
     section: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """Something to look into by hand, for what Vega-Lite cannot draw: a script of this package and what it shows.
+
+    Attributes:
+        title: one line.
+        script: the script's file in this folder, without ".js".
+        data: plain data, given to the script.
+        pictures: PNG files in base64; a page whose scripts do not run shows them as they are.
+        caption: what to see in it and what it cannot say.
+        section: heading it stands under.
+    """
+
+    title: str
+    script: str
+    data: Mapping[str, Any]
+    pictures: Sequence[str] = ()
+    caption: str = ""
+    section: str = ""
+
+
 class Drawn(Sequence[Figure]):
     """Figures that are drawn when first looked at, so that reading estimates alone, as validation does, costs no
     drawing.
@@ -147,6 +168,7 @@ class Report:
     Attributes:
         title: what was asked, one line.
         figures: a sequence, or `Drawn` where drawing is to wait until a page is made.
+        views: shown on the page alone, before the figures.
         summary: a few sentences in plain words, with the main numbers in them.
         notes: warnings a reader must see (letter mass low, too few items, rows in error).
     """
@@ -155,6 +177,7 @@ class Report:
     estimates: Sequence[Estimate] = ()
     findings: Sequence[Finding] = ()
     figures: Sequence[Figure] = ()
+    views: Sequence[View] = ()
     tables: Sequence[Table] = ()
     summary: str = ""
     notes: Sequence[str] = ()
