@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -97,3 +98,15 @@ def test_no_values_still_draw() -> None:
 
     for figure in (f.histogram({"a": []}, x="p", title="t"), f.scatter([], x="x", y="y", title="t", diagonal=True)):
         assert vl_convert.vegalite_to_svg(dict(figure.spec), vl_version="6.4").startswith("<svg")
+
+
+@pytest.mark.parametrize(("as_given", "turns_back"), [(True, True), (False, False)])
+def test_a_way_that_turns_back_is_joined_as_it_was_gone(as_given: bool, turns_back: bool) -> None:
+    import vl_convert
+
+    way = [f.Point(x, y, y - 1, y + 1) for x, y in ((0, 0), (3, 1), (2, 2))]
+    drawn = f.curves(way, x="distance", y="gain", title="t", as_given=as_given)
+    svg = vl_convert.vegalite_to_svg(drawn.spec, vl_version="6.4")
+    [line] = re.findall(r'aria-roledescription="line mark"[^>]* d="([^"]+)"', svg)
+    first, second, third = (float(x) for x in re.findall(r"[ML](-?[\d.]+),", line))
+    assert first < second and (third < second) == turns_back

@@ -104,11 +104,18 @@ def curves(
     log_x: bool = False,
     log_y: bool = False,
     reference: float | None = None,
+    as_given: bool = False,
 ) -> Figure:
-    """Lines of `y` against `x`, one a series, each inside its interval band; `reference` is a level such as chance."""
+    """Lines of `y` against `x`, one a series, each inside its interval band; `reference` is a level such as chance.
+
+    Args:
+        as_given: join points in their order, for a way on which `x` may turn back; intervals are bars then. Else
+            points are joined in order of `x`.
+    """
     import altair as alt
 
     rows = [p._asdict() for p in points if _drawable(p.x, log_x) and _drawable(p.y, log_y)]
+    rows = [{**row, "place": place} for place, row in enumerate(rows)] if as_given else rows
     x_scale = alt.Scale(type="log", nice=False) if log_x else alt.Scale(zero=False)
     y_scale = alt.Scale(type="log") if log_y else alt.Scale(zero=False)
     colour = _colour([p.series for p in points])
@@ -116,12 +123,13 @@ def curves(
     layers: list[Any] = _level(reference)
     if any(p.low is not None for p in points):
         sound = "isValid(datum.low) && isValid(datum.high)"
-        band = base.mark_area(opacity=0.18).transform_filter(sound)
-        layers.append(band.encode(y=alt.Y("low:Q", title=y, scale=y_scale), y2="high:Q"))
+        band = base.mark_rule(opacity=0.4, strokeWidth=2) if as_given else base.mark_area(opacity=0.18)
+        layers.append(band.transform_filter(sound).encode(y=alt.Y("low:Q", title=y, scale=y_scale), y2="high:Q"))
     tips = [_tip("x", x), _tip("y", y), _tip("low"), _tip("high")]
     if colour:
         tips.insert(0, alt.Tooltip("series:N", title="series"))
     line = base.mark_line(point={"size": 30, "filled": True})
+    line = line.encode(order="place:Q") if as_given else line
     layers.append(line.encode(y=alt.Y("y:Q", title=y, scale=y_scale), tooltip=tips))
     return Figure(title=title, spec=_spec(alt.layer(*layers, height=280)), caption=caption, section=section)
 

@@ -228,10 +228,10 @@ def figure(
     if len(readings) < 2:
         return []
     points = [point for name in readings[0].values for point in _gains(readings, name, by)]
-    caption = "The same held-out questions throughout; bands are 95 % intervals over them."
-    title = f"What was gained, by {'distance from the start' if by == 'distance' else 'rounds'}"
-    x = "square root of KL, nats" if by == "distance" else "rounds"
-    return [curves(points, x=x, y="change since the start", title=title, caption=caption, section=section, reference=0)]
+    caption = "The same held-out questions throughout, with 95 % intervals over them."
+    x, along = ("square root of KL, nats", "distance from the start") if by == "distance" else ("rounds", "rounds")
+    title, y, way = f"What was gained, by {along}", "change since the start", by == "distance"
+    return [curves(points, x=x, y=y, title=title, caption=caption, section=section, reference=0, as_given=way)]
 
 
 def of_answers(each_N: Tensor, text_N: Tensor) -> list[float]:

@@ -193,9 +193,9 @@ def _ends(found: Interval) -> tuple[float, float | None, float | None]:
 
 
 def _drawn(points: Sequence[Point], y: str) -> Figure:
-    caption = "Best of k stands at its largest KL, log k - (k - 1)/k; bands are 95 % intervals over questions."
+    caption = "Best of k stands at its largest KL, log k - (k - 1)/k; 95 % intervals over questions."
     title = f"{y[0].upper()}{y[1:]}, by distance from the start"
-    return curves(points, x="square root of KL, nats", y=y, title=title, caption=caption, reference=0.0)
+    return curves(points, x="square root of KL, nats", y=y, title=title, caption=caption, reference=0.0, as_given=True)
 
 
 def _table(seen: Evidence, points: Points) -> Table:

@@ -256,7 +256,7 @@ def _reading(cell: Cell, at: int, answers: int) -> list[float | str | None]:
 
 
 def _ways(cells: Sequence[Cell]) -> Iterator[Figure]:
-    caption = "Means over repetitions, both halves in turn; bands are 95 % intervals over held-out questions."
+    caption = "Means over repetitions, both halves in turn, with 95 % intervals over held-out questions."
     ways: tuple[Literal["rounds", "distance"], ...] = ("rounds", "distance")
     for cell, by in product(cells, ways):
         for drawn in figure(together(cell.both), by=by, section=SECTION["way"]):
