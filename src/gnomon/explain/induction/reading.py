@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gnomon.core.errors import DataError, UsageError
+from gnomon.core.errors import UsageError
 from gnomon.core.progress import progress
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.explain.induction.attention import copying, looked_back, looks
-from gnomon.explain.induction.sequences import Repeats, Windows, plain_tokens, repeats, shuffled, texts, windows
+from gnomon.explain.induction.sequences import Repeats, Windows, bands, plain_tokens, repeats, shuffled, texts, windows
 from gnomon.explain.induction.weights import compositions, ov_copying, qk_trace
 from gnomon.learn.loop import one_thread_if_small
 from gnomon.models.ablation import Kind, ablated_losses
@@ -121,14 +121,8 @@ def _shown(cfg: Induction, model: LocalModel, net: Transformer) -> _Shown:
     length = cfg.window or min(_LONGEST, limit)
     if length > limit:
         raise UsageError(f"--window is {length}, and {model.name} has {limit} positions", todo="give no more")
-    if cfg.late >= length:
-        what = f"a token at index {cfg.late} needs windows of {cfg.late + 1}, and they have {length} tokens"
-        raise DataError(what, where="--late", todo=f"use --late {length - 1} --early {length // 10}")
+    late, early = bands(length, cfg.late, cfg.early)
     text = windows(texts(cfg.data, cfg.windows, seed), tokenizer, cfg.windows, length)
-    # The loss at index i of the losses is that of token i + 1.
-    late, early = slice(3 * length // 4, length - 1), slice(length // 20, 3 * length // 20)
-    if cfg.late:
-        late, early = (slice(i - 1, i) for i in (cfg.late, cfg.early))
     return _Shown(of, shuffled(of, seed), text, late, early)
 
 

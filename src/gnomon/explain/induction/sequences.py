@@ -17,7 +17,7 @@ from gnomon.core.seeds import Seed
 from gnomon.data.exercises import OPENS, open_exercises
 from gnomon.models.tokenizer import Tokenizer
 
-__all__ = ["LEAST_TOKENS", "Repeats", "Windows", "plain_tokens", "repeats", "shuffled", "texts", "windows"]
+__all__ = ["LEAST_TOKENS", "Repeats", "Windows", "bands", "plain_tokens", "repeats", "shuffled", "texts", "windows"]
 
 LEAST_TOKENS = 50
 """Fewer tokens to draw from than this make repeats by chance too likely."""
@@ -101,6 +101,23 @@ def texts(data: Sequence[str], n: int, seed: Seed) -> list[tuple[str, str]]:
     for exercise in open_exercises(data, 0, "text", seed).things:
         found.setdefault(exercise.cluster, []).append(exercise.text.removeprefix(OPENS))
     return [(name, "".join(parts)) for name, parts in found.items()]
+
+
+def bands(length: int, late: int = 0, early: int = 0) -> tuple[slice, slice]:
+    """Places of losses in a window of `length` tokens that are late and early: at two token indices, or in two bands.
+
+    The bands are the last quarter, and the tenth of a window around its first tenth: with less noise than two tokens
+    have. The loss at place i is that of token i + 1.
+
+    Raises:
+        DataError: the window has no token at `late`.
+    """
+    if late >= length:
+        what = f"a token at index {late} needs windows of {late + 1}, and they have {length} tokens"
+        raise DataError(what, where="--late", todo=f"use --late {length - 1} --early {length // 10}")
+    if late:
+        return slice(late - 1, late), slice(early - 1, early)
+    return slice(3 * length // 4, length - 1), slice(length // 20, 3 * length // 20)
 
 
 def windows(texts: Sequence[tuple[str, str]], tokenizer: Tokenizer, n: int, length: int) -> Windows:
