@@ -234,6 +234,11 @@ def test_the_rate_rises_to_its_peak_then_falls_and_never_leaves_zero_to_peak(
     assert all(0 < r <= 1 + 1e-9 for r in rates)
 
 
+def test_the_rate_is_halved_again_and_again() -> None:
+    optim = Optim(peak=1.0, final=1.0, warmup_steps=2, halve_every=2.5)
+    assert [learning_rate(s, 8, optim) for s in range(8)] == [0.5, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25]
+
+
 def test_only_matrices_decay() -> None:
     from gnomon.learn.optim import adamw
 

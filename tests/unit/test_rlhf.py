@@ -156,6 +156,14 @@ def test_before_any_step_kl_is_0(tiny: str, tmp_path: Path) -> None:
     assert done.report.estimate("KL").value == pytest.approx(0, abs=1e-4)
 
 
+def test_the_rate_is_halved_by_answers_and_not_by_steps(tiny: str, tmp_path: Path) -> None:
+    cfg = few(tiny, rounds=7, passes=2, parts=2, halve_every=20, budget=0.0, every=0)
+    rates = [m.value for m in done_metrics(run_training(cfg, "rlhf", root=tmp_path)) if m.name == "rate"]
+    # 8 answers a round: 20 are behind the tenth of 28 steps, 40 behind the twentieth; the rise takes twenty.
+    peak = [min(1.0, (step + 1) / 20) * 0.5 ** (step // 10) for step in range(28)]
+    assert rates == pytest.approx([1e-4 * sum(peak[at : at + 4]) / 4 for at in range(0, 28, 4)])
+
+
 def done_metrics(done: Training) -> Sequence[Any]:
     from contextlib import closing
 
@@ -324,6 +332,7 @@ def test_distinct_counts_runs_of_tokens_within_answers() -> None:
         ({"algorithm": "reinforce", "passes": 2}, "reinforce takes one step a round; leave --passes and --parts out"),
         ({"kl": -1.0}, "a setting is below 0"),
         ({"rounds": 0}, "--rounds is 0; give 1 or more"),
+        ({"halve_every": -1}, "--halve-every is -1; give 0 or more"),
         ({"snapshots": 4}, "--snapshots is 4 of 4 rounds; give fewer"),
         ({"watched": ("brook:gold",)}, "--watched: a value is named twice; name each once, and not --reward"),
         ({"max_tokens": 64}, "--max-tokens: answers of 64 tokens fill the context of 64; give fewer"),

@@ -24,6 +24,7 @@ class Optim:
         peak: highest learning rate, reached at the end of the warm-up.
         final: the last step's learning rate as a fraction of `peak`, in [0, 1].
         warmup_steps: steps of linear rise from 0.
+        halve_every: steps after which the rate is halved, again and again; it may be a fraction, and 0 is never.
         betas: decay of the first and second moment.
         weight_decay: on matrices only; gains and biases do not decay.
         clip: largest norm of the whole gradient.
@@ -32,6 +33,7 @@ class Optim:
     peak: float = 2e-3
     final: float = 0.04
     warmup_steps: int = 100
+    halve_every: float = 0.0
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.05
     clip: float = 1.0
@@ -43,10 +45,11 @@ def learning_rate(step: int, num_steps: int, optim: Optim) -> float:
     >>> [round(learning_rate(s, 10, Optim(peak=1.0, final=0.0, warmup_steps=2)), 3) for s in (0, 1, 2, 9)]
     [0.5, 1.0, 1.0, 0.125]
     """
+    peak = optim.peak * 0.5 ** (step // optim.halve_every) if optim.halve_every else optim.peak
     if step < optim.warmup_steps:
-        return optim.peak * (step + 1) / optim.warmup_steps
+        return peak * (step + 1) / optim.warmup_steps
     left = (num_steps - step) / max(1, num_steps - optim.warmup_steps)
-    return optim.peak * (optim.final + (1 - optim.final) * left)
+    return peak * (optim.final + (1 - optim.final) * left)
 
 
 def adamw(parameters: Iterable[nn.Parameter], optim: Optim) -> torch.optim.AdamW:

@@ -91,13 +91,15 @@ class Rlhf:
     algorithm: Algorithm = "ppo"
     "How rewards move the policy."
     preset: Literal["healthy", "goodhart"] = "healthy"
-    "Values of the three settings below that are not given."
+    "Values of --peak-rate, --kl and --budget where they are not given."
     peak_rate: float | None = None
     "Highest learning rate."
     kl: float | None = None
     "What a nat of KL from the start costs in units of reward."
     budget: float | None = None
     "KL in nats at which training ends; 0 is never."
+    halve_every: int = 0
+    "Answers after which the learning rate is halved, again and again; the paper's online policies: 100000. 0 is never."
     rounds: int = 100
     "How often answers are drawn; at most, where there is a budget."
     answers: int = 64
@@ -140,6 +142,7 @@ class Rlhf:
         at_least(1, max_tokens=self.max_tokens, held_out=self.held_out)
         at_least(1, probes=self.probes, accumulate=self.accumulate)
         at_least(0, per_prompt=self.per_prompt, every=self.every, snapshots=self.snapshots, lora=self.lora)
+        at_least(0, halve_every=self.halve_every)
         if self.sampler and not self.lora:
             raise UsageError("a server follows a low-rank update", where="--sampler", todo="give --lora RANK too")
         if self.snapshots >= self.rounds:
@@ -263,10 +266,18 @@ def _reward(cfg: Rlhf) -> str:
 
 def _plan(cfg: Rlhf) -> Fit:
     peak, together = settings(cfg).peak_rate, cfg.passes * cfg.parts
+    optim = Optim(
+        peak=peak,
+        final=1.0,
+        warmup_steps=5 * together,
+        halve_every=cfg.halve_every * together / cfg.answers,
+        betas=(0.9, 0.95),
+        # Nothing pulls weights to 0, for KL pulls them to where they started.
+        weight_decay=0.0,
+    )
     return Fit(
         num_steps=cfg.rounds * together,
-        # Constant after a short rise; nothing pulls weights to 0, for KL pulls them to where they started.
-        optim=Optim(peak=peak, final=1.0, warmup_steps=5 * together, betas=(0.9, 0.95), weight_decay=0.0),
+        optim=optim,
         seed=Seed(cfg.seed).child("fit").value,
         log_every=together,
         together=together,
