@@ -40,6 +40,7 @@ Part = Literal[
     "absolute",
     "penalty",
     "activation",
+    "recovery",
 ]
 
 

@@ -24,6 +24,7 @@ from gnomon.explain.superposition.experiments import (
     penalty,
     perturb,
     phase,
+    recovery,
     spheres,
     uniform,
 )
@@ -70,6 +71,7 @@ EXPERIMENTS: Mapping[Part, Experiment] = {
     "absolute": Experiment(absolute.made, absolute.told),
     "penalty": Experiment(penalty.made, penalty.told),
     "activation": Experiment(activation.made, activation.told),
+    "recovery": Experiment(recovery.made, recovery.told),
 }
 """What each part of a run is."""
 
