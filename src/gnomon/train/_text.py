@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import nn
 
-__all__ = ["Special", "TextCorpus", "open_text", "read_texts"]
+__all__ = ["Special", "TextCorpus", "TextDocuments", "open_documents", "open_text", "read_texts"]
 
 _END = "<|endoftext|>"
 _SUFFIXES = (".txt", ".md", ".jsonl", ".parquet", ".arrow")
@@ -39,6 +39,14 @@ class Special(NamedTuple):
     bos: int
     eos: int
     pad: int
+
+
+class TextDocuments(NamedTuple):
+    """Documents as token ids, each with the end-of-text token behind it; the tokenizer's folder, and what it is."""
+
+    documents: list[list[int]]
+    tokenizer: Path
+    special: Special
 
 
 class TextCorpus:
@@ -119,15 +127,19 @@ def open_text(
     Raises:
         DataError: nothing to read, a damaged file, or less than one row of text.
     """
+    of = open_documents(data, tokenizer, folder)
+    tokens = np.array([token for ids in of.documents for token in ids], np.int32)
+    return TextCorpus(tokens, of.tokenizer, of.special, num_tokens=num_tokens, rows=rows, width=width, seed=seed)
+
+
+def open_documents(data: Path, tokenizer: Path | None, folder: Path) -> TextDocuments:
+    """The documents of the files at `data` as token ids; arguments and errors as in `open_text`."""
     place = tokenizer or folder / "tokenizer"
     if tokenizer is None and not (place / "tokenizer.json").exists():
         _train_bpe(data, place)
     coder, special = _load(place)
-    ids: list[int] = []
-    for text in read_texts(data):
-        ids += [*coder.encode(text, add_special_tokens=False).ids, special.eos]
-    tokens = np.array(ids, np.int32)
-    return TextCorpus(tokens, place, special, num_tokens=num_tokens, rows=rows, width=width, seed=seed)
+    ids = [[*coder.encode(text, add_special_tokens=False).ids, special.eos] for text in read_texts(data)]
+    return TextDocuments(ids, place, special)
 
 
 def read_texts(data: Path) -> Iterator[str]:

@@ -191,7 +191,16 @@ def train(cfg: Toy, run: Run) -> Path:
     return fit_toy(cfg, run, cfg.language(), fresh(cfg.batch))
 
 
-def fit_toy(cfg: Toy, run: Run, language: Language, schedule: Schedule, facts: Mapping[str, Any] | None = None) -> Path:
+def fit_toy(
+    cfg: Toy,
+    run: Run,
+    language: Language,
+    schedule: Schedule,
+    facts: Mapping[str, Any] | None = None,
+    *,
+    start: Transformer | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> Path:
     """Trains the model of `cfg` on the documents of `language` that `schedule` names.
 
     Logged: the loss, that of each part of the schedule, that of fresh and of copied tokens; at snapshots the same of
@@ -199,9 +208,11 @@ def fit_toy(cfg: Toy, run: Run, language: Language, schedule: Schedule, facts: M
 
     Args:
         facts: what goes into the recipe beside the config.
+        start: the model to train further; None is a new one.
+        tokenizer: of the language; None is one whose tokens are the language's words.
     """
-    model = new_toy(cfg, len(language.words))
-    tokenizer = word_tokenizer(language.words)
+    model = start or new_toy(cfg, len(language.words))
+    tokenizer = tokenizer or word_tokenizer(language.words)
     batches = _Batches(language, schedule, cfg)
     kept = snapshot_steps(cfg)
     held_out = language.documents(range(HELD_OUT, HELD_OUT + _READ), cfg.context)
@@ -234,7 +245,7 @@ def fit_toy(cfg: Toy, run: Run, language: Language, schedule: Schedule, facts: M
         "config": to_json(cfg),
         "parameters": num_parameters(model),
         "tokens_a_step": cfg.batch * cfg.context,
-        "floor": float(np.nanmean(held_out.floor)),
+        **({"floor": float(np.nanmean(held_out.floor))} if np.isfinite(held_out.floor).any() else {}),
         **(facts or {}),
     }
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
