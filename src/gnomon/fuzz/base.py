@@ -9,7 +9,7 @@ that recursion costs nothing until a value is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -18,6 +18,7 @@ __all__ = [
     "Answer",
     "Api",
     "Case",
+    "Defect",
     "Exchange",
     "Fault",
     "Header",
@@ -32,6 +33,7 @@ __all__ = [
     "Request",
     "Schema",
     "SecurityScheme",
+    "Take",
     "Trace",
     "Transport",
     "Violation",
@@ -296,14 +298,40 @@ class Reply:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Take:
+    """A value of a step that an earlier step answered.
+
+    Attributes:
+        step: index of that step.
+        expression: where it stands there: `$response.body#/id`, `$response.header.Location`.
+        location, place: where it goes: a parameter's location and name, or body and a JSON pointer.
+    """
+
+    step: int
+    expression: str
+    location: Location
+    place: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Exchange:
-    """A case, its bytes and what came back; `number` counts requests, `at` is seconds since the start."""
+    """A case, its bytes and what came back.
+
+    Attributes:
+        case, request, reply: what was meant, sent and answered.
+        number: requests sent before it.
+        at: seconds since the start.
+        takes: in a scenario, which of its values earlier steps answered.
+        caller: who sent it: first, other, anonymous or wrong.
+    """
 
     case: Case
     request: Request
     reply: Reply
     number: int = 0
     at: float = 0.0
+    takes: tuple[Take, ...] = ()
+    caller: str = "first"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -318,6 +346,7 @@ class Violation:
         certain: whether it fails a run; else it is an advice.
         detail: what was expected and what came.
         steps: exchanges that lead there, the last one the violation; more than one for scenarios.
+        holds: whether other exchanges of the same steps show it again; None where the checks of the last one say so.
     """
 
     check: str
@@ -326,7 +355,27 @@ class Violation:
     severity: str
     certain: bool
     detail: str = ""
-    steps: Sequence[Exchange] = ()
+    steps: tuple[Exchange, ...] = ()
+    holds: Callable[[Sequence[Exchange]], bool] | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Defect:
+    """A violation as it is reported.
+
+    Attributes:
+        violation: with the fewest and smallest steps that show it.
+        reproduced: times that it came back, of so many replays.
+        first_seen: seconds after the start.
+        requests: requests sent until then.
+        count: times that it was met.
+    """
+
+    violation: Violation
+    reproduced: tuple[int, int]
+    first_seen: float
+    requests: int
+    count: int = 1
 
 
 class Transport(Protocol):

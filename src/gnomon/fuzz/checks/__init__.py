@@ -1,0 +1,47 @@
+"""What a reply may not be. Each check reads one exchange; those that need several requests are in `fuzz.state`.
+
+A violation is certain, and fails a run, only where no reading of the document allows the reply; else it is advice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from gnomon.fuzz.base import Exchange, Violation
+from gnomon.fuzz.checks.accepting import (
+    method_not_allowed,
+    missing_header_accepted,
+    negative_data_accepted,
+    valid_data_rejected,
+)
+from gnomon.fuzz.checks.contract import content_type, response_body, response_headers, undocumented_status
+from gnomon.fuzz.checks.promises import Promises
+from gnomon.fuzz.checks.server import server_error, slow_response
+
+__all__ = ["CHECKS", "Check", "Promises", "violations"]
+
+Check = Callable[[Exchange, Promises], Iterator[Violation]]
+
+CHECKS: Mapping[str, Check] = {
+    check.__name__: check
+    for check in (
+        server_error,
+        undocumented_status,
+        content_type,
+        response_body,
+        response_headers,
+        negative_data_accepted,
+        valid_data_rejected,
+        missing_header_accepted,
+        method_not_allowed,
+        slow_response,
+    )
+}
+"By name, as `--checks` has them."
+
+
+def violations(exchange: Exchange, promises: Promises, checks: Mapping[str, Check] = CHECKS) -> list[Violation]:
+    """What all `checks` say of an exchange; what they saw before is in `promises`, which then learns from it."""
+    found = [each for check in checks.values() for each in check(exchange, promises)]
+    promises.learn(exchange)
+    return found

@@ -1,0 +1,102 @@
+"""Acceptance: what the schema forbids must be refused, and what it allows must not be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from gnomon.fuzz.base import Exchange, Fault, Violation
+from gnomon.fuzz.certificate import certificate
+from gnomon.fuzz.checks.fingerprint import fingerprint
+from gnomon.fuzz.checks.promises import Promises
+
+__all__ = ["method_not_allowed", "missing_header_accepted", "negative_data_accepted", "valid_data_rejected"]
+
+_OF_ANY_SERVER = frozenset({"HEAD", "OPTIONS"})
+_INDEX = re.compile(r"/\d+(?=/|$)")
+
+
+def negative_data_accepted(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
+    """A 2xx to a request that breaks the schema in one place, whatever a lenient server reads in its bytes.
+
+    Advice for a further parameter, which most servers overlook.
+    """
+    fault = _accepted_fault(exchange)
+    if fault is None or (fault.location == "header" and fault.keyword == "required"):
+        return
+    if not certificate(exchange.case, exchange.request, promises.api.definitions):
+        return
+    further = fault.location != "body" and fault.keyword in ("additionalProperties", "unevaluatedProperties")
+    yield _accepted(exchange, "negative_data_accepted", fault, certain=not further)
+
+
+def missing_header_accepted(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
+    """A 2xx to a request that lacks a required header."""
+    fault = _accepted_fault(exchange)
+    if fault is not None and fault.location == "header" and fault.keyword == "required":
+        yield _accepted(exchange, "missing_header_accepted", fault)
+
+
+def valid_data_rejected(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
+    """The second 400 or 422, saying the same, to requests within the schema, of an operation that takes others; or any,
+    where all values are the document's own examples."""
+    case, status = exchange.case, exchange.reply.status
+    if case.mode != "valid" or status not in (400, 422) or case.technique == "dictionary":
+        return
+    key = (case.operation.key, fingerprint(exchange.reply.body))
+    promises.rejected[key] += 1
+    of_examples = case.technique == "example"
+    if of_examples or (promises.rejected[key] >= 2 and promises.accepted[case.operation.key]):
+        yield Violation(
+            check="valid_data_rejected",
+            key=("valid_data_rejected", *key),
+            title=f"{case.operation.key} refuses {'its own example' if of_examples else 'what its schema allows'}",
+            severity="medium",
+            certain=not case.why or of_examples,
+            detail=exchange.reply.body[:1000].decode("utf-8", "replace"),
+            steps=(exchange,),
+        )
+
+
+def method_not_allowed(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
+    """A 2xx to a method that the document does not have for this path, or a 405 that does not say which it allows."""
+    case, reply = exchange.case, exchange.reply
+    method = exchange.request.method
+    if reply.status == 405 and reply.header("allow") is None and method not in _OF_ANY_SERVER:
+        yield _method(exchange, "405 without Allow", "answers 405 and does not say which methods are allowed", False)
+    undeclared = case.method and method not in promises.methods[case.operation.path]
+    if undeclared and 200 <= reply.status < 300 and method not in _OF_ANY_SERVER:
+        yield _method(exchange, method, f"takes {method}, which is not documented", True)
+
+
+def _accepted_fault(exchange: Exchange) -> Fault | None:
+    """The one fault of a request that was accepted all the same."""
+    case = exchange.case
+    accepted = case.mode == "invalid" and 200 <= exchange.reply.status < 300 and not case.method
+    return case.why[0] if accepted and len(case.why) == 1 else None
+
+
+def _accepted(exchange: Exchange, check: str, fault: Fault, certain: bool = True) -> Violation:
+    place = _INDEX.sub("/*", fault.pointer)
+    at = f"{fault.location} {place}".strip()
+    return Violation(
+        check=check,
+        key=(check, exchange.case.operation.key, fault.location, place, fault.keyword),
+        title=f"{exchange.case.operation.key} takes what its schema forbids: {at}, {fault.keyword}",
+        severity="medium",
+        certain=certain,
+        detail=f"{fault.kind}; answered {exchange.reply.status}",
+        steps=(exchange,),
+    )
+
+
+def _method(exchange: Exchange, discriminator: str, what: str, certain: bool) -> Violation:
+    path = exchange.case.operation.path
+    return Violation(
+        check="method_not_allowed",
+        key=("method_not_allowed", path, discriminator),
+        title=f"{path} {what}",
+        severity="low",
+        certain=certain,
+        steps=(exchange,),
+    )

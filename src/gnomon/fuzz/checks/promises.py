@@ -1,0 +1,108 @@
+"""What an API's document promises of its answers, compiled; and what its operations have answered so far."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import jsonschema_rs
+
+from gnomon.fuzz.base import Api, Exchange, Operation, Reply, Schema
+from gnomon.fuzz.loading import closed
+
+__all__ = ["ASSERTED_FORMATS", "Promises", "base_type", "matches"]
+
+ASSERTED_FORMATS = ("date-time", "date", "uuid", "email", "ipv4", "ipv6", "uri")
+"Formats on which all tools agree; the others are annotations."
+_ANNOTATIONS = ("time", "duration", "hostname", "idn-hostname", "idn-email", "uri-reference", "iri", "iri-reference")
+_ANNOTATIONS += ("uri-template", "json-pointer", "relative-json-pointer", "regex")
+_LATENCIES = 200
+
+
+class Promises:
+    """Compiled promises of `api`, and a tally of its answers.
+
+    Args:
+        api: what is promised.
+        slow: seconds after which a reply is slow whatever the others took; 0 for no limit.
+    """
+
+    def __init__(self, api: Api, *, slow: float = 0.0) -> None:
+        self.api, self.slow = api, slow
+        self.methods: dict[str, set[str]] = defaultdict(set)
+        for operation in api.operations:
+            self.methods[operation.path].add(operation.method)
+        self.accepted: Counter[str] = Counter()
+        self.rejected: Counter[tuple[str, ...]] = Counter()
+        self.latencies: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_LATENCIES))
+        self._validators: dict[int, tuple[Schema, Any]] = {}
+
+    def promised_type(self, operation: Operation, reply: Reply) -> str | None:
+        """The documented media type that the reply's falls under; None where none does or none is documented."""
+        answer, said = operation.answer(reply.status), base_type(reply.header("content-type") or "")
+        return next((each for each in answer.content if matches(each, said)), None) if answer else None
+
+    def validator(self, schema: Schema) -> Any:
+        """A validator of a schema of answers, in which what is only written must not stand.
+
+        None where the schema cannot be compiled, of which the loader has told.
+        """
+        found = self._validators.get(id(schema))
+        if found is None:
+            found = self._validators[id(schema)] = (schema, self._compiled(schema))
+        return found[1]
+
+    def learn(self, exchange: Exchange) -> None:
+        """Counts what was accepted, and how long it took."""
+        key, reply = exchange.case.operation.key, exchange.reply
+        if 200 <= reply.status < 300 and exchange.case.mode == "valid":
+            self.accepted[key] += 1
+        if reply.status:
+            self.latencies[key].append(reply.seconds)
+
+    def _compiled(self, schema: Schema) -> Any:
+        whole = closed(read_only(schema), self._definitions)
+        formats = dict.fromkeys(_ANNOTATIONS, lambda _: True)
+        try:
+            return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, formats=formats)
+        except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
+            return None
+
+    @cached_property
+    def _definitions(self) -> Mapping[str, Schema]:
+        return {name: read_only(schema) for name, schema in self.api.definitions.items()}
+
+
+def read_only(schema: Any) -> Any:
+    """A schema as answers must be: properties that are only written must be absent."""
+    if isinstance(schema, list | tuple):
+        return [read_only(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {key: read_only(value) for key, value in schema.items()}
+    properties = schema.get("properties")
+    if isinstance(properties, Mapping):
+        hidden = {name for name, of in properties.items() if isinstance(of, Mapping) and of.get("writeOnly") is True}
+        found["properties"] |= dict.fromkeys(hidden, False)
+        if hidden and isinstance(found.get("required"), list):
+            found["required"] = [name for name in found["required"] if name not in hidden]
+    return found
+
+
+def base_type(media_type: str) -> str:
+    """`application/json` of `Application/JSON; charset=utf-8`."""
+    return media_type.partition(";")[0].strip().lower()
+
+
+def matches(promised: str, said: str) -> bool:
+    """Whether a media type falls under a documented one, which may be a range or have a suffix such as `*+json`."""
+    promised = base_type(promised)
+    if promised in (said, "*/*"):
+        return True
+    kind, _, sub = promised.partition("/")
+    said_kind, _, said_sub = said.partition("/")
+    if kind not in (said_kind, "*"):
+        return False
+    return sub == "*" or (sub.startswith("*+") and said_sub.endswith(sub[1:]))

@@ -1,0 +1,82 @@
+"""The server itself: errors, dropped connections, exceptions, slowness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from gnomon.fuzz.base import Exchange, Trace, Violation
+from gnomon.fuzz.checks.fingerprint import fingerprint
+from gnomon.fuzz.checks.promises import Promises
+from gnomon.fuzz.transport.traces import trace_in_text
+
+__all__ = ["server_error", "slow_response"]
+
+_GATEWAY = (502, 504)
+_TIMES, _LEAST, _EARLY = 20, 2.0, 5
+
+
+def server_error(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
+    """A status of 500 or more, a connection dropped, or an exception out of an application in this process.
+
+    Not 501 for a method that the document does not have, nor 503 that says when to come again; what a gateway answers
+    is advice. One defect is one exception with its frames, whatever the operation; where no trace is to be seen, one
+    operation, status and masked text.
+    """
+    reply, case = exchange.reply, exchange.case
+    if reply.fault == "dropped":
+        yield _violation(exchange, (case.operation.key, "dropped"), "drops the connection", "critical")
+    if reply.status < 500 and reply.trace is None:
+        return
+    if (reply.status == 501 and case.mode == "probe") or (reply.status == 503 and reply.header("retry-after")):
+        return
+    trace = reply.trace or trace_in_text(reply.body[:65536].decode("utf-8", "replace"))
+    if trace is not None and (trace.type or trace.frames):
+        frames = tuple(f"{file}:{name}" for file, name in trace.frames)
+        yield _violation(exchange, (trace.type, *frames), f"{_raised(trace)}, status {reply.status}", "high")
+    else:
+        key = (case.operation.key, str(reply.status), fingerprint(reply.body))
+        yield _violation(exchange, key, f"answers {reply.status}", "high", certain=reply.status not in _GATEWAY)
+
+
+def slow_response(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
+    """Longer than the limit that the user set, or 20 times the operation's median and over two seconds; advice, since
+    one reply says little about a machine that others use."""
+    key, seconds = exchange.case.operation.key, exchange.reply.seconds
+    before = promises.latencies[key]
+    if promises.slow and seconds > promises.slow:
+        yield _slow(exchange, f"over the limit of {promises.slow:g} s", certain=True)
+    elif len(before) >= _EARLY and seconds > max(_LEAST, _TIMES * median(before)):
+        yield _slow(exchange, f"{seconds / max(median(before), 1e-6):.0f} times the median of this operation")
+
+
+def _raised(trace: Trace) -> str:
+    at = f" in {trace.frames[-1][1]}" if trace.frames else ""
+    return f"raises {trace.type or 'an exception'}{at}"
+
+
+def _violation(exchange: Exchange, key: tuple[str, ...], what: str, severity: str, certain: bool = True) -> Violation:
+    reply = exchange.reply
+    detail = reply.trace.text if reply.trace else reply.body[:2000].decode("utf-8", "replace")
+    return Violation(
+        check="server_error",
+        key=("server_error", *key),
+        title=f"{exchange.case.operation.key} {what}",
+        severity=severity,
+        certain=certain,
+        detail=detail,
+        steps=(exchange,),
+    )
+
+
+def _slow(exchange: Exchange, why: str, certain: bool = False) -> Violation:
+    key = exchange.case.operation.key
+    return Violation(
+        check="slow_response",
+        key=("slow_response", key),
+        title=f"{key} is slow",
+        severity="low",
+        certain=certain,
+        detail=f"{exchange.reply.seconds:.2f} s: {why}",
+        steps=(exchange,),
+    )

@@ -1,0 +1,110 @@
+"""Who sends: what a caller adds to requests so that the server knows it, and callers that it must not know."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from gnomon.core.errors import UsageError
+from gnomon.fuzz.base import Api, Request, SecurityScheme
+
+__all__ = ["ANONYMOUS", "Identity", "identity", "wrong"]
+
+_WRONG = "gnomon-not-a-credential"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Headers, query and cookies that say who sends.
+
+    Attributes:
+        name: first, other, anonymous or wrong.
+        headers, query, cookies: what is added, by name.
+    """
+
+    name: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def known(self) -> bool:
+        """Whether it says anything at all."""
+        return bool(self.headers or self.query or self.cookies)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Texts that no report shows."""
+        values = [*self.headers.values(), *self.query.values(), *self.cookies.values()]
+        return frozenset(part for value in values for part in (value, value.rpartition(" ")[2]) if len(part) > 3)
+
+    def signs(self, request: Request) -> Request:
+        """The request as this caller sends it; what it has of the same names stays."""
+        if not self.known:
+            return request
+        there = {name for name, _ in request.headers}
+        headers = [*request.headers, *((n, v) for n, v in self.headers.items() if n not in there)]
+        if self.cookies:
+            jar = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+            before = dict(headers).get("cookie")
+            headers = [pair for pair in headers if pair[0] != "cookie"]
+            headers.append(("cookie", f"{before}; {jar}" if before else jar))
+        target = request.target
+        for name, value in self.query.items():
+            target += f"{'&' if '?' in target else '?'}{quote(name, safe='')}={quote(value, safe='')}"
+        return Request(method=request.method, target=target, headers=tuple(headers), body=request.body)
+
+
+ANONYMOUS = Identity(name="anonymous")
+"A caller that says nothing."
+
+
+def identity(
+    api: Api, name: str, *, headers: Sequence[str] = (), user: str = "", bearer: str = "", api_key: str = ""
+) -> Identity:
+    """A caller by what the user gave.
+
+    Args:
+        headers: `Name: value`, as they are.
+        user: `NAME:PASSWORD`, for HTTP basic.
+        bearer: a token.
+        api_key: a key, which goes where the document's apiKey scheme says, and to X-API-Key where it has none.
+
+    Raises:
+        UsageError: a header without a colon.
+    """
+    found: dict[str, str] = {}
+    for each in headers:
+        key, colon, value = each.partition(":")
+        if not colon or not key.strip():
+            raise UsageError(f"{each!r} is no header", where="--header", todo="write 'Name: value'")
+        found[key.strip().lower()] = value.strip()
+    if user:
+        found["authorization"] = "Basic " + base64.b64encode(user.encode()).decode()
+    if bearer:
+        found["authorization"] = f"Bearer {bearer}"
+    if not api_key:
+        return Identity(name=name, headers=found)
+    scheme = next((each for each in api.security.values() if each.kind == "apiKey"), None)
+    return _with_key(name, found, scheme or SecurityScheme(kind="apiKey", name="X-API-Key", location="header"), api_key)
+
+
+def wrong(of: Identity) -> Identity:
+    """The same places with credentials that nobody has."""
+
+    def spoiled(values: Mapping[str, str]) -> dict[str, str]:
+        return {
+            name: f"{value.partition(' ')[0]} {_WRONG}" if " " in value else _WRONG for name, value in values.items()
+        }
+
+    return Identity(name="wrong", headers=spoiled(of.headers), query=spoiled(of.query), cookies=spoiled(of.cookies))
+
+
+def _with_key(name: str, headers: dict[str, str], scheme: SecurityScheme, key: str) -> Identity:
+    if scheme.location == "query":
+        return Identity(name=name, headers=headers, query={scheme.name: key})
+    if scheme.location == "cookie":
+        return Identity(name=name, headers=headers, cookies={scheme.name: key})
+    return Identity(name=name, headers={**headers, scheme.name.lower(): key})

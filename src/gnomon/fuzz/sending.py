@@ -1,0 +1,114 @@
+"""Cases out, exchanges in: signed, written, never the same twice, judged, remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+
+from gnomon.fuzz.base import Api, Case, Exchange, Reply, Request, Take, Transport, Violation
+from gnomon.fuzz.checks import CHECKS, Check, Promises, violations
+from gnomon.fuzz.identities import ANONYMOUS, Identity, wrong
+from gnomon.fuzz.state.memory import Memory, Thing
+from gnomon.fuzz.writing import Unsendable, written
+
+__all__ = ["Sender", "Sent"]
+
+_RECENT = 50
+_REFUSALS = 3
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An exchange, what the checks say of it, and the thing that it made."""
+
+    exchange: Exchange
+    violations: tuple[Violation, ...] = ()
+    made: Thing | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the server took it."""
+        return 200 <= self.exchange.reply.status < 300
+
+
+@dataclass
+class Sender:
+    """Sends cases of one API.
+
+    Attributes:
+        api, transport: to whom.
+        identities: callers by name; `first` is everybody's, `other` a second one.
+        checks: by name.
+        timeout: seconds for one reply.
+        rate: requests a second at most; 0 for no limit.
+        on_exchange: called with each exchange, as it comes.
+        write: how a case becomes a request.
+    """
+
+    api: Api
+    transport: Transport
+    identities: Mapping[str, Identity] = field(default_factory=dict)
+    checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
+    timeout: float = 10.0
+    rate: float = 0.0
+    slow: float = 0.0
+    on_exchange: Callable[[Exchange], None] = lambda exchange: None
+    write: Callable[[Case, str], Request] = written
+
+    def __post_init__(self) -> None:
+        self.promises, self.memory = Promises(self.api, slow=self.slow), Memory(self.api)
+        self.requests, self.repeats, self.refusals = 0, 0, 0
+        self.recent: list[Exchange] = []
+        self.began = monotonic()
+        self._seen: set[int] = set()
+        self._next = 0.0
+        first = self.identities.get("first", ANONYMOUS)
+        self.identities = {"first": first, "anonymous": ANONYMOUS, "wrong": wrong(first), **self.identities}
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return monotonic() - self.began
+
+    @property
+    def dead(self) -> bool:
+        """Whether nobody listens any more."""
+        return self.refusals >= _REFUSALS
+
+    async def send(
+        self, case: Case, *, caller: str = "first", again: bool = False, takes: tuple[Take, ...] = ()
+    ) -> Sent | None:
+        """What comes of a case; None where it cannot be sent, or was sent before and `again` is false."""
+        try:
+            request = self.identities[caller].signs(self.write(case, self.api.base_path))
+        except Unsendable:
+            return None
+        key = hash((request, caller))
+        if not again and key in self._seen:
+            self.repeats += 1
+            return None
+        self._seen.add(key)
+        exchange = await self.exchange(case, request, takes, caller)
+        said = violations(exchange, self.promises, self.checks) if caller == "first" else []
+        made = self.memory.learn(exchange) if caller == "first" else None
+        return Sent(exchange, tuple(said), made)
+
+    async def exchange(
+        self, case: Case, request: Request, takes: tuple[Take, ...] = (), caller: str = "first"
+    ) -> Exchange:
+        """Sends bytes as they are, at the set rate, and counts."""
+        if self.rate:
+            now = monotonic()
+            self._next = max(self._next, now) + 1 / self.rate
+            await asyncio.sleep(self._next - now - 1 / self.rate)
+        number, self.requests = self.requests, self.requests + 1
+        reply: Reply = await self.transport.send(request, timeout=self.timeout)
+        self.refusals = self.refusals + 1 if reply.fault == "refused" else 0
+        found = Exchange(
+            case=case, request=request, reply=reply, number=number, at=self.elapsed, takes=takes, caller=caller
+        )
+        self.recent = [*self.recent[1 - _RECENT :], found]
+        self.on_exchange(found)
+        return found

@@ -1,0 +1,208 @@
+"""What the server has answered, kept as values for later requests: things that exist, that are gone, and plain values.
+
+Of a thing all path parameters are kept together, so that a request below `/users/{id}/orders/{n}` names an order and
+the user that it belongs to.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gnomon.fuzz.base import Api, Exchange
+from gnomon.fuzz.state.names import is_identifier, subject_of, words
+from gnomon.fuzz.state.resources import Resource, Route, resources
+
+__all__ = ["Memory", "Thing", "leaves"]
+
+_KEPT, _DEEPEST, _WIDEST = 64, 4, 20
+
+
+@dataclass(eq=False)
+class Thing:
+    """One thing that the server keeps: its path parameters, its last representation, and where each parameter was read.
+
+    Attributes:
+        resource: its kind.
+        params: path parameter by name.
+        body: as it was last answered; None where only its URL is known.
+        source: runtime expression by parameter, of those that its creation answered.
+    """
+
+    resource: Resource
+    params: dict[str, Any]
+    body: Any = None
+    source: dict[str, str] = field(default_factory=dict)
+
+
+class Memory:
+    """Learns from exchanges; gives values to cases.
+
+    Attributes:
+        resources: the kinds of things, by item template.
+        alive, gone: things by item template, the last ones.
+        values: answered scalars by name of their member.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self.resources = {each.item: each for each in resources(api)}
+        self._routes = {item: Route(item, api.base_path) for item in self.resources}
+        self.alive: dict[str, deque[Thing]] = {item: deque(maxlen=_KEPT) for item in self.resources}
+        self.gone: dict[str, deque[Thing]] = {item: deque(maxlen=_KEPT) for item in self.resources}
+        self.values: dict[str, deque[Any]] = {}
+        self._creates = {op.key: each for each in self.resources.values() for op in each.creates}
+        self._lists = {op.key: each for each in self.resources.values() for op in each.lists}
+        self._own = {
+            op.key: each for each in self.resources.values() for op in (*each.reads, *each.updates, *each.deletes)
+        }
+
+    def learn(self, exchange: Exchange) -> Thing | None:
+        """Takes in what a 2xx answered; returns the thing that it made, if it made one."""
+        key, reply = exchange.case.operation.key, exchange.reply
+        if not 200 <= reply.status < 300 or exchange.case.method:
+            return None
+        body, params = _json(reply.body), _path_params(exchange)
+        for name, value in leaves(body):
+            self._keep(name, value)
+        own = self._own.get(key)
+        if own is not None and exchange.case.operation.method == "DELETE":
+            self.forget(own.item, params)
+            return None
+        if key in self._lists:
+            self._learn_list(self._lists[key], params, body)
+        made = self._made(self._creates[key], params, exchange, body) if key in self._creates else None
+        if made is None and own is not None:
+            made = self.remember(Thing(own, params, body))
+        return made
+
+    def remember(self, thing: Thing) -> Thing:
+        """Keeps a thing, or renews the one that has its path parameters."""
+        there = self.alive[thing.resource.item]
+        for known in there:
+            if known.params == thing.params:
+                known.body = thing.body if thing.body is not None else known.body
+                return known
+        there.append(thing)
+        return thing
+
+    def forget(self, item: str, params: Mapping[str, Any]) -> None:
+        """Counts a thing as gone, and whatever belongs to it."""
+        for template, there in self.alive.items():
+            if template == item or template.startswith(item + "/"):
+                for thing in [each for each in there if _agrees(each.params, params)]:
+                    there.remove(thing)
+                    self.gone[template].append(thing)
+
+    def thing_for(self, path: str, rng: random.Random, *, gone: bool = False) -> Thing | None:
+        """A thing that a path is about or below; the latest more often."""
+        fitting = [item for item in self.resources if path.rstrip("/") == item or path.startswith(item + "/")]
+        for item in sorted(fitting, key=len, reverse=True):
+            there = (self.gone if gone else self.alive)[item]
+            if there:
+                return there[max(rng.randrange(len(there)), rng.randrange(len(there)))]
+        return None
+
+    def identifier(self, name: str, rng: random.Random) -> Any:
+        """A live value for a name such as userId: the key of a user; None where there is none."""
+        subject = subject_of(name)
+        fitting = [each for each in self.resources.values() if each.name == subject and self.alive[each.item]]
+        if not fitting:
+            return None
+        resource = rng.choice(fitting)
+        return rng.choice(self.alive[resource.item]).params.get(resource.key)
+
+    def value(self, name: str, rng: random.Random) -> Any:
+        """An answered scalar whose member had this name; None where there is none."""
+        there = self.values.get("".join(words(name)))
+        return rng.choice(there) if there else None
+
+    def _keep(self, name: str, value: Any) -> None:
+        key = "".join(words(name))
+        if key and value is not None and not isinstance(value, bool):
+            there = self.values.setdefault(key, deque(maxlen=_KEPT))
+            if value not in there:
+                there.append(value)
+
+    def _learn_list(self, resource: Resource, params: Mapping[str, Any], body: Any) -> None:
+        for each in _rows(body)[:_WIDEST]:
+            found = _identified(resource, each)
+            if found is not None:
+                self.remember(Thing(resource, {**params, resource.key: found[1]}, each))
+
+    def _made(self, resource: Resource, params: dict[str, Any], exchange: Exchange, body: Any) -> Thing | None:
+        location = exchange.reply.header("location") or ""
+        read = self._routes[resource.item].read(location) if location else None
+        if read is not None:
+            source = dict.fromkeys([resource.key], "$response.header.Location")
+            return self.remember(Thing(resource, {**params, **read}, body, source))
+        if resource.key in params:
+            return self.remember(Thing(resource, params, body))
+        found = _identified(resource, body)
+        if found is None:
+            return None
+        pointer, value = found
+        return self.remember(
+            Thing(resource, {**params, resource.key: value}, body, {resource.key: f"$response.body#{pointer}"})
+        )
+
+
+def leaves(value: Any, depth: int = 0, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Scalars of a JSON value with the name of the member that they are or are listed in."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, dict):
+        for key, each in list(value.items())[: _WIDEST * 2]:
+            yield from leaves(each, depth + 1, key)
+    elif isinstance(value, list):
+        for each in value[:_WIDEST]:
+            yield from leaves(each, depth + 1, name)
+    elif name and not (isinstance(value, str) and len(value) > 200):
+        yield name, value
+
+
+def _identified(resource: Resource, body: Any) -> tuple[str, Any] | None:
+    """JSON pointer and value of the member that identifies a thing, in the body or one level down: by the name of the
+    path parameter, by the kind's own name, then any that calls itself an identifier."""
+    if not isinstance(body, dict):
+        return None
+    wanted = "".join(words(resource.key))
+    places = [("", body), *((f"/{key}", each) for key, each in body.items() if isinstance(each, dict))]
+    tests = (
+        lambda name: "".join(words(name)) == wanted,
+        lambda name: subject_of(name) == resource.name and is_identifier(name),
+        lambda name: words(name) in (("id",), ("uuid",), ("guid",)),
+        lambda name: is_identifier(name) and len(words(name)) == 1,
+    )
+    for test in tests:
+        for place, of in places:
+            for name, value in of.items():
+                if isinstance(value, str | int) and not isinstance(value, bool) and value != "" and test(name):
+                    return f"{place}/{name}", value
+    return None
+
+
+def _rows(body: Any) -> list[Any]:
+    """The rows of a list: the body itself, or its longest member that is a list."""
+    if isinstance(body, list):
+        return body
+    lists = [each for each in body.values() if isinstance(each, list)] if isinstance(body, dict) else []
+    return max(lists, key=len, default=[])
+
+
+def _path_params(exchange: Exchange) -> dict[str, Any]:
+    return {name: value for (location, name), value in exchange.case.parameters.items() if location == "path"}
+
+
+def _agrees(of: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    return all(str(of.get(name)) == str(value) for name, value in params.items())
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,132 @@
+"""Promises that only several requests can break: what was made is there, what was changed is seen, what was removed is
+gone. Each is looked at again after a pause before it is believed, since servers may take their time."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gnomon.fuzz.base import NOTHING, Exchange
+
+__all__ = ["differs", "is_soft_deleted", "listed", "lists", "moved", "not_found", "still_there", "unseen", "unseen_of"]
+
+_SOFT = re.compile(r"delet|archiv|remov|inactiv|disab|cancel", re.IGNORECASE)
+_MOVING = re.compile(
+    r"(?:^|_)(?:updated|modified|created|accessed|timestamp|date|time|etag|version|revision|last)", re.I
+)
+_SHORT_PAGE = 10
+_MAKING = ("POST", "PUT")
+
+
+def is_soft_deleted(body: Any) -> bool:
+    """Whether a representation says that it is deleted: `deleted: true`, `status: "archived"`, `deleted_at`."""
+    if not isinstance(body, dict):
+        return False
+    for name, value in body.items():
+        if _SOFT.search(name) and value not in (False, None, "", 0):
+            return True
+        if isinstance(value, str) and name.lower() in ("status", "state") and _SOFT.search(value):
+            return True
+    return any(is_soft_deleted(each) for each in body.values() if isinstance(each, dict))
+
+
+def unseen(sent: Any, before: Any, after: Any) -> tuple[list[str], bool]:
+    """Members that were sent and accepted and yet are not what is read afterwards, and whether that is certain.
+
+    Certain where the old value is still there; a third value may be the server's way to write the new one.
+    """
+    sent, before, after = (_unwrapped(each) for each in (sent, before, after))
+    if not all(isinstance(each, dict) for each in (sent, before, after)):
+        return [], False
+    stale = [name for name in sent if name in after and not _same(sent[name], after[name]) and not _MOVING.search(name)]
+    old = [name for name in stale if name in before and before[name] == after[name]]
+    return (old, True) if old else (stale, False)
+
+
+def differs(one: Any, other: Any) -> list[str]:
+    """Members in which two representations differ, times, versions and the like aside."""
+    one, other = _unwrapped(one), _unwrapped(other)
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return [] if one == other else [""]
+    return [name for name in one.keys() | other.keys() if not _MOVING.search(name) and one.get(name) != other.get(name)]
+
+
+def lists(body: Any, value: Any) -> bool | None:
+    """Whether a list has a thing with this identifier; None where the list may go on, or is none."""
+    rows = body if isinstance(body, list) else None
+    if isinstance(body, dict):
+        rows = max((each for each in body.values() if isinstance(each, list)), key=len, default=None)
+    if rows is None:
+        return None
+    if any(_mentions(row, value) for row in rows):
+        return True
+    return False if len(rows) < _SHORT_PAGE else None
+
+
+def not_found(steps: Sequence[Exchange]) -> bool:
+    """Whether the last step does not find what an earlier one made."""
+    return steps[-1].reply.status == 404 and any(_ok(each) and each.request.method in _MAKING for each in steps[:-1])
+
+
+def still_there(steps: Sequence[Exchange]) -> bool:
+    """Whether the last step reads what an earlier one removed, and it does not say that it is removed."""
+    removed = any(_ok(each) and each.request.method == "DELETE" for each in steps[:-1])
+    return removed and _ok(steps[-1]) and bool(steps[-1].reply.body) and not is_soft_deleted(_read(steps[-1]))
+
+
+def unseen_of(steps: Sequence[Exchange]) -> tuple[list[str], bool]:
+    """`unseen` of the last three steps: a read, a change and a read."""
+    if len(steps) < 3 or not all(map(_ok, steps[-3:])) or steps[-2].case.body is NOTHING:
+        return [], False
+    return unseen(steps[-2].case.body, _read(steps[-3]), _read(steps[-1]))
+
+
+def moved(steps: Sequence[Exchange]) -> list[str]:
+    """Of a PUT, a read, the same PUT and a read: members that the second PUT changed."""
+    if len(steps) < 4 or not all(map(_ok, steps[-4:])) or steps[-4].request.method != "PUT":
+        return []
+    return differs(_read(steps[-3]), _read(steps[-1]))
+
+
+def listed(steps: Sequence[Exchange], thing: Callable[[Sequence[Exchange]], Any]) -> bool | None:
+    """Whether the last step lists the thing with this identifier; None where the list may go on, or is none."""
+    return lists(_read(steps[-1]), thing(steps)) if _ok(steps[-1]) else None
+
+
+def _unwrapped(body: Any) -> Any:
+    """`{"data": {...}}` is what is in it."""
+    if isinstance(body, dict) and len(body) <= 2:
+        inner = [each for each in body.values() if isinstance(each, dict)]
+        if len(inner) == 1 and len(inner[0]) > 1:
+            return inner[0]
+    return body
+
+
+def _same(sent: Any, read: Any) -> bool:
+    """Equal as servers write: text without blanks around it and whatever its case, numbers by value."""
+    if isinstance(sent, str) and isinstance(read, str):
+        return sent.strip().casefold() == read.strip().casefold()
+    if isinstance(sent, Mapping) and isinstance(read, Mapping):
+        return all(name in read and _same(value, read[name]) for name, value in sent.items())
+    if isinstance(sent, list) and isinstance(read, list):
+        return len(sent) == len(read) and all(map(_same, sent, read))
+    return bool(sent == read)
+
+
+def _mentions(row: Any, value: Any) -> bool:
+    if isinstance(row, dict):
+        return any(_mentions(each, value) for each in row.values() if not isinstance(each, list))
+    return not isinstance(row, bool) and str(row) == str(value)
+
+
+def _ok(exchange: Exchange) -> bool:
+    return 200 <= exchange.reply.status < 300
+
+
+def _read(exchange: Exchange) -> Any:
+    try:
+        return json.loads(exchange.reply.body) if exchange.reply.body else None
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,266 @@
+"""One life of a thing: made, read, changed, removed, and asked for afterwards.
+
+RESTler's sequences and the paper's state machine are such lives; the grammar here is
+`create+ (read | list | update | action | sub-create)* delete (read | update | delete | list | create again)*`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from gnomon.fuzz.base import Case, Exchange, Operation, Take, Violation
+from gnomon.fuzz.sending import Sender, Sent
+from gnomon.fuzz.state.expressions import evaluate
+from gnomon.fuzz.state.memory import Thing
+from gnomon.fuzz.state.resources import Resource
+from gnomon.fuzz.state.semantics import listed, moved, not_found, still_there, unseen_of
+
+__all__ = ["Maker", "Story"]
+
+_LONGEST, _TRIES, _COPIES = 8, 3, (2, 4, 8)
+
+
+class Maker(Protocol):
+    """Who makes a case within the schema, with these path parameters."""
+
+    def valid(self, operation: Operation, rng: random.Random, *, path: Mapping[str, Any]) -> Case: ...
+
+
+@dataclass
+class Story:
+    """Steps so far, and what they broke.
+
+    Attributes:
+        sender, maker, rng: who sends, who makes cases, who draws.
+        report: takes each violation.
+        pauses: seconds before a doubtful answer is looked at again.
+        steps: exchanges in order.
+    """
+
+    sender: Sender
+    maker: Maker
+    rng: random.Random
+    report: Callable[[Violation], None]
+    pauses: tuple[float, ...] = (0.5, 2.0)
+    steps: list[Exchange] = field(default_factory=list)
+    _made_at: dict[int, int] = field(default_factory=dict)
+
+    async def live(self, resource: Resource) -> None:
+        """Tells one life of a thing of this kind; ends early where none can be made."""
+        thing = None
+        for _ in range(self.rng.choice((1, 1, 2, 3))):
+            thing = await self.make(resource) or thing
+        if thing is None:
+            return
+        acts: list[Callable[[Thing], Awaitable[Any]]] = [self.read, self.list_, self.update, self.put_twice, self.act]
+        for _ in range(self.rng.randint(1, 4)):
+            await self.rng.choice(acts)(thing)
+        if resource.deletes and len(self.steps) < _LONGEST and self.rng.random() < 0.7:
+            await self.remove(thing)
+
+    async def make(self, resource: Resource) -> Thing | None:
+        """Makes one, with what it belongs to; None after three refusals."""
+        above = await self._above(resource)
+        if above is None:
+            return None
+        for _ in range(_TRIES):
+            for operation in resource.creates[:1]:
+                path = dict(above.params) if above.params else {}
+                sent = await self._step(operation, above if above.params else None, path)
+                if sent and sent.ok and sent.made:
+                    self._made_at[id(sent.made)] = len(self.steps) - 1
+                    await self._is_there(sent, sent.made)
+                    return sent.made
+        return None
+
+    async def read(self, thing: Thing) -> Sent | None:
+        """Reads a thing; what it answers is kept."""
+        return await self._on(thing, thing.resource.reads)
+
+    async def list_(self, thing: Thing) -> None:
+        """Lists the kind, and looks for the thing."""
+        if not thing.resource.lists:
+            return
+        for pause in (0.0, *self.pauses):
+            await asyncio.sleep(pause)
+            sent = await self._on(thing, thing.resource.lists, bare=True)
+            if not sent or self._is_listed(self.steps, thing) is not False:
+                return
+        what = "lists without what was made"
+        self._broken("list_inconsistent", thing, what, (thing.resource.item, "missing"), self._lists(thing, False))
+
+    async def update(self, thing: Thing) -> None:
+        """Changes a thing and reads it again."""
+        before = await self.read(thing)
+        sent = await self._on(thing, thing.resource.updates) if before and before.ok else None
+        if not sent or not sent.ok or sent.exchange.reply.status == 202 or not await self.read(thing):
+            return
+        fields, certain = unseen_of(self.steps)
+        if fields:
+            what = f"accepts a change of {', '.join(sorted(fields))} that a read does not show"
+            key, holds = (sent.exchange.case.operation.key, sorted(fields)[0]), lambda steps: bool(unseen_of(steps)[0])
+            self._broken("update_not_visible", thing, what, key, holds, certain)
+
+    async def put_twice(self, thing: Thing) -> None:
+        """The same PUT again leaves the same thing."""
+        first = await self._on(thing, tuple(each for each in thing.resource.updates if each.method == "PUT"))
+        if not first or not first.ok or not await self.read(thing):
+            return
+        await self._again(first)
+        await self.read(thing)
+        fields = moved(self.steps)
+        if fields:
+            what = f"changes {', '.join(sorted(fields))} when the same PUT comes again"
+            key = (first.exchange.case.operation.key, sorted(fields)[0])
+            self._broken("non_idempotent_put", thing, what, key, lambda steps: bool(moved(steps)))
+
+    async def act(self, thing: Thing) -> None:
+        """One of the operations below the item."""
+        await self._on(thing, thing.resource.inner)
+
+    async def remove(self, thing: Thing) -> None:
+        """Removes a thing, then asks for it in every way there is."""
+        sent = await self._on(thing, thing.resource.deletes)
+        if not sent or not sent.ok or sent.exchange.reply.status == 202:
+            return
+        await self._is_gone(thing)
+        resource = thing.resource
+        after = [resource.updates, resource.deletes, resource.inner, resource.lists, resource.creates]
+        self.rng.shuffle(after)
+        for operations in after[:3]:
+            await self._on(thing, operations)
+
+    async def at_once(self, operation: Operation, thing: Thing | None) -> None:
+        """Several copies of one request at a time; only the server's own faults are looked for."""
+        case = self.maker.valid(operation, self.rng, path=dict(thing.params) if thing else {})
+        copies = self.rng.choice(_COPIES)
+        for sent in await asyncio.gather(*(self.sender.send(case, again=True) for _ in range(copies))):
+            for each in sent.violations if sent else ():
+                self.report(each)
+
+    async def _above(self, resource: Resource) -> Thing | None:
+        """What a new thing belongs to: nothing (a thing without parameters), one that lives, or a new one."""
+        if not resource.parent:
+            return Thing(resource, {})
+        parent = self.sender.memory.resources[resource.parent]
+        there = self.sender.memory.alive[parent.item]
+        if there and self.rng.random() < 0.5:
+            return there[-1]
+        return await self.make(parent) or (there[-1] if there else None)
+
+    async def _is_there(self, made: Sent, thing: Thing) -> None:
+        if made.exchange.reply.status == 202 or not thing.resource.reads:
+            return
+        for pause in (0.0, *self.pauses):
+            await asyncio.sleep(pause)
+            found = await self.read(thing)
+            if not found or found.exchange.reply.status != 404:
+                return
+        what = f"makes what {thing.resource.reads[0].key} does not find"
+        self._broken("created_not_found", thing, what, (made.exchange.case.operation.key,), not_found)
+
+    async def _is_gone(self, thing: Thing) -> None:
+        for pause in (0.0, self.pauses[-1]):
+            await asyncio.sleep(pause)
+            found = await self.read(thing)
+            if not found or not still_there(self.steps):
+                break
+        else:
+            what = "still reads what was removed"
+            self._broken("use_after_delete", thing, what, (thing.resource.item, "read"), still_there)
+        for pause in (0.0, *self.pauses):
+            await asyncio.sleep(pause)
+            sent = await self._on(thing, thing.resource.lists, bare=True)
+            if not sent or not self._is_listed(self.steps, thing):
+                return
+        what = "still lists what was removed"
+        self._broken("list_inconsistent", thing, what, (thing.resource.item, "gone"), self._lists(thing, True))
+
+    def _is_listed(self, steps: Sequence[Exchange], thing: Thing) -> bool | None:
+        return listed(steps, self._identifier(thing))
+
+    def _lists(self, thing: Thing, expected: bool) -> Callable[[Sequence[Exchange]], bool]:
+        """Whether steps end in a list that has the thing, or has it not; what removed it must have gone well."""
+        identifier = self._identifier(thing)
+
+        def holds(steps: Sequence[Exchange]) -> bool:
+            removed = any(each.request.method == "DELETE" and 200 <= each.reply.status < 300 for each in steps)
+            return removed is expected and listed(steps, identifier) is expected
+
+        return holds
+
+    def _identifier(self, thing: Thing) -> Callable[[Sequence[Exchange]], Any]:
+        """What identifies a thing in these steps: what its creation answers there, or what it is known by."""
+        key = thing.resource.key
+        at, expression = self._made_at.get(id(thing)), thing.source.get(key)
+        created = self.steps[at].case if at is not None else None
+
+        def found(steps: Sequence[Exchange]) -> Any:
+            making = next((each for each in steps if created and each.case.operation is created.operation), None)
+            return evaluate(expression, making) if expression and making else thing.params.get(key)
+
+        return found
+
+    async def _on(self, thing: Thing, operations: tuple[Operation, ...], *, bare: bool = False) -> Sent | None:
+        """One of the operations on a thing; `bare` leaves optional parameters out."""
+        if not operations:
+            return None
+        return await self._step(self.rng.choice(operations), thing, dict(thing.params), bare=bare)
+
+    async def _step(
+        self, operation: Operation, thing: Thing | None, path: Mapping[str, Any], *, bare: bool = False
+    ) -> Sent | None:
+        case = self.maker.valid(operation, self.rng, path=path)
+        if bare:
+            needed = {(p.location, p.name) for p in operation.parameters if p.required}
+            case = replace(case, parameters={key: value for key, value in case.parameters.items() if key in needed})
+        takes = self._takes(case, thing)
+        sent = await self.sender.send(replace(case, technique="state"), again=True, takes=takes)
+        if sent:
+            self.steps.append(sent.exchange)
+            for each in sent.violations:
+                self.report(replace(each, steps=tuple(self.steps)))
+        return sent
+
+    async def _again(self, sent: Sent) -> Sent:
+        """The same bytes once more."""
+        exchange = await self.sender.exchange(sent.exchange.case, sent.exchange.request, sent.exchange.takes)
+        self.steps.append(exchange)
+        return Sent(exchange)
+
+    def _takes(self, case: Case, thing: Thing | None) -> tuple[Take, ...]:
+        at = self._made_at.get(id(thing))
+        if thing is None or at is None:
+            return ()
+        sent = {name for location, name in case.parameters if location == "path"}
+        return tuple(
+            Take(step=at, expression=expression, location="path", place=name)
+            for name, expression in thing.source.items()
+            if name in sent
+        )
+
+    def _broken(
+        self,
+        check: str,
+        thing: Thing,
+        what: str,
+        key: tuple[str, ...],
+        holds: Callable[[Sequence[Exchange]], bool],
+        certain: bool = True,
+    ) -> None:
+        about = key[0] if " " in key[0] else thing.resource.item
+        self.report(
+            Violation(
+                check=check,
+                key=(check, *key),
+                title=f"{about} {what}",
+                severity="high",
+                certain=certain,
+                steps=tuple(self.steps),
+                holds=holds,
+            )
+        )

@@ -1,0 +1,136 @@
+"""One defect a key: met, played again three times, made small within a budget of requests."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from gnomon.fuzz.base import Case, Defect, Exchange, Violation
+from gnomon.fuzz.sending import Sender
+from gnomon.fuzz.triage.replay import shown_again
+from gnomon.fuzz.triage.smaller import smaller_cases
+
+__all__ = ["Triage"]
+
+_REPLAYS = 3
+
+
+@dataclass
+class _Met:
+    """A key that was met: as it was first, how often, when, and after how many requests."""
+
+    violation: Violation
+    seconds: float
+    requests: int
+    count: int = 1
+
+
+class Triage:
+    """Takes violations and gives defects.
+
+    Args:
+        sender: plays them again.
+        budget: requests that one defect may cost.
+        valid: whether a case is within its schema; what was refused although it was must stay so.
+    """
+
+    def __init__(self, sender: Sender, *, budget: int = 100, valid: Callable[[Case], bool] = lambda case: True) -> None:
+        self._sender, self._budget, self._valid = sender, budget, valid
+        self._met: dict[tuple[str, ...], _Met] = {}
+        self._waiting: deque[tuple[str, ...]] = deque()
+        self.defects: dict[tuple[str, ...], Defect] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Violations that were not yet played again."""
+        return len(self._waiting)
+
+    def offer(self, violation: Violation) -> bool:
+        """Takes a violation; whether it is a new one."""
+        met = self._met.get(violation.key)
+        if met is not None:
+            met.count += 1
+            if violation.certain and not met.violation.certain:
+                met.violation = violation
+            return False
+        self._met[violation.key] = _Met(violation, self._sender.elapsed, self._sender.requests)
+        self._waiting.append(violation.key)
+        return True
+
+    async def settle(self) -> Defect | None:
+        """Plays the first that waits again and makes it small; None where none waits."""
+        if not self._waiting:
+            return None
+        met = self._met[self._waiting.popleft()]
+        shown = [await shown_again(self._sender, met.violation, met.violation.steps) for _ in range(_REPLAYS)]
+        times = sum(each is not None for each in shown)
+        violation = met.violation
+        if times == _REPLAYS:
+            violation = await self._small(shown[0] or violation)
+        return self._keep(met, violation, times)
+
+    def unsettled(self) -> list[Defect]:
+        """What waits when time is up, as it was met."""
+        return [self._keep(self._met[key], self._met[key].violation, 0) for key in self._waiting]
+
+    def counted(self) -> list[Defect]:
+        """All defects with how often they were met, in the order in which they were first seen."""
+        found = [replace(defect, count=self._met[key].count) for key, defect in self.defects.items()]
+        return sorted(found, key=lambda defect: defect.requests)
+
+    def _keep(self, met: _Met, violation: Violation, times: int) -> Defect:
+        defect = Defect(
+            violation=violation,
+            reproduced=(times, _REPLAYS),
+            first_seen=met.seconds,
+            requests=met.requests,
+            count=met.count,
+        )
+        self.defects[met.violation.key] = defect
+        return defect
+
+    async def _small(self, violation: Violation) -> Violation:
+        """Steps dropped, then the last case made smaller, as long as the same key comes back."""
+        until = self._sender.requests + self._budget
+        violation = await self._fewer(violation, until)
+        if violation.holds is not None:
+            return violation
+        going = True
+        while going and self._sender.requests < until:
+            going = False
+            last = violation.steps[-1]
+            kept = frozenset((take.location, take.place) for take in last.takes)
+            for case in smaller_cases(last.case, kept):
+                if self._sender.requests >= until:
+                    break
+                found = await self._still(violation, [*violation.steps[:-1], replace(last, case=case)], case)
+                if found:
+                    violation, going = found, True
+                    break
+        return violation
+
+    async def _fewer(self, violation: Violation, until: int) -> Violation:
+        """Without the steps that nothing needs, the last ones first."""
+        i = len(violation.steps) - 2
+        while i >= 0 and self._sender.requests < until:
+            steps = _without(violation.steps, i)
+            found = await shown_again(self._sender, violation, steps) if steps else None
+            violation, i = found or violation, i - 1
+        return violation
+
+    async def _still(self, violation: Violation, steps: Sequence[Exchange], case: Case) -> Violation | None:
+        if violation.check == "valid_data_rejected" and not self._valid(case):
+            return None
+        return await shown_again(self._sender, violation, steps)
+
+
+def _without(steps: Sequence[Exchange], i: int) -> list[Exchange]:
+    """All steps but one, what is taken counted anew; none where a later step takes from it."""
+    if any(take.step == i for step in steps for take in step.takes):
+        return []
+    left = [step for j, step in enumerate(steps) if j != i]
+    return [
+        replace(step, takes=tuple(replace(take, step=take.step - (take.step > i)) for take in step.takes))
+        for step in left
+    ]
