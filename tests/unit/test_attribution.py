@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gnomon.models.ablation import token_losses
 from gnomon.models.attribution import attribution
 from gnomon.models.hooks import Plan, keep
+from gnomon.models.tails import token_losses
 from gnomon.models.transformer import Transformer, TransformerConfig
 from tests.unit._wired import wired
 

@@ -11,23 +11,19 @@ neither queries, keys nor a softmax. Shapes: B rows, T tokens, L layers, H heads
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gnomon.models.attention import Context
 from gnomon.models.hooks import Plan, keep
+from gnomon.models.tails import after, chunks, rest, token_losses, under
 from gnomon.models.transformer import Block, Transformer
 
 __all__ = ["Ablated", "Kind", "ablated_losses", "token_losses"]
 
 Kind = Literal["zero", "frozen", "mean"]
-
-# Rows that go through the rest of the model at once: more do not make it faster, and hold more memory.
-_ROWS = 64
 
 
 class Ablated(NamedTuple):
@@ -49,20 +45,13 @@ def ablated_losses(net: Transformer, tokens_BT: Tensor, kind: Kind) -> Ablated:
         added_BTHD, middle_BTD = _parts(block, x_BTD, context, patterns[layer] if patterns else None)
         gone_BTHD = added_BTHD - added_BTHD.mean((0, 1), keepdim=True) if kind == "mean" else added_BTHD
         parts = []
-        for heads in _chunks(added_BTHD.shape[2], len(tokens_BT)):
-            middle_CBTD = middle_BTD - gone_BTHD[:, :, heads].permute(2, 0, 1, 3)
-            rows = _rest(net, layer, block, x_BTD, middle_CBTD, context, patterns)
-            parts.append(_losses(net, rows, tokens_BT))
+        for heads in chunks(added_BTHD.shape[2], len(tokens_BT)):
+            altered_CBTD = after(block, x_BTD, middle_BTD - gone_BTHD[:, :, heads].permute(2, 0, 1, 3))
+            parts.append(_losses(net, rest(net, layer + 1, altered_CBTD, context, patterns), tokens_BT))
         found.append(torch.cat(parts))
-        x_BTD = _after(block, x_BTD, middle_BTD)
+        x_BTD = after(block, x_BTD, middle_BTD)
     whole_BT = _losses(net, x_BTD[None], tokens_BT)[0]
     return Ablated(whole_BT, torch.stack(found))
-
-
-def token_losses(logits_BTV: Tensor, tokens_BT: Tensor) -> Tensor:
-    """Loss [B, T - 1] in nats of every token after the first."""
-    flat = logits_BTV[:, :-1].float().flatten(0, 1)
-    return F.cross_entropy(flat, tokens_BT[:, 1:].flatten(), reduction="none").view(len(tokens_BT), -1)
 
 
 def _patterns(net: Transformer, tokens_BT: Tensor) -> list[Tensor]:
@@ -76,53 +65,11 @@ def _parts(block: Block, x_BTD: Tensor, context: Context, pattern: Tensor | None
     """What each head adds [B, T, H, D], and the residual stream behind the attention."""
     attn = block.attn
     q, k, v = attn.project(block.ln1(x_BTD), context)
-    z = attn.mix(q, k, v, context) if pattern is None else _under(pattern, v)
+    z = attn.mix(q, k, v, context) if pattern is None else under(pattern, v)
     return attn.merge_apart(z), x_BTD + attn.merge(z)
-
-
-def _under(pattern_BHTT: Tensor, v_BKTd: Tensor) -> Tensor:
-    """Values mixed by patterns that are given."""
-    return pattern_BHTT @ v_BKTd.repeat_interleave(pattern_BHTT.shape[1] // v_BKTd.shape[1], dim=1)
-
-
-def _after(block: Block, x_BTD: Tensor, middle_BTD: Tensor) -> Tensor:
-    """The residual stream behind the block, from that before it and that behind its attention."""
-    if block.mlp is None or block.ln2 is None:
-        return middle_BTD
-    after: Tensor = middle_BTD + block.mlp(block.ln2(x_BTD if block.parallel else middle_BTD))
-    return after
-
-
-def _rest(
-    net: Transformer,
-    layer: int,
-    block: Block,
-    x_BTD: Tensor,
-    middle_CBTD: Tensor,
-    context: Context,
-    patterns: list[Tensor],
-) -> Tensor:
-    """The residual stream [C, B, T, D] behind the last block, from that behind the attention of `layer`."""
-    count, rows = middle_CBTD.shape[:2]
-    before = x_BTD.repeat(count, 1, 1) if block.parallel else x_BTD
-    x = _after(block, before, middle_CBTD.flatten(0, 1))
-    for later in range(layer + 1, net.config.num_layers):
-        block = cast(Block, net.blocks[later])
-        if patterns:
-            attn = block.attn
-            v = attn.values(block.ln1(x))
-            x = _after(block, x, x + attn.merge(_under(patterns[later].repeat(count, 1, 1, 1), v)))
-        else:
-            x = block(x, context)
-    return x.view(count, rows, *x.shape[1:])
 
 
 def _losses(net: Transformer, x_CBTD: Tensor, tokens_BT: Tensor) -> Tensor:
     """Losses [C, B, T - 1]."""
-    logits = (F.linear(net.ln_f(x_BTD), net.w_u) for x_BTD in x_CBTD)
+    logits = (net.ln_f(x_BTD) @ net.w_u.T for x_BTD in x_CBTD)
     return torch.stack([token_losses(each, tokens_BT) for each in logits])
-
-
-def _chunks(num_heads: int, rows: int) -> Iterator[slice]:
-    size = max(1, _ROWS // rows)
-    yield from (slice(begin, begin + size) for begin in range(0, num_heads, size))

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gnomon.models.ablation import token_losses
 from gnomon.models.hooks import Plan
+from gnomon.models.norms import bias_of, centred, gain_of, scale_of
+from gnomon.models.tails import token_losses
 from gnomon.models.transformer import Block, Transformer
 
 __all__ = ["Attribution", "attribution"]
@@ -55,7 +56,7 @@ def attribution(net: Transformer, tokens_BT: Tensor, *, words: int = 0) -> Attri
     """Every part's share in the logits of the tokens that come next; `words` asks for so many words a head raises."""
     layers = range(net.config.num_layers)
     said_BTD = (net.w_u[tokens_BT[:, 1:]] - net.w_u.mean(0)).float()
-    toward_BTD = _through(net, said_BTD)
+    toward_BTD = centred(net.ln_f, said_BTD * gain_of(net.ln_f))
 
     def of_part(x: Tensor) -> Tensor:
         return (x[..., :-1, :] * toward_BTD).sum(-1)
@@ -65,7 +66,7 @@ def attribution(net: Transformer, tokens_BT: Tensor, *, words: int = 0) -> Attri
         return found, _raised(net, x_BTHD[:, :-1], words)
 
     last = f"{layers[-1]}.resid_post"
-    read: dict[str, Callable[[Tensor], Any]] = {"embed": of_part, last: lambda x: _scale(net, x[:, :-1])}
+    read: dict[str, Callable[[Tensor], Any]] = {"embed": of_part, last: lambda x: scale_of(net.ln_f, x[:, :-1])[..., 0]}
     read |= {f"{i}.result": of_heads for i in layers}
     if net.config.mlp != "none":
         read |= {f"{i}.mlp_out": of_part for i in layers}
@@ -81,30 +82,17 @@ def attribution(net: Transformer, tokens_BT: Tensor, *, words: int = 0) -> Attri
         mlps_LBT=torch.stack(mlps) if mlps else nothing[None][:0],
         embed_BT=got["embed"] / scale_BT,
         position_BT=got.get("pos_embed", nothing) / scale_BT,
-        biases_BT=_biases(net, toward_BTD) / scale_BT + said_BTD @ _shift(net),
+        biases_BT=_biases(net, toward_BTD) / scale_BT + said_BTD @ bias_of(net.ln_f),
         loss_BT=token_losses(logits_BTV, tokens_BT),
         words_LHBTW=torch.stack([got[f"{i}.result"][1] for i in layers]),
     )
-
-
-def _through(net: Transformer, said_BTD: Tensor) -> Tensor:
-    """What a direction behind the final norm is before it, but for the norm's scale."""
-    toward_BTD = said_BTD * cast(Tensor, net.ln_f.weight)
-    return toward_BTD - toward_BTD.mean(-1, keepdim=True) if isinstance(net.ln_f, nn.LayerNorm) else toward_BTD
-
-
-def _scale(net: Transformer, x_BTD: Tensor) -> Tensor:
-    """What the final norm divides by, [B, T]."""
-    centred = x_BTD - x_BTD.mean(-1, keepdim=True) if isinstance(net.ln_f, nn.LayerNorm) else x_BTD
-    return (centred.square().mean(-1) + net.config.norm_eps).sqrt()
 
 
 def _raised(net: Transformer, x_BTHD: Tensor, words: int) -> Tensor:
     """The tokens [H, B, T, W] whose logits each head raises most; a head at a time, for V is large."""
     found = []
     for x_BTD in x_BTHD.unbind(2) if words else ():
-        centred = x_BTD - x_BTD.mean(-1, keepdim=True) if isinstance(net.ln_f, nn.LayerNorm) else x_BTD
-        found.append(((centred * cast(Tensor, net.ln_f.weight)) @ net.w_u.T).topk(words).indices)
+        found.append((centred(net.ln_f, x_BTD) * gain_of(net.ln_f) @ net.w_u.T).topk(words).indices)
     return torch.stack(found) if found else x_BTHD.new_zeros(*x_BTHD.permute(2, 0, 1, 3).shape[:3], 0).long()
 
 
@@ -112,9 +100,3 @@ def _biases(net: Transformer, toward_BTD: Tensor) -> Tensor:
     biases = [cast(Block, block).attn.out.bias for block in net.blocks]
     found = torch.zeros_like(toward_BTD[..., 0])
     return sum((toward_BTD @ bias for bias in biases if bias is not None), found)
-
-
-def _shift(net: Transformer) -> Tensor:
-    """The final norm's bias, [D]."""
-    bias = getattr(net.ln_f, "bias", None)
-    return torch.zeros(net.config.d_model) if bias is None else bias

@@ -17,7 +17,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from gnomon.core.record import Row
-from gnomon.report.base import Estimate, Figure, Report, Table
+from gnomon.report.base import Estimate, Figure, Report, Table, View
 from gnomon.report.marks import domain, mark
 from gnomon.report.provenance import Provenance
 from gnomon.report.vega import THEME, bundle, still
@@ -119,7 +119,7 @@ def _shown(estimates: Sequence[Estimate]) -> list[_Shown]:
 
 
 def _sections(report: Report) -> list[dict[str, Any]]:
-    parts = (*report.views, *report.figures, *report.tables)
+    parts: list[View | Figure | Table] = [*report.views, *report.figures, *report.tables]
     names = list(dict.fromkeys(part.section for part in parts))
     views = [(v.section, {"id": f"view-{i}", "of": v}) for i, v in enumerate(report.views)]
     figures = [(f.section, _figure(i, f)) for i, f in enumerate(report.figures)]

@@ -23,11 +23,11 @@ from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.data.exercises import OPENS, open_exercises
 from gnomon.learn.loop import one_thread_if_small
-from gnomon.models.ablation import token_losses
 from gnomon.models.attribution import Attribution, attribution
 from gnomon.models.hooks import Plan
 from gnomon.models.load import load
 from gnomon.models.local import LocalModel
+from gnomon.models.tails import token_losses
 from gnomon.models.transformer import Transformer
 from gnomon.report.png import grey_png
 
