@@ -159,6 +159,31 @@ def test_a_training_by_answers_of_a_server(folder: Path, tmp_path: Path) -> None
     assert before.n == near.n == 6
 
 
+@pytest.mark.parametrize("algorithm", ["ppo", "rloo"])
+def test_weights_of_the_server_s_tokens_matter_where_it_computes_otherwise(
+    folder: Path, tmp_path: Path, algorithm: str
+) -> None:
+    other = saved(tmp_path / "other")
+    net = load_folder(other)
+    with torch.no_grad():
+        net.embed.weight.mul_(1.004)
+    save_folder(net, other)
+    moved = {}
+    for name, served in (("same", folder), ("other", other)):
+        with serving(served) as server:
+            cfg = remote(folder, server, algorithm=algorithm, rounds=2, every=0)
+            plain, weighed = (
+                run_training(replace(cfg, importance_cap=cap), "rlhf", root=tmp_path / name).manifest.folder
+                for cap in (0.0, 2.0)
+            )
+        weights = [load_folder(each / "checkpoint").state_dict() for each in (plain, weighed)]
+        apart = max(float((a - b).abs().max()) for a, b in zip(*(w.values() for w in weights), strict=True))
+        moved[name] = (apart, abs(logged(weighed, "importance")[0] - 1), logged(plain, "importance"))
+    assert moved["same"][0] < 1e-4 and moved["same"][1] < 1e-4
+    assert moved["other"][0] > 1e-3 and moved["other"][1] > 1e-4
+    assert moved["same"][2] == []
+
+
 def test_a_server_that_dies_stops_the_run_in_a_line_and_the_same_command_goes_on(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

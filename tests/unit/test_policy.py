@@ -35,6 +35,7 @@ from gnomon.learn.policy import (
     rloo_advantages,
     rloo_step,
     token_rewards,
+    truncated_weights,
 )
 from gnomon.learn.texts import Encoded
 from gnomon.models.transformer import Transformer, TransformerConfig
@@ -305,3 +306,12 @@ def test_best_of_n_costs_log_n_less_its_share() -> None:
         u = (torch.arange(100_000) + 0.5) / 100_000
         density = n * u.double() ** (n - 1)
         assert best_of_n_kl(n) == pytest.approx(float((density * density.log()).mean()), abs=1e-4)
+
+
+def test_weights_of_another_engine_s_draws_are_ratios_cut_at_the_most() -> None:
+    sampled, trained = torch.log(torch.tensor([[0.5, 0.2, 0.1, 0.4], [0.25, 0.3, 0.6, 0.4]]))
+    assert truncated_weights(trained, sampled, 2.0).tolist() == pytest.approx([0.5, 1.5, 2.0, 1.0])
+    # Two answers: 0.5 * 1.5 of the first, 6 * 1 of the second, which is too much.
+    whole = truncated_weights(trained, sampled, 4.0, torch.tensor([0, 0, 1, 1]))
+    assert whole.tolist() == pytest.approx([0.75, 0.75, 4.0, 4.0])
+    assert truncated_weights(sampled, sampled, 1.0).tolist() == [1.0] * 4

@@ -332,6 +332,7 @@ def test_distinct_counts_runs_of_tokens_within_answers() -> None:
         ({"algorithm": "reinforce", "passes": 2}, "reinforce takes one step a round; leave --passes and --parts out"),
         ({"kl": -1.0}, "a setting is below 0"),
         ({"rounds": 0}, "--rounds is 0; give 1 or more"),
+        ({"importance_cap": 2.0}, "--importance-cap is 2; give 1 or more together with --sampler, or leave it out"),
         ({"halve_every": -1}, "--halve-every is -1; give 0 or more"),
         ({"snapshots": 4}, "--snapshots is 4 of 4 rounds; give fewer"),
         ({"watched": ("brook:gold",)}, "--watched: a value is named twice; name each once, and not --reward"),

@@ -52,6 +52,7 @@ __all__ = [
     "rloo_advantages",
     "rloo_step",
     "token_rewards",
+    "truncated_weights",
     "whitened",
 ]
 
@@ -231,6 +232,23 @@ def grpo_advantages(e: Episodes, kl: float) -> Advantages:
     apart_B = e.reward_B - (torch.zeros(len(size_G)).index_add(0, e.group_B, e.reward_B) / size_G)[e.group_B]
     deviation_G = (torch.zeros(len(size_G)).index_add(0, e.group_B, apart_B**2) / size_G).sqrt()
     return _of_answers(e, apart_B / (deviation_G[e.group_B] + 1e-4))
+
+
+def truncated_weights(trained_N: Tensor, sampled_N: Tensor, most: float, whole_N: Tensor | None = None) -> Tensor:
+    """Weights [N] of the advantages of tokens that another engine drew: min(exp(trained - sampled), most).
+
+    Both engines have the same model, and round differently. To cut weights off is a little bias for a variance that is
+    bounded (Ionides 2008).
+
+    Args:
+        trained_N, sampled_N: what the training forward and the engine that drew say of the tokens.
+        most: the largest weight, at least 1.
+        whole_N: the answer that each token belongs to, where answers are drawn as wholes and have one weight each.
+    """
+    apart_N = trained_N - sampled_N
+    if whole_N is not None:
+        apart_N = torch.zeros(int(whole_N[-1]) + 1).index_add(0, whole_N, apart_N)[whole_N]
+    return apart_N.exp().clamp_max(most)
 
 
 def policy_batch(

@@ -28,7 +28,18 @@ from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Transformer
 from gnomon.train._questions import Question, Reward, gold
 
-__all__ = ["Drawn", "Engine", "Reference", "Sampler", "distinct", "known", "refuse_no_numbers", "still", "told"]
+__all__ = [
+    "Drawn",
+    "Engine",
+    "Reference",
+    "Sampler",
+    "distinct",
+    "known",
+    "refuse_no_numbers",
+    "sampled",
+    "still",
+    "told",
+]
 
 # The model that training started from: a copy, or the policy without what it has learnt.
 Reference: TypeAlias = Callable[[], AbstractContextManager[Transformer]]
@@ -233,7 +244,7 @@ def known(actor: Actor, reference: Reference, drawn: Drawn, *, on_policy: bool) 
     read = iter(_read(actor, reference, texts, policy=not on_policy))
     found = [each for several in gathered([[next(read) for _ in rows] for rows in mine]) for each in several]
     reference_N, policy_N, values_N = (torch.cat(each) for each in zip(*found, strict=True))
-    sampled_N = torch.tensor([logp for each in drawn.said for logp in each.logprobs])
+    sampled_N = sampled(drawn)
     gap = checked_gap(sampled_N, policy_N) if len(policy_N) else math.nan
     e = Episodes(
         drawn.texts,
@@ -245,6 +256,11 @@ def known(actor: Actor, reference: Reference, drawn: Drawn, *, on_policy: bool) 
         text_N=torch.tensor([i for i, each in enumerate(drawn.said) for _ in each.tokens]),
     )
     return e, gap
+
+
+def sampled(drawn: Drawn) -> Tensor:
+    """What the engine that drew says of each token [N]."""
+    return torch.tensor([logp for each in drawn.said for logp in each.logprobs])
 
 
 class _Read(NamedTuple):

@@ -22,10 +22,11 @@ from gnomon.learn.policy import (
     ppo_advantages,
     reinforce_advantages,
     rloo_advantages,
+    truncated_weights,
 )
 from gnomon.train._curve import told_rows
 from gnomon.train._questions import Question, Questions
-from gnomon.train._rollout import Drawn, Reference, Sampler, known, told
+from gnomon.train._rollout import Drawn, Reference, Sampler, known, sampled, told
 
 if TYPE_CHECKING:
     from gnomon.store.run import Run
@@ -144,6 +145,11 @@ class Rounds:
         if not math.isnan(gap):
             facts["sampler_gap"] = gap
         a = _ADVANTAGES[cfg.algorithm](e, self.kl)
+        if cfg.importance_cap:
+            whole_N = e.text_N if cfg.algorithm == "rloo" else None
+            weight_N = truncated_weights(e.policy_N, sampled(drawn), cfg.importance_cap, whole_N)
+            a = a._replace(advantage_N=weight_N * a.advantage_N)
+            facts["importance"] = float(weight_N.mean())
         found = []
         for turn in range(cfg.passes):
             seed = Seed(cfg.seed).child("order", round_, turn)

@@ -136,6 +136,8 @@ class Rlhf:
     "Rank of an update to learn in place of all weights; where the policy started is then the same weights without it."
     sampler: str = ""
     "A server that draws the answers, http://HOST:PORT/v1#NAME over the weights of --model; it needs --lora."
+    importance_cap: float = 0.0
+    "With --sampler: weigh a token by its probability here over the server's, at most by this, such as 2; 0 does not."
 
     def __post_init__(self) -> None:
         at_least(1, rounds=self.rounds, answers=self.answers, passes=self.passes, parts=self.parts)
@@ -145,6 +147,9 @@ class Rlhf:
         at_least(0, halve_every=self.halve_every)
         if self.sampler and not self.lora:
             raise UsageError("a server follows a low-rank update", where="--sampler", todo="give --lora RANK too")
+        if self.importance_cap and (self.importance_cap < 1 or not self.sampler):
+            todo = "give 1 or more together with --sampler, or leave it out"
+            raise UsageError(f"--importance-cap is {self.importance_cap:g}", todo=todo)
         if self.snapshots >= self.rounds:
             raise UsageError(f"--snapshots is {self.snapshots} of {self.rounds} rounds", todo="give fewer")
         if len({self.reward, *self.watched}) <= len(self.watched):
