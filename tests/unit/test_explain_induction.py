@@ -89,6 +89,25 @@ def test_indices_of_losses_are_those_that_were_asked_for(circuit: LocalModel, te
     assert one.estimate(metric, "1.0").value != two.estimate(metric, "1.0").value
 
 
+def test_terms_say_what_paths_through_heads_take_off_the_loss(circuit: LocalModel, tmp_path: Path) -> None:
+    (tmp_path / "twice.txt").write_text(" ".join([*(f"w{i}" for i in range(40))] * 4), encoding="utf-8")
+    cfg = Induction(data=(str(tmp_path / "twice.txt"),), only=("terms",), n=2, windows=2, window=79)
+    report = summarise(cfg, read_heads(cfg, circuit))
+    none, one, two = (report.estimate("loss of paths up to it", f"order {n}").value or 0.0 for n in range(3))
+    assert none > one + 1
+    # The head before tells the other where to look, and moves nothing that is said.
+    assert two == pytest.approx(one, abs=1e-3)
+    lost = report.estimate("repeats without it (paths)", "1.0")
+    assert lost.value is not None and lost.value > 2
+    assert report.estimate("repeats without it (paths)", "0.0").value == pytest.approx(0, abs=0.1)
+
+
+def test_terms_of_a_model_with_mlps_are_refused(tiny: str, tmp_path: Path) -> None:
+    cfg = Induction(only=("terms",), n=2, windows=2, window=40)
+    with pytest.raises(UsageError, match="the model has MLPs"):
+        run_explanation(cfg, "induction", tiny, root=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("given", "kind", "told"),
     [

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -23,8 +24,9 @@ from gnomon.explain.induction.attention import copying, looked_back, looks
 from gnomon.explain.induction.sequences import Repeats, Windows, bands, plain_tokens, repeats, shuffled, texts, windows
 from gnomon.explain.induction.weights import compositions, ov_copying, qk_trace
 from gnomon.learn.loop import one_thread_if_small
-from gnomon.models.ablation import Kind, ablated_losses
+from gnomon.models.ablation import Ablated, Kind, ablated_losses
 from gnomon.models.local import LocalModel
+from gnomon.models.paths import order_losses, pathless_losses
 from gnomon.models.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -64,10 +66,16 @@ def read_heads(cfg: Induction, model: LocalModel) -> list[Row]:
             bar.advance(1, estimate=name)
     if "weights" in cfg.only and "previous token" in found:
         found["QK trace"] = qk_trace(net, found["previous token"].mean(0))[None]
+    orders = found.pop("orders", None)
+    shared = {"documents": list(shown.windows.clusters)} | ({} if orders is None else {"orders": orders.T.tolist()})
+    heads = [(layer, head) for layer in range(net.config.num_layers) for head in range(net.config.num_heads)]
     return [
-        Row(key=f"{layer}.{head}", cluster=f"{layer}.{head}", evidence=_evidence(found, shown, layer, head))
-        for layer in range(net.config.num_layers)
-        for head in range(net.config.num_heads)
+        Row(
+            key=f"{layer}.{head}",
+            cluster=f"{layer}.{head}",
+            evidence=_evidence(found, layer, head) | (shared if (layer, head) == (0, 0) else {}),
+        )
+        for layer, head in heads
     ]
 
 
@@ -86,7 +94,10 @@ def _steps(cfg: Induction, net: Transformer, shown: _Shown) -> Iterator[tuple[st
         yield "weights", lambda: {"OV copying": ov_copying(net)[None], **_composed(net)}
     for name, kind in _KINDS.items():
         if name in cfg.only:
-            yield f"{name}, repeats", lambda kind=kind, name=name: _without(net, shown, kind, name)  # type: ignore[misc]  # defaults bind
+            yield f"without a head, {name}", partial(_without, shown, partial(ablated_losses, net, kind=kind), name)
+    if "terms" in cfg.only:
+        yield "terms", lambda: {"orders": _orders(net, shown)}
+        yield "without a head's paths", partial(_without, shown, partial(pathless_losses, net), "paths")
 
 
 def _composed(net: Transformer) -> dict[str, Tensor]:
@@ -98,15 +109,21 @@ def _composed(net: Transformer) -> dict[str, Tensor]:
     }
 
 
-def _without(net: Transformer, shown: _Shown, kind: Kind, name: str) -> dict[str, Tensor]:
+def _orders(net: Transformer, shown: _Shown) -> Tensor:
+    """Mean loss of each window with paths through at most so many heads, [N, O]."""
+    parts = [order_losses(net, tokens_BT).mean(-1).T for tokens_BT in torch.split(shown.windows.tokens_NT, _AT_ONCE)]
+    return torch.cat(parts)
+
+
+def _without(shown: _Shown, losses: Callable[[Tensor], Ablated], name: str) -> dict[str, Tensor]:
     """What leaving each head out changes: the loss of repeated tokens, and the in-context learning score."""
     at = [p - 1 for p in shown.repeats.places if (p - shown.repeats.offset) % shown.repeats.period]
     found: dict[str, list[Tensor]] = {"repeats": [], "in-context learning": []}
     for tokens_BT in torch.split(shown.repeats.tokens_NT, _AT_ONCE):
-        lost = ablated_losses(net, tokens_BT, kind)
+        lost = losses(tokens_BT)
         found["repeats"].append((lost.without_LHBT - lost.whole_BT)[..., at].mean(-1).movedim(-1, 0))
     for tokens_BT in torch.split(shown.windows.tokens_NT, _AT_ONCE):
-        lost = ablated_losses(net, tokens_BT, kind)
+        lost = losses(tokens_BT)
         scores = [each[..., shown.late].mean(-1) - each[..., shown.early].mean(-1) for each in lost]
         found["in-context learning"].append((scores[1] - scores[0]).movedim(-1, 0))
     return {f"{what} without it ({name})": torch.cat(parts) for what, parts in found.items()}
@@ -126,13 +143,10 @@ def _shown(cfg: Induction, model: LocalModel, net: Transformer) -> _Shown:
     return _Shown(of, shuffled(of, seed), text, late, early)
 
 
-def _evidence(found: Mapping[str, Tensor], shown: _Shown, layer: int, head: int) -> dict[str, Any]:
+def _evidence(found: Mapping[str, Tensor], layer: int, head: int) -> dict[str, Any]:
     """What was read of one head; a number that is none is None."""
     scores = {name: [_number(v) for v in each[:, layer, head].tolist()] for name, each in found.items()}
-    evidence: dict[str, Any] = {"layer": layer, "head": head, "read": scores}
-    if layer == 0 and head == 0:
-        evidence["documents"] = list(shown.windows.clusters)
-    return evidence
+    return {"layer": layer, "head": head, "read": scores}
 
 
 def _number(value: float) -> float | None:

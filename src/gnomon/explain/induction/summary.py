@@ -44,7 +44,8 @@ def report(cfg: Induction, rows: Sequence[Row]) -> Report:
             Estimate.of(name, found[key][name], group=key, headline=name == by, null=chance if name == _MATCH else None)
             for name in names
             for key in listed
-        ],
+        ]
+        + _orders(rows[0]),
         figures=Drawn(lambda: _figures(rows, found, called)),
         tables=[_table(order, found, called, names)],
         notes=_notes(cfg, chance),
@@ -59,6 +60,15 @@ def _mean(name: str, read: Sequence[float | None], documents: Sequence[str]) -> 
         reason = "read from the weights" if known else "no earlier head"
         return Interval(value=value, low=None, high=None, n=1, clusters=1, reason=reason)
     return clustered_mean(known, documents if name.startswith(_ON_TEXT) else None)
+
+
+def _orders(first: Row) -> list[Estimate]:
+    """The loss with paths through at most so many heads, where it was read."""
+    evidence = first.evidence
+    return [
+        Estimate.of("loss of paths up to it", clustered_mean(losses, evidence["documents"]), group=f"order {order}")
+        for order, losses in enumerate(evidence.get("orders", ()))
+    ]
 
 
 def _chance(rows: Sequence[Row]) -> float | None:
