@@ -92,8 +92,15 @@ def test_what_the_paper_shows_is_shown(tmp_path: Path, monkeypatch: pytest.Monke
         assert agreed is not None and agreed >= least
     apart, joined = (report.estimate("collapsed pairs", f"density {p}").value for p in ("0.02", "0.7"))
     assert apart is not None and joined is not None and apart < 1 and joined > 2.5
-    ratio = report.estimate("most vulnerable against densest").value
-    assert ratio is not None and ratio > 3
+    for read in ("rise", "loss under attack"):
+        ratio = report.estimate(f"most vulnerable against densest, {read}").value
+        assert ratio is not None and ratio > 3
+    together = report.estimate("rank correlation with features, one an example or more").value
+    assert together is not None and together > 0.9
+    packed, unpacked = (
+        report.estimate("features a dimension after attacks", f"attacks of {s}").value for s in (0, 0.8)
+    )
+    assert packed is not None and unpacked is not None and packed > 6 and unpacked < 1.5
     dense, rare = (report.estimate("neurons of one feature", f"density {p}").value for p in ("0.75", "0.06"))
     assert dense is not None and rare is not None and dense > 4 and rare < 1
 

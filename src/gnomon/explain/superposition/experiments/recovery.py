@@ -1,9 +1,9 @@
 """Does a sparse dictionary find the features of a model that packs them?
 
 Ours, on toy models as Elhage et al. 2022 (arXiv 2209.10652) train them, whose features are known: a dictionary is
-learned from hidden values h = W x alone and compared with the columns of W. Planted models, with random directions, say
-what the method can do; it has to fail where there is nothing sparse to find: on dense features, and on normal draws with
-the mean and covariance of a planted model's hidden values. Atoms at random directions are what agreement is read
+learned from hidden values h = W x alone and compared with the columns of W. Planted models, with random directions,
+say what the method can do; it has to fail where there is nothing sparse to find: on dense features, and on normal draws
+with the mean and covariance of a planted model's hidden values. Atoms at random directions are what agreement is read
 against.
 """
 
