@@ -1,0 +1,225 @@
+"""Values of a leaf kept in pools, and whole values put together from them without Hypothesis in between.
+
+value, trail = assemble(compiled, random.Random(1))
+assert replay(compiled, trail) == value
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import HypothesisException
+from hypothesis.strategies import SearchStrategy
+
+from gnomon.fuzz.values.nodes import SIZE, Leaf
+from gnomon.fuzz.values.objects import identity
+
+__all__ = ["Assembled", "Pool", "build_value", "drawn", "pool_of", "rebuild_value"]
+
+MOST = 256
+"Values of a pool."
+
+BATCH = 32
+"Values that one round of Hypothesis adds."
+
+TOGETHER = 16
+"Values drawn in one example of Hypothesis."
+
+USES = 4
+"Times that every value is used, on average, before a pool grows."
+
+Accepted = Mapping[str, Sequence[Any]]
+"Values that a server took, by the pointer of the leaf (array indices written `*`); lists that only grow."
+
+
+class Assembled(NamedTuple):
+    """A value, and the choices that make it again."""
+
+    value: Any
+    trail: list[int]
+
+
+class Pool:
+    """Values of a leaf, simplest first within each batch; indices stay what they are as it grows.
+
+    Attributes:
+        values: what is there; never empty, unless nothing can be drawn.
+    """
+
+    def __init__(self, leaf: Leaf) -> None:
+        self._leaf = leaf
+        self._seen: set[str] = set()
+        self._rounds = 0
+        self._uses = 0
+        self.values: list[Any] = []
+        self._add(drawn(leaf.strategy, leaf.seed, 1)[:2])
+        self._add([value for value, _ in leaf.edges if _fits(leaf, value)])
+        self.grow()
+
+    def grow(self) -> bool:
+        """Adds a batch; False where the pool is full, or two rounds have brought nothing new."""
+        before = len(self.values)
+        if before >= MOST or self._rounds > 2 * MOST // BATCH:
+            return False
+        self._rounds += 1
+        self._add(drawn(self._leaf.strategy, self._leaf.seed + self._rounds, BATCH))
+        if len(self.values) == before:
+            self._rounds = MOST
+        return len(self.values) > before
+
+    def used(self) -> None:
+        """Counts a use, and grows where the values have been used often."""
+        self._uses += 1
+        if self._uses > USES * len(self.values):
+            self._uses = 0
+            self.grow()
+
+    def at(self, index: int) -> Any:
+        """The value at an index, drawn now where the pool has not grown so far yet."""
+        while index >= len(self.values) and self.grow():
+            pass
+        return self.values[min(index, len(self.values) - 1)]
+
+    def _add(self, values: Sequence[Any]) -> None:
+        for value in sorted(values, key=_simplicity):
+            key = identity(value)
+            if key not in self._seen and len(self.values) < MOST:
+                self._seen.add(key)
+                self.values.append(value)
+
+
+_POOLS: WeakKeyDictionary[Leaf, Pool] = WeakKeyDictionary()
+
+
+def pool_of(leaf: Leaf) -> Pool:
+    """The pool of a leaf, filled on its first use."""
+    found = _POOLS.get(leaf)
+    if found is None:
+        found = _POOLS[leaf] = Pool(leaf)
+    return found
+
+
+def drawn(strategy: SearchStrategy[Any], number: int, count: int) -> list[Any]:
+    """About `count` values of a strategy, the same for the same number; fewer where it has fewer, or rejects most."""
+    found: list[Any] = []
+
+    @seed(number)
+    @settings(
+        max_examples=max(1, count // TOGETHER),
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(strategy, min_size=1, max_size=2 * TOGETHER))
+    def capture(values: list[Any]) -> None:
+        found.extend(values)
+
+    try:
+        capture()
+    except HypothesisException:
+        return found
+    return found
+
+
+class _Empty(Exception):
+    """A leaf for which nothing can be drawn."""
+
+
+class _Picked:
+    """Choices of a plain generator over pools, written down."""
+
+    def __init__(self, rng: random.Random, accepted: Accepted) -> None:
+        self._random = rng.random
+        self._accepted = accepted
+        self.left = SIZE
+        self.trail: list[int] = []
+
+    def index(self, n: int) -> int:
+        """One of 0 … n-1."""
+        found = int(self._random() * n)
+        self.trail.append(found)
+        return found
+
+    def leaf(self, leaf: Leaf, at: str) -> Any:
+        """A value of the pool, or half the time one that a server took at this place."""
+        pool = _POOLS.get(leaf) or pool_of(leaf)
+        taken = self._accepted.get(at) if self._accepted else None
+        if taken and self._random() < 0.5:
+            place = int(self._random() * len(taken))
+            # Negative indices count accepted values, so that neither list moves the other's.
+            self.trail.append(-1 - place)
+            return taken[place]
+        pool.used()
+        if not pool.values:
+            raise _Empty
+        place = int(self._random() * len(pool.values))
+        self.trail.append(place)
+        return pool.values[place]
+
+
+class _Replayed:
+    """Choices that were written down; where they end, the simplest."""
+
+    def __init__(self, trail: Sequence[int], accepted: Accepted) -> None:
+        self._next = iter(trail)
+        self._accepted = accepted
+        self.left = SIZE
+        self.trail: list[int] = []
+
+    def index(self, n: int) -> int:
+        """The next choice, brought into range."""
+        found = max(0, min(next(self._next, 0), n - 1))
+        self.trail.append(found)
+        return found
+
+    def leaf(self, leaf: Leaf, at: str) -> Any:
+        """The value at the next index."""
+        place = next(self._next, 0)
+        taken = self._accepted.get(at, ())
+        if place < 0 and -1 - place < len(taken):
+            self.trail.append(place)
+            return taken[-1 - place]
+        self.trail.append(max(0, place))
+        return pool_of(leaf).at(max(0, place))
+
+
+def build_value(
+    make: Callable[[Any], Any],
+    fits: Callable[[Any], bool] | None,
+    rng: random.Random,
+    accepted: Accepted | None,
+    tries: int,
+) -> Assembled | None:
+    """The first value out of `tries` that fits, made with choices of `rng`; None where none does."""
+    for _ in range(tries):
+        source = _Picked(rng, accepted or {})
+        with suppress(_Empty):
+            value = make(source)
+            if fits is None or fits(value):
+                return Assembled(value, source.trail)
+    return None
+
+
+def rebuild_value(make: Callable[[Any], Any], trail: Sequence[int], accepted: Accepted | None) -> Assembled:
+    """What `make` makes of choices that were written down, and the choices it really took."""
+    source = _Replayed(trail, accepted or {})
+    return Assembled(make(source), source.trail)
+
+
+def _fits(leaf: Leaf, value: Any) -> bool:
+    try:
+        return leaf.accepts(value)
+    except ValueError:
+        return False
+
+
+def _simplicity(value: Any) -> tuple[int, str]:
+    text = identity(value)
+    return len(text), text

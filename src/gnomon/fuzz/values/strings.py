@@ -1,0 +1,145 @@
+"""Strings: lengths, patterns and formats as strategies, and strings that are known to be stumbled over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from jsonschema_rs.canonical import StringView
+
+from gnomon.fuzz.values.formats import FORMATS
+from gnomon.fuzz.values.patterns import bounded, to_python
+
+__all__ = ["AWKWARD", "LONG", "TEXT", "keys_like", "near_pattern", "string_edges", "string_strategy"]
+
+# UTF-8 cannot carry lone surrogates, so JSON text cannot either; those are sent as escapes by who writes the bytes.
+ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
+ANY = st.characters(codec="utf-8")
+CHARACTER = st.one_of(ASCII, ANY)
+TEXT = st.text(CHARACTER, max_size=20)
+"Any text, short."
+
+LONG = 4096
+"Least lengths above this are not built."
+
+MOST_DRAWN = 24
+"Characters beyond the least length that are drawn."
+
+AWKWARD = (
+    "",
+    " ",
+    "0",
+    "null",
+    "true",
+    "NaN",
+    "\0",
+    "é",
+    "ß",
+    "\u202e",
+    "a\u200db",
+    "\ufeff",
+    "😀",
+    "%00",
+    "%2F",
+    "../",
+    "'",
+    '"',
+    "' OR '1'='1",
+    "<script>alert(1)</script>",
+    "{{7*7}}",
+    "${7*7}",
+    "\r\nx: y",
+    "9" * 40,
+    "\\",
+    "-1",
+)
+"Strings that servers stumble over; each is one of section 2.4's kinds."
+
+
+def string_strategy(view: StringView, accepts: Callable[[str], bool]) -> SearchStrategy[str]:
+    """Strings that the view admits.
+
+    Args:
+        view: lengths, patterns and formats, wanted and barred.
+        accepts: the judge, used where a string cannot be built to fit.
+    """
+    low, high = min(view.min_length or 0, LONG), view.max_length
+    if view.formats:
+        drawn = [FORMATS[name].strategy if name in FORMATS else _sized(low, high) for name in view.formats]
+        return st.one_of(drawn).filter(accepts) if len(drawn) > 1 else drawn[0].filter(accepts)
+    if view.patterns:
+        return _matching(view.patterns[0], low, high).filter(accepts)
+    plain = _sized(low, high)
+    if view.excluded_patterns or view.excluded_formats:
+        near = [near_pattern(pattern) for pattern in view.excluded_patterns]
+        near += [st.sampled_from(FORMATS[name].misses) for name in view.excluded_formats if name in FORMATS]
+        return st.one_of([*near, plain]).filter(accepts)
+    return plain.filter(accepts) if view.excluded else plain
+
+
+def string_edges(view: StringView) -> list[tuple[str, str]]:
+    """Strings at the borders of the view, each with the keyword whose border it is; some lie beyond it."""
+    low, high = view.min_length or 0, view.max_length
+    found = [(text, "type") for text in AWKWARD]
+    for name in view.formats:
+        if name in FORMATS:
+            found += [(text, "format") for text in (*FORMATS[name].edges, *FORMATS[name].misses)]
+    for pattern in view.patterns:
+        found += [(text, "pattern") for text in _examples(pattern)]
+    if view.formats or view.patterns:
+        return found
+    if low <= LONG:
+        found += [("a" * size, "minLength") for size in (low - 1, low, low + 1) if size >= 0]
+    ends = (high - 1, high, high + 1) if high is not None else (2**16 + 1,)
+    return found + [("a" * size, "maxLength") for size in ends if 0 <= size <= 2**16 + 1]
+
+
+@lru_cache(maxsize=1024)
+def near_pattern(pattern: str) -> SearchStrategy[str]:
+    """Strings that all but match: a match with a character changed, added or taken away."""
+    return st.builds(_altered, _matching(pattern, 0, None), st.integers(0, 9), st.sampled_from("~ \n0aZé"))
+
+
+def keys_like(pattern: str) -> SearchStrategy[str]:
+    """Names that match the pattern."""
+    return _matching(pattern, 0, None)
+
+
+def _altered(text: str, place: int, other: str) -> str:
+    if place < 3 or not text:
+        return (text + other, other + text, text[:-1])[place % 3]
+    at = place % len(text)
+    return text[:at] + other + text[at + 1 :]
+
+
+def _examples(pattern: str) -> Sequence[str]:
+    """A short match and its near misses; nothing where the pattern has no short one to be seen."""
+    plain = re.sub(r"[\^$]", "", pattern)
+    return [plain, f"{plain}~", f"~{plain}"] if plain.isalnum() else []
+
+
+def _sized(low: int, high: int | None) -> SearchStrategy[str]:
+    most = low + MOST_DRAWN if high is None else min(high, low + MOST_DRAWN)
+    if low > MOST_DRAWN:
+        # One short text, padded: drawing thousands of characters one by one would cost as many choices.
+        return st.text(CHARACTER, max_size=most - low).map(lambda text: text + "a" * low)
+    return st.text(CHARACTER, min_size=low, max_size=most)
+
+
+@lru_cache(maxsize=1024)
+def _matching(pattern: str, low: int, high: int | None) -> SearchStrategy[str]:
+    sized = (low > 0 or high is not None) and bounded(pattern, low, high)
+    try:
+        compiled = re.compile(to_python(sized or pattern))
+        drawn = st.from_regex(compiled, alphabet=CHARACTER)
+        drawn.validate()
+    except Exception:
+        # What Python cannot read as a pattern is met by luck or not at all.
+        return _sized(low, high)
+    if sized or (low == 0 and high is None):
+        return drawn
+    stretched = drawn.map(lambda text: text if len(text) >= low else text + text[-1:] * (low - len(text)))
+    return st.one_of(drawn, stretched, drawn.map(lambda text: text if high is None else text[:high]))

@@ -1,0 +1,131 @@
+"""Values that schemas admit: by strategy, from pools and replayed, judged by another validator than ours."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import strategies as st
+
+from gnomon.fuzz.values import Format, assemble, compile, register_format, replay
+from gnomon.fuzz.values.formats import FORMATS
+from gnomon.fuzz.values.pools import drawn
+from gnomon.fuzz.values.schemas import validator_of
+from tests.unit._schemas import IMPOSSIBLE, SCHEMAS, obj, text
+
+JUDGED = [schema for schema in SCHEMAS if schema != {"type": "string", "not": {"format": "date"}}]
+"The other validator takes formats for remarks, so that it cannot judge their negation."
+
+
+def words(schema: Any) -> str:
+    """A schema as a test's name."""
+    return json.dumps(schema)[:60]
+
+
+@pytest.mark.parametrize("schema", JUDGED, ids=words)
+def test_assembled_values_are_valid_and_replay(schema: Any) -> None:
+    compiled, rng = compile(schema), random.Random(0)
+    judge = jsonschema.Draft202012Validator(schema)
+    assert compiled.satisfiable and not compiled.loose
+    for _ in range(30):
+        made = assemble(compiled, rng)
+        assert made is not None
+        assert judge.is_valid(made.value) and compiled.is_valid(made.value), made.value
+        assert replay(compiled, made.trail) == made
+
+
+@pytest.mark.parametrize("schema", JUDGED[::4], ids=words)
+def test_drawn_values_are_valid(schema: Any) -> None:
+    judge = jsonschema.Draft202012Validator(schema)
+    values = drawn(compile(schema).valid, 1, 60)
+    assert values and all(judge.is_valid(value) for value in values)
+
+
+@pytest.mark.parametrize("schema", IMPOSSIBLE, ids=words)
+def test_what_admits_nothing_is_said(schema: Any) -> None:
+    compiled = compile(schema)
+    assert not compiled.satisfiable
+    assert assemble(compiled, random.Random(0)) is None
+    assert drawn(compiled.valid, 1, 5) == []
+
+
+def test_lower_indices_are_simpler() -> None:
+    compiled = compile(obj(properties={"a": {"type": "integer"}, "b": text()}, required=["a"]))
+    assert replay(compiled, []).value == {"a": 0}
+    assert replay(compiled, [10**6] * 9).value.keys() >= {"a", "b"}
+
+
+def test_accepted_values_are_preferred_and_replay() -> None:
+    compiled = compile({"type": "array", "items": obj(properties={"id": text()}, required=["id"]), "minItems": 1})
+    rng, taken = random.Random(0), {"/*/id": ["known"]}
+    made = [assemble(compiled, rng, taken) for _ in range(60)]
+    assert 20 < sum(m is not None and "known" in json.dumps(m.value) for m in made) < 60
+    assert all(m is not None and replay(compiled, m.trail, taken) == m for m in made)
+
+
+def test_formats_are_what_the_validator_says() -> None:
+    for name, spec in FORMATS.items():
+        judge = validator_of(text(format=name))
+        assert all(judge.is_valid(edge) for edge in spec.edges), name
+        assert not any(judge.is_valid(miss) for miss in spec.misses), name
+        assert all(judge.is_valid(value) for value in drawn(spec.strategy, 3, 40)), name
+
+
+def test_a_format_can_be_registered() -> None:
+    even = Format(
+        strategy=st.integers(0, 99).map(lambda n: str(2 * n)), check=lambda t: t.isdigit() and int(t) % 2 == 0
+    )
+    register_format("even", even)
+    try:
+        compiled, rng = compile(text(format="even")), random.Random(0)
+        made = [assemble(compiled, rng) for _ in range(20)]
+        assert all(m is not None and int(m.value) % 2 == 0 for m in made)
+        assert not compiled.is_valid("3")
+    finally:
+        del FORMATS["even"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (text(minLength=10**9), "minLength"),
+        ({"type": "array", "minItems": 10**8}, "minItems"),
+        (obj(minProperties=10**8), "minProperties"),
+        (text(pattern="[broken("), "no JSON Schema"),
+        ({"type": "wrong"}, "no JSON Schema"),
+        (obj(properties={"a": {"type": "integer", "minimum": "one"}}, required=["a"]), "no JSON Schema"),
+    ],
+    ids=words,
+)
+def test_what_cannot_be_met_or_read_is_loosened_and_said(schema: Any, said: str) -> None:
+    started = time.process_time()
+    compiled = compile(schema)
+    made = assemble(compiled, random.Random(0))
+    assert made is not None and len(json.dumps(made.value)) < 10**5
+    assert any(said in word for word in compiled.loose)
+    assert time.process_time() - started < 2
+
+
+def test_what_is_readable_of_a_broken_schema_is_kept() -> None:
+    compiled = compile(obj(properties={"a": {"type": "integer"}, "b": text(pattern="[")}, required=["a"]))
+    made = assemble(compiled, random.Random(0))
+    assert made is not None and isinstance(made.value["a"], int)
+
+
+def test_large_and_deep_schemas_take_bounded_time() -> None:
+    deep: Any = text()
+    for _ in range(400):
+        deep = obj(properties={"a": deep}, required=["a"])
+    wide = obj(
+        properties={f"p{i}": text(minLength=i % 9) for i in range(500)}, required=[f"p{i}" for i in range(0, 500, 5)]
+    )
+    cases = obj(dependentRequired={f"a{i}": [f"b{i}"] for i in range(20)})
+    started = time.process_time()
+    for schema in (deep, wide, cases):
+        assert assemble(compile(schema), random.Random(0)) is not None
+    assert compile(deep).loose and not compile(wide).loose
+    assert time.process_time() - started < 6
