@@ -39,8 +39,7 @@ class Induction:
     data: tuple[str, ...] = ("brook",)
     "Text for heads that look one token back and for in-context learning: brook, or files of text."
     only: tuple[Part, ...] = ("attention", "weights", "zero", "frozen")
-    "What to read: attention, weights, heads left out (zero, frozen: later patterns as they were, mean), or terms: what \
-paths through no head, one, two add, of attention-only models."
+    "What to read: attention, weights, heads left out as zero, frozen or mean, terms (paths of attention-only models)."
     n: int = 32
     "Random sequences: 25 tokens, said four times."
     windows: int = 16
