@@ -105,7 +105,8 @@ class Transformer(nn.Module):
             plan: activations to read and write; where it stops early, the activation it stopped at is returned.
 
         Raises:
-            UsageError: more positions than a learned table has; a cache or mask that does not fit.
+            UsageError: more positions than a learned table has; a cache or mask that does not fit; smeared keys and a
+                row of several texts that share a beginning.
         """
         if plan is not None:
             context = self.context(tokens_BT, how)
@@ -165,6 +166,7 @@ class Transformer(nn.Module):
         elif config.positions == "shortformer":
             added_TD = self.placed(tokens_BT, positions_BT, start)
         if config.smear_keys:
+            _refuse_branches(positions_BT)
             first_BT = _places(tokens_BT, positions_BT, start) == 0
         sight = _sight(mask, count, start, tokens_BT.device)
         window_sight = sight
@@ -223,6 +225,16 @@ def _places(tokens_BT: Tensor, positions_BT: Tensor | None, start: int) -> Tenso
     if positions_BT is not None:
         return positions_BT
     return torch.arange(start, start + tokens_BT.shape[1], device=tokens_BT.device)[None]
+
+
+def _refuse_branches(positions_BT: Tensor | None) -> None:
+    """A smeared key mixes in that of the slot before it, which where texts share a beginning may be another text's."""
+    if positions_BT is None:
+        return
+    follows_BT = positions_BT[..., 1:] == positions_BT[..., :-1] + 1
+    if not bool((follows_BT | (positions_BT[..., 1:] == 0)).all()):
+        what = "a model with smeared keys reads each token behind its own predecessor, and a row holds several texts"
+        raise UsageError(what, todo="give it one text a row")
 
 
 def _past(positions_BT: Tensor) -> int:
