@@ -41,7 +41,7 @@ def test_texts_that_share_a_beginning_are_refused(smeared: Transformer) -> None:
     shared = shared_batch([text(ONE, 2), text(OTHER, 2)])
     pair = pair_batch([Pair(text(ONE, 2), text(OTHER, 2))])
     for batch in (shared, pair):
-        with pytest.raises(UsageError, match="smeared keys .* and a row holds several texts; give it one text a row"):
+        with pytest.raises(UsageError, match="a row holds several texts; give it one text a row"):
             smeared(batch.tokens_BT, positions_BT=batch.positions_BT, mask=batch.mask_B1TT)
 
 
