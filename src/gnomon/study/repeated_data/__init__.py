@@ -1,0 +1,170 @@
+"""How much does it cost to say a share of the data again and again, and what does it break in the model?
+
+    gnomon train repeated-data                                     two sizes, five epochs, two shares
+    gnomon train repeated-data --widths 32,48,64,96 --seeds 3 --workers 2
+    gnomon train repeated-data --data texts/ --widths 64,128       the same on your own text
+
+Hernandez et al. 2022, "Scaling Laws and Interpretability of Learning from Repeated Data" (arXiv 2205.10487). A family
+of trainings on as many tokens: of each size one on documents that come once, and for each share and number of epochs
+one of whose documents that share is a small set, gone through so often. Where repeating hurts most, copying, induction
+heads, another language and training further on that language are read too; and the same is trained on a language
+without copies, where there is nothing of induction to break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gnomon.core.errors import UsageError
+from gnomon.core.record import Row
+from gnomon.core.registry import registered
+from gnomon.study._trained import Studied, Trained, train_all
+from gnomon.study.repeated_data.family import Family
+from gnomon.study.repeated_data.measures import measure_all
+from gnomon.study.repeated_data.summary import report
+from gnomon.train.repeats import Repeats
+
+__all__ = ["RepeatedData", "study"]
+
+
+@registered
+@dataclass(frozen=True, kw_only=True)
+class RepeatedData:
+    """Train a family of small decoders on repeated data: by size, share of repeats and epochs over them."""
+
+    widths: tuple[int, ...] = (32, 64)
+    "Widths of the residual stream, which make the ladder of sizes."
+    shares: tuple[float, ...] = (0.5, 0.9)
+    "Shares of the documents that are repeats."
+    epochs: tuple[float, ...] = (8, 32, 100, 320, 800)
+    "How often each document of the set comes; as many tokens in all, so a larger number is a smaller set."
+    tokens: int = 2_048_000
+    "Tokens of every training."
+    layers: int = 2
+    "Blocks."
+    mlp: bool = False
+    "Blocks have an MLP; copying then comes later in training."
+    context: int = 128
+    "Tokens of a document."
+    data: Path | None = None
+    "Train on this text file, JSON lines file or folder of such instead of the artificial language."
+    fine_tune: int = 409_600
+    "Tokens of training further on the other language, blocks; 0 for none. With --data there is no other."
+    without_copies: bool = True
+    "Train the worst share and epochs on a language without copies too. With --data there is none."
+    seeds: int = 1
+    "Trainings of each; a seed draws first weights, order and which documents are repeated."
+
+    def __post_init__(self) -> None:
+        named = (self.widths, self.shares, self.epochs)
+        if self.seeds < 1 or not all(named):
+            raise UsageError("a family needs a width, a share, a number of epochs and a seed", todo="--widths 32,64")
+        if any(len(set(each)) < len(each) for each in named):
+            raise UsageError("something is named twice", todo="name each of --widths, --shares and --epochs once")
+        if min(self.shares) <= 0:
+            raise UsageError(f"--shares has {min(self.shares):g}", todo="models without repeats are trained anyway")
+        if self.fine_tune < 0:
+            raise UsageError(f"--fine-tune is {self.fine_tune}", todo="give 0 or more")
+        for cell in self.cells():
+            cell.config(self)
+
+    def cells(self) -> list[Cell]:
+        """Every training of the grid, those without repeats first."""
+        controls = [Cell("control", width, seed) for width in sorted(self.widths) for seed in range(self.seeds)]
+        return controls + [
+            replaced._replace(share=share, epochs=epochs, kind="repeats")
+            for replaced in controls
+            for share in sorted(self.shares)
+            for epochs in sorted(self.epochs)
+        ]
+
+
+class Cell(NamedTuple):
+    """A training's place in the family.
+
+    Attributes:
+        kind: control, repeats; and after them, of the worst epochs, without copies, scratch and tuned.
+        width: of the model.
+        seed: which repetition.
+        share, epochs: of the repeats; of a model that was trained further, those of its first training.
+        start: the model that was trained further.
+    """
+
+    kind: str
+    width: int
+    seed: int
+    share: float = 0.0
+    epochs: float = 1.0
+    start: str = ""
+
+    def config(self, cfg: RepeatedData) -> Repeats:
+        """Its training."""
+        made = Repeats(
+            width=self.width,
+            heads=max(1, self.width // 16),
+            layers=cfg.layers,
+            mlp=cfg.mlp,
+            context=cfg.context,
+            tokens=cfg.tokens,
+            seed=self.seed,
+            share=self.share,
+            epochs=self.epochs,
+            data=cfg.data,
+        )
+        if self.kind.startswith("without copies"):
+            return replace(made, copy_rate=0.0)
+        if self.kind in ("scratch", "tuned"):
+            # Half the rate, as in the paper.
+            rate = made.peak_rate / (2 if self.start else 1)
+            further = replace(made, share=0.0, epochs=1.0, tokens=cfg.fine_tune, peak_rate=rate)
+            return replace(further, text="blocks", start=self.start)
+        return made
+
+
+def study(cfg: RepeatedData, root: Path | None, workers: int) -> Studied:
+    """Trains the grid, then what is read where repeats hurt most.
+
+    Raises:
+        Stopped: Ctrl-C; the same call goes on.
+        UsageError: in whole documents a share or a number of epochs is off by more than 2 %.
+    """
+    cells = cfg.cells()
+    trained, rows = _done(cfg, cells, root, workers)
+    if cfg.data is None:
+        more = list(_further(cfg, Family.of(rows), dict(zip(cells, trained, strict=True))))
+        later, later_rows = _done(cfg, more, root, workers)
+        trained, rows = [*trained, *later], [*rows, *later_rows]
+    return Studied(report(rows), trained, rows)
+
+
+def _done(cfg: RepeatedData, cells: Sequence[Cell], root: Path | None, workers: int) -> tuple[list[Trained], list[Row]]:
+    trained = train_all([cell.config(cfg) for cell in cells], root=root, workers=workers)
+    measured = measure_all(trained, root=root, workers=workers)
+    return trained, [_row(cell, *both) for cell, both in zip(cells, zip(trained, measured, strict=True), strict=True)]
+
+
+def _row(cell: Cell, trained: Trained, measured: Mapping[str, Any]) -> Row:
+    place = f"{cell.kind}, width {cell.width}, share {cell.share:g}, epochs {cell.epochs:g}, seed {cell.seed}"
+    asked = {"kind": cell.kind, "width": cell.width, "seed": cell.seed, "share": cell.share, "epochs": cell.epochs}
+    evidence = {**asked, "run": trained.run, "measured": measured}
+    return Row(key=place, cluster=f"seed {cell.seed}", evidence=evidence)
+
+
+def _further(cfg: RepeatedData, family: Family, trained: Mapping[Cell, Trained]) -> Iterator[Cell]:
+    """What is trained when it is known where repeats hurt most: at the largest share, of every size."""
+    share = max(cfg.shares)
+    for seed in range(cfg.seeds):
+        worst = {width: family.worst(width, share) for width in cfg.widths}
+        if cfg.without_copies:
+            width = max(cfg.widths)
+            yield Cell("without copies", width, seed)
+            yield Cell("without copies, repeats", width, seed, share, worst[width])
+        for width in sorted(cfg.widths) if cfg.fine_tune else ():
+            control = Cell("control", width, seed)
+            cell = Cell("repeats", width, seed, share, worst[width])
+            yield Cell("scratch", width, seed)
+            for place in (control, cell):
+                yield place._replace(kind="tuned", start=trained[place].model)

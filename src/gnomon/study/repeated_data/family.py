@@ -1,0 +1,135 @@
+"""A family of trainings as numbers: what each did, by size, share and epochs, and what repeats changed.
+
+Shapes: S seeds, D documents, K numbers of epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gnomon.core.record import Row
+from gnomon.stats.effective import Worth
+from gnomon.stats.intervals import Interval, clustered_mean, undefined
+from gnomon.study._trained import over_seeds
+
+__all__ = ["METRICS", "Family", "Matrix", "Measured", "apart"]
+
+Matrix = NDArray[np.float64]
+Measured = Mapping[str, Any]
+
+
+def _copied(of: Measured) -> list[float]:
+    """Of each paragraph, the mean over its second and later copies."""
+    return [float(np.mean(copies[1:])) for copies in of["copying"]]
+
+
+METRICS: Mapping[str, Callable[[Measured], Sequence[float]]] = {
+    "test loss": lambda of: of["held-out"],
+    "copying": _copied,
+    "prefix matching": lambda of: of["prefix"],
+    "other language": lambda of: of["other"],
+}
+"""What effective sizes are read of; numbers by document, paragraph or sequence. KeyError where one was not measured."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """What trainings did, by place.
+
+    Attributes:
+        places: measurements by kind, width, share and epochs; one a seed, in the order of seeds.
+    """
+
+    places: Mapping[tuple[str, int, float, float], Sequence[Measured]]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Family:
+        """The family whose rows these are."""
+        places: dict[tuple[str, int, float, float], list[Measured]] = {}
+        for row in sorted(rows, key=lambda row: int(row.evidence["seed"])):
+            place = tuple(row.evidence[name] for name in ("kind", "width", "share", "epochs"))
+            places.setdefault(place, []).append(row.evidence["measured"])  # type: ignore[arg-type]  # of these four
+        return cls(places)
+
+    @property
+    def widths(self) -> list[int]:
+        """Of the controls, the smallest first."""
+        return sorted({width for kind, width, _, _ in self.places if kind == "control"})
+
+    @property
+    def shares(self) -> list[float]:
+        """Of the grid."""
+        return sorted({share for kind, _, share, _ in self.places if kind == "repeats"})
+
+    def epochs(self, width: int, share: float) -> list[float]:
+        """Numbers of epochs that were trained."""
+        return sorted({e for kind, w, s, e in self.places if (kind, w, s) == ("repeats", width, share)})
+
+    def size(self, width: int) -> float:
+        """Parameters."""
+        return float(self.control(width)[0]["parameters"])
+
+    def control(self, width: int) -> Sequence[Measured]:
+        """Of models without repeats."""
+        return self.places["control", width, 0.0, 1.0]
+
+    def cell(self, width: int, share: float, epochs: float) -> Sequence[Measured]:
+        """Of models with repeats."""
+        return self.places["repeats", width, share, epochs]
+
+    def losses(self, width: int, share: float) -> Matrix:
+        """Test losses [S, K] by number of epochs."""
+        return np.array([_means(self.cell(width, share, e)) for e in self.epochs(width, share)]).T
+
+    def damage(self, width: int, share: float) -> Matrix:
+        """Test losses [S, K] above those of the same seeds without repeats."""
+        found: Matrix = self.losses(width, share) - np.array(_means(self.control(width)))[:, None]
+        return found
+
+    def worst(self, width: int, share: float) -> float:
+        """The number of epochs at which the test loss is highest."""
+        return self.epochs(width, share)[int(self.damage(width, share).mean(axis=0).argmax())]
+
+    def worth(self, metric: str, width: int, share: float, epochs: float) -> Worth | None:
+        """A model with repeats beside the ladder of those without; None where the metric was not measured."""
+        read = METRICS[metric]
+        try:
+            ladder = np.array([[read(of) for of in self.control(w)] for w in self.widths], dtype=np.float64)
+            cell = np.array([read(of) for of in self.cell(width, share, epochs)], dtype=np.float64)
+        except KeyError:
+            return None
+        sizes = np.array([self.size(w) for w in self.widths])
+        return Worth(sizes=sizes, ladder=ladder, cell=cell, size=self.size(width)) if len(sizes) > 1 else None
+
+    def wasted(self, width: int, share: float) -> list[float]:
+        """Test loss of each control when it had seen as many tokens that come once as a model with repeats sees."""
+        found = []
+        for of in self.control(width):
+            steps = np.array(of["curve"]["steps"])
+            place = int(np.abs(steps - (1 - share) * steps[-1]).argmin())
+            found.append(float(of["curve"]["held-out"][place]))
+        return found
+
+
+def apart(one: Sequence[Measured], other: Sequence[Measured], read: Callable[[Measured], Sequence[float]]) -> Interval:
+    """The mean of the first less that of the second, paired by seed; of one seed paired by document.
+
+    Args:
+        read: numbers by document; KeyError where they were not measured.
+    """
+    try:
+        pairs = [np.subtract(read(a), read(b)) for a, b in zip(one, other, strict=True)]
+    except KeyError as error:
+        return undefined(f"{error} was not measured")
+    if len(pairs) > 1:
+        return over_seeds([float(pair.mean()) for pair in pairs])
+    return clustered_mean(pairs[0])
+
+
+def _means(of: Sequence[Measured]) -> list[float]:
+    return [float(np.mean(each["held-out"])) for each in of]

@@ -1,0 +1,170 @@
+"""What one training of a family did to its model: read once, kept beside the model.
+
+Curves are read at every snapshot: the loss on documents of the set, on the first documents that came once, and the most
+prefix matching of a head. The rest is read of the last model: losses of held-out documents one by one, copies of
+held-out paragraphs, every head, documents of the other language, words known by heart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gnomon.core.engine import spread
+from gnomon.core.progress import progress, unseen
+from gnomon.core.seeds import Seed
+from gnomon.data.worlds.blocks import Blocks
+from gnomon.data.worlds.language import Language
+from gnomon.explain.induction.sequences import plain_tokens
+from gnomon.learn.loop import one_thread_if_small
+from gnomon.models.families import load_folder
+from gnomon.models.tokenizer import Tokenizer
+from gnomon.models.transformer import Transformer, num_parameters
+from gnomon.store.files import replace_file
+from gnomon.store.run import Run
+from gnomon.study._trained import Trained, environment
+from gnomon.study.repeated_data.readings import by_heart, losses, losses_by_copy, prefix_scores, said_again
+from gnomon.train.repeats import Repeats, language_of, repeated_numbers, slots_of, unique_numbers
+from gnomon.train.toy import HELD_OUT
+
+__all__ = ["measure_all"]
+
+_HELD_OUT, _CURVE, _PARAGRAPHS, _SEQUENCES, _BY_HEART = 128, 32, 50, 16, 64
+# Paragraphs of held-out documents that no loss is read of.
+_PARAGRAPHS_FROM = HELD_OUT + 192
+_FILE = "repeated-data.json"
+
+
+class _Task(NamedTuple):
+    id: int
+    config: Repeats
+    folder: Path
+
+
+def measure_all(trained: Sequence[Trained], *, root: Path | None, workers: int) -> list[dict[str, Any]]:
+    """What each training did, in order; `root` and `workers` are as in `train_all`.
+
+    Of each: `parameters`, `share` and `epochs` as achieved, `documents` in the set; `curve` by step (`steps`,
+    `held-out`, `set`, `unique`, `prefix`); `held-out`, `set`, `other` [N] by document, `copying` [P][C], `by index`
+    [T - 1], `heads` [L][H], `prefix` [N] of the best head, `known` and `known, held out` [N], and `said`: words and
+    losses of one paragraph.
+    Losses are in nats a token; what cannot be read is left out.
+    """
+    with environment(root, workers):
+        tasks = [_Task(i, t.config, _folder(t, root)) for i, t in enumerate(trained)]
+        missing = [task for task in tasks if not (task.folder / _FILE).exists()]
+        with progress(len(tasks), "measurements", done=len(tasks) - len(missing)) as bar:
+            for _ in spread(_measure, missing, where=f"processes:{workers}" if workers > 1 else "inline"):
+                bar.advance(1)
+    return [json.loads((task.folder / _FILE).read_text(encoding="utf-8")) for task in tasks]
+
+
+def _folder(trained: Trained, root: Path | None) -> Path:
+    with closing(Run.find(trained.run, root=root)) as run:
+        return run.folder
+
+
+def _measure(task: _Task) -> int:
+    cfg = task.config
+    language, _ = language_of(cfg, task.folder)
+    with unseen():
+        net = load_folder(task.folder / "checkpoint").float().eval()
+        tokenizer = Tokenizer.load(task.folder / "checkpoint")
+        slots = slots_of(cfg)
+        with one_thread_if_small(net):
+            found = {
+                "parameters": num_parameters(net),
+                "share": slots.share,
+                "epochs": slots.epochs,
+                "documents": slots.size,
+                "tokens a step": cfg.batch * cfg.context,
+                "curve": _curve(task, language, tokenizer),
+                **_last(cfg, net, language, tokenizer),
+            }
+    replace_file(task.folder / _FILE, json.dumps(found, separators=(",", ":")) + "\n")
+    return task.id
+
+
+def _curve(task: _Task, language: Language, tokenizer: Tokenizer) -> dict[str, list[float]]:
+    """What changes over training, at every snapshot."""
+    cfg = task.config
+    with closing(Run.find(str(task.folder))) as run:
+        logged = {metric.step: metric.value for metric in run.metrics() if metric.name == "held-out loss"}
+    sets = {
+        "set": _tokens(cfg, language, repeated_numbers(cfg)[:_CURVE]),
+        "unique": _tokens(cfg, language, unique_numbers(cfg)[:_CURVE]),
+    }
+    found: dict[str, list[float]] = {"steps": [], "held-out": [], "set": [], "unique": [], "prefix": []}
+    for step in sorted(logged):
+        net = load_folder(task.folder / "snapshots" / str(step)).float().eval()
+        found["steps"].append(step)
+        found["held-out"].append(logged[step])
+        for name, tokens_NT in sets.items():
+            if tokens_NT is not None:
+                found[name].append(float(losses(net, tokens_NT).mean()))
+        scores = prefix_scores(net, plain_tokens(tokenizer), _SEQUENCES // 2, tokenizer.bos_id, Seed(0))
+        if scores is not None:
+            found["prefix"].append(float(scores.mean(0).max()))
+    return {name: _digits(values) for name, values in found.items() if values}
+
+
+def _last(cfg: Repeats, net: Transformer, language: Language, tokenizer: Tokenizer) -> dict[str, Any]:
+    """What the trained model does."""
+    held_out = _tokens(cfg, language, range(HELD_OUT, HELD_OUT + _HELD_OUT))
+    assert held_out is not None
+    by_token = losses(net, held_out)
+    found: dict[str, Any] = {
+        "held-out": _digits(by_token.mean(1)),
+        "by index": _digits(by_token.mean(0)),
+        "known, held out": by_heart(net, held_out[:_BY_HEART]).int().tolist(),
+    }
+    the_set = _tokens(cfg, language, repeated_numbers(cfg)[:_BY_HEART])
+    if the_set is not None:
+        found |= {"set": _digits(losses(net, the_set).mean(1)), "known": by_heart(net, the_set).int().tolist()}
+    if cfg.text == "copies" and not cfg.data:
+        other = _tokens(cfg, Blocks(vocabulary=cfg.vocabulary, seed=cfg.language_seed), range(HELD_OUT, HELD_OUT + 64))
+        assert other is not None
+        found["other"] = _digits(losses(net, other).mean(1))
+    return found | _copying(cfg, net, language, tokenizer) | _heads(net, tokenizer)
+
+
+def _copying(cfg: Repeats, net: Transformer, language: Language, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Losses by copy of held-out paragraphs, and those of every token of a longer one, said as often as it fits."""
+    rows = _tokens(cfg, language, range(_PARAGRAPHS_FROM, _PARAGRAPHS_FROM + _PARAGRAPHS))
+    assert rows is not None
+    paragraphs = [row[1:] for row in rows.tolist()]
+    copied = said_again(paragraphs, cfg.context, tokenizer.bos_id)
+    shown = said_again([paragraphs[0][: cfg.context // 5]], cfg.context, tokenizer.bos_id)
+    if copied is None or shown is None:
+        return {}
+    return {
+        "copying": [_digits(row) for row in losses_by_copy(net, copied)],
+        "said": {
+            "words": [tokenizer.token_text(token) for token in shown.tokens_PT[0, 1:].tolist()],
+            "losses": _digits(losses(net, shown.tokens_PT)[0]),
+        },
+    }
+
+
+def _heads(net: Transformer, tokenizer: Tokenizer) -> dict[str, Any]:
+    scores_NLH = prefix_scores(net, plain_tokens(tokenizer), _SEQUENCES, tokenizer.bos_id, Seed(1))
+    if scores_NLH is None:
+        return {}
+    mean_LH = scores_NLH.mean(0)
+    best = int(mean_LH.argmax())
+    return {"heads": [_digits(row) for row in mean_LH], "prefix": _digits(scores_NLH.flatten(1)[:, best])}
+
+
+def _tokens(cfg: Repeats, language: Language, numbers: Sequence[int]) -> Tensor | None:
+    return torch.from_numpy(language.documents(numbers, cfg.context).tokens) if len(numbers) else None
+
+
+def _digits(values: Tensor | Iterable[float]) -> list[float]:
+    listed: Iterable[float] = values.tolist() if isinstance(values, Tensor) else values
+    return [round(value, 5) for value in listed]

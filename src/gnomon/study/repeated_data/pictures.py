@@ -1,0 +1,243 @@
+"""Figures of a family of trainings on repeated data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gnomon.report.base import Estimate, Figure
+from gnomon.report.figures import Point, curves, forest, heatmap, histogram
+from gnomon.report.tokens import Token, TokenText, tokens
+from gnomon.stats.effective import multiplier
+from gnomon.stats.repeats import poor_region
+from gnomon.study._family import spoken
+from gnomon.study._trained import over_seeds
+from gnomon.study.repeated_data.family import METRICS, Family, Measured
+
+__all__ = ["SECTION", "figures"]
+
+SECTION = {
+    "damage": "Where repeats hurt",
+    "within": "Over training",
+    "worth": "Effective size",
+    "copying": "Copying",
+    "other": "The other language",
+}
+# A set of which a token costs less than this share of what it did at first is known by heart.
+_KNOWN = 0.1
+
+
+def figures(of: Family) -> list[Figure]:
+    """Every picture that the family's measurements allow."""
+    drawn = [_map(of, share) for share in of.shares] + [_over_epochs(of, share) for share in of.shares]
+    drawn += [*_boundaries(of), _sets(of)]
+    drawn += [_over_training(of, share) for share in of.shares]
+    drawn += [_twins(of, share) for share in of.shares]
+    drawn += [*_worths(of), *_copying(of), *_tuned(of)]
+    return drawn
+
+
+def _size(of: Family, width: int) -> str:
+    return spoken(of.size(width))
+
+
+def _map(of: Family, share: float) -> Figure:
+    """Added loss by size and epochs; the boundaries of half the most in the caption."""
+    epochs = of.epochs(of.widths[0], share)
+    values: list[list[float | None]] = [[*map(float, of.damage(w, share).mean(axis=0))] for w in of.widths]
+    told = []
+    for width in of.widths:
+        region = poor_region(of.epochs(width, share), of.damage(width, share).mean(axis=0))
+        if region is not None:
+            ends = [f"{end:.0f}" if end is not None else "beyond the grid" for end in (region.left, region.right)]
+            told.append(f"{_size(of, width)}: {ends[0]} to {ends[1]}")
+    return heatmap(
+        [_size(of, w) for w in of.widths],
+        [f"{e:g}" for e in epochs],
+        values,
+        title=f"Test loss added by repeats, {share:.0%} of the data",
+        x="epochs over the set",
+        y="parameters",
+        legend="nats",
+        caption=f"At least half of the most is added between these epochs. {'; '.join(told)}.",
+        section=SECTION["damage"],
+        diverging=True,
+    )
+
+
+def _over_epochs(of: Family, share: float) -> Figure:
+    points = []
+    for width in of.widths:
+        for place, epochs in enumerate(of.epochs(width, share)):
+            found = over_seeds(of.damage(width, share)[:, place].tolist())
+            points.append(Point(epochs, found.value or 0.0, found.low, found.high, _size(of, width)))
+    title = f"Added test loss against epochs, {share:.0%} repeats"
+    caption = "Above 0 is worse than without repeats, on as many tokens. Bands are 95 % intervals over seeds."
+    section = SECTION["damage"]
+    return curves(
+        points,
+        x="epochs over the set",
+        y="nats",
+        title=title,
+        caption=caption,
+        section=section,
+        log_x=True,
+        reference=0,
+    )
+
+
+def _boundaries(of: Family) -> list[Figure]:
+    """Boundaries of the poor region against size, where two sizes or more have one."""
+    points = []
+    for share in of.shares:
+        for width in of.widths:
+            region = poor_region(of.epochs(width, share), of.damage(width, share).mean(axis=0))
+            for name, end in (("from", region.left), ("to", region.right)) if region else ():
+                if end is not None:
+                    points.append(Point(of.size(width), end, None, None, f"{name}, {share:.0%}"))
+    if len({p.x for p in points}) < 2:
+        return []
+    title, caption = "Region of poor performance", "Epochs between which at least half of the most is added."
+    section = SECTION["damage"]
+    return [
+        curves(
+            points, x="parameters", y="epochs", title=title, caption=caption, section=section, log_x=True, log_y=True
+        )
+    ]
+
+
+def _sets(of: Family) -> Figure:
+    points = [
+        Point(
+            epochs, _mean(of.cell(width, share, epochs), lambda m: m["set"]), series=f"{_size(of, width)}, {share:.0%}"
+        )
+        for width in of.widths
+        for share in of.shares
+        for epochs in of.epochs(width, share)
+    ]
+    caption = "Near 0 the set is known by heart; the added loss is largest about where that begins."
+    title = "Loss on the set at the end of training"
+    section = SECTION["damage"]
+    return curves(points, x="epochs over the set", y="nats", title=title, caption=caption, section=section, log_x=True)
+
+
+def _over_training(of: Family, share: float) -> Figure:
+    """The largest size: test loss over tokens for every number of epochs."""
+    width = of.widths[-1]
+    lines = {"none": of.control(width)}
+    lines |= {f"{e:g}": of.cell(width, share, e) for e in of.epochs(width, share)}
+    points = [p for name, some in lines.items() for p in _line(some, "held-out", name)]
+    title = f"Test loss over training by epochs, {share:.0%} repeats, {_size(of, width)} parameters"
+    caption = "A line that rises and falls again is a double descent within training. Bands are over seeds."
+    return curves(points, x="tokens", y="nats", title=title, caption=caption, section=SECTION["within"], log_x=True)
+
+
+def _twins(of: Family, share: float) -> Figure:
+    """The largest size at its worst: the losses on the set, on what came once, and on the test set."""
+    width = of.widths[-1]
+    epochs = of.worst(width, share)
+    cell = of.cell(width, share, epochs)
+    names = {"held-out": "held out", "set": "the set", "unique": "came once"}
+    points = [p for key, name in names.items() for p in _line(cell, key, name)]
+    known = next((p for p in _line(cell, "set", "") if p.y < _KNOWN * _line(cell, "set", "")[0].y), None)
+    if known is not None:
+        points.append(known._replace(low=None, high=None, series="by heart"))
+    title = f"The set and what is held out, {share:.0%} repeats, {epochs:g} epochs, {_size(of, width)} parameters"
+    caption = "By heart: the set first costs less than a tenth of what it cost at first."
+    return curves(points, x="tokens", y="nats", title=title, caption=caption, section=SECTION["within"], log_x=True)
+
+
+def _line(some: Sequence[Measured], name: str, series: str) -> list[Point]:
+    """A curve of one place's trainings, the untrained model left out, with intervals over seeds."""
+    points = []
+    for place, step in enumerate(some[0]["curve"]["steps"][1:], 1):
+        found = over_seeds([float(each["curve"][name][place]) for each in some])
+        points.append(Point(step * some[0]["tokens a step"], found.value or 0.0, found.low, found.high, series))
+    return points
+
+
+def _worths(of: Family) -> list[Figure]:
+    """Multipliers by metric, of every size at its worst; those beyond the ladder have one end."""
+    drawn = []
+    for share in of.shares:
+        shown = []
+        for width in of.widths:
+            epochs = of.worst(width, share)
+            for name in METRICS:
+                worth = of.worth(name, width, share, epochs)
+                found = None if worth is None else multiplier(worth)
+                if found is not None and found.value is not None:
+                    group = f"{_size(of, width)}, {epochs:g} epochs, {name}"
+                    shown.append(Estimate.of("effective size over size", found, group=group))
+        if shown:
+            title = f"Effective size over size at the worst epochs, {share:.0%} repeats"
+            caption = "Below 1 the model is worth a smaller one. Those beyond the ladder of sizes are left out."
+            x, section = "effective size over size", SECTION["worth"]
+            drawn.append(forest(shown, x=x, title=title, caption=caption, section=section, reference=1.0))
+    return drawn
+
+
+def _copying(of: Family) -> list[Figure]:
+    width, share = of.widths[-1], of.shares[0]
+    epochs = of.worst(width, share)
+    cell, control = of.cell(width, share, epochs), of.control(width)
+    place = f"{share:.0%} repeats, {epochs:g} epochs, {_size(of, width)} parameters"
+    pair, drawn, section = {"no repeats": control, "repeats": cell}, [], SECTION["copying"]
+    if "copying" in control[0]:
+        points = [
+            Point(copy + 1, _mean(some, lambda m, c=copy: [row[c] for row in m["copying"]]), series=name)  # type: ignore[misc]  # the default binds c
+            for name, some in pair.items()
+            for copy in range(len(control[0]["copying"][0]))
+        ]
+        title = f"Held-out paragraphs by copy, {place}"
+        drawn += [
+            curves(points, x="copy", y="nats a token", title=title, section=section),
+            _said(control[0], cell[0], place),
+        ]
+    points = [
+        Point(index + 1, _mean(some, lambda m, i=index: [m["by index"][i]]), series=name)  # type: ignore[misc]  # the default binds i
+        for name, some in pair.items()
+        for index in range(len(control[0]["by index"]))
+    ]
+    drawn.append(curves(points, x="token", y="nats", title=f"Loss by place in a document, {place}", section=section))
+    if "heads" in control[0]:
+        heads = {name: [h for m in some for layer in m["heads"] for h in layer] for name, some in pair.items()}
+        title = f"Prefix matching of heads, {place}"
+        drawn.append(histogram(heads, x="prefix matching", title=title, section=section, domain=(0, 1)))
+    return drawn
+
+
+def _said(control: Measured, cell: Measured, place: str) -> Figure:
+    """A held-out paragraph said again: at each word, what repeats add."""
+    added = np.subtract(cell["said"]["losses"], control["said"]["losses"])
+    most = float(np.abs(added).max()) or 1.0
+    # The first loss is that of the first word behind the one that begins the text.
+    words = control["said"]["words"][-len(added) :]
+    shown = [Token(word, 0.5 - float(nats) / (2 * most)) for word, nats in zip(words, added, strict=True)]
+    caption = f"Red costs more after training on repeats, blue less; the deepest colour is {most:.1f} nats."
+    title, legend = f"A held-out paragraph said again, {place}", "0.5 is no change"
+    return tokens(
+        [TokenText("what repeats add", shown)], legend=legend, title=title, caption=caption, section=SECTION["copying"]
+    )
+
+
+def _tuned(of: Family) -> list[Figure]:
+    """Further training on the other language, the largest size."""
+    width, points = of.widths[-1], []
+    for (kind, w, share, epochs), some in of.places.items():
+        if w == width and kind in ("scratch", "tuned"):
+            name = (
+                "from scratch"
+                if kind == "scratch"
+                else f"after {share:.0%}, {epochs:g} epochs"
+                if share
+                else "after no repeats"
+            )
+            points += _line(some, "held-out", name)
+    title = f"Training further on the other language, {_size(of, width)} parameters"
+    return [curves(points, x="tokens", y="nats", title=title, section=SECTION["other"], log_x=True)] if points else []
+
+
+def _mean(some: Sequence[Measured], read: Callable[[Measured], Sequence[float]]) -> float:
+    return float(np.mean([np.mean(read(each)) for each in some]))
