@@ -66,7 +66,7 @@ HELD_OUT = 1 << 40
 TEXT = "held-out.jsonl"
 """Documents that the run's model was not trained on, in its folder: text for instruments that read some."""
 
-_READ = 64
+_KEPT, _READ = 256, 64
 # Documents of so many steps are written at once: most of the cost is that of a step of NumPy, not of its rows.
 _WRITTEN_AT_ONCE = 16
 
@@ -215,11 +215,13 @@ def fit_toy(
     tokenizer = tokenizer or word_tokenizer(language.words)
     batches = _Batches(language, schedule, cfg)
     kept = snapshot_steps(cfg)
-    held_out = language.documents(range(HELD_OUT, HELD_OUT + _READ), cfg.context)
+    held_out = language.documents(range(HELD_OUT, HELD_OUT + _KEPT), cfg.context)
+
+    watched = held_out.rows(slice(_READ))
 
     def snapshot(done: int) -> None:
         save_folder(model, run.folder / "snapshots" / str(done), tokenizer=tokenizer)
-        run.add_metrics(done, {f"held-out {name}": value for name, value in read(model, held_out).items()})
+        run.add_metrics(done, {f"held-out {name}": value for name, value in read(model, watched).items()})
 
     def at(step: int) -> _Batch:
         # The loop asks for a step's batch when the steps before it are done.

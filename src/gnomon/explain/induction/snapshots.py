@@ -36,6 +36,7 @@ class Shown(NamedTuple):
     Attributes:
         repeats: random sequences said again.
         tokens_NT: documents.
+        clusters: the text that each document is of; documents of one text are not independent.
         is_copy_NT: which of their tokens are copies; None where nobody knows.
         ablated: how many of the documents heads are left out on, the first ones.
         picked_MP: places of the losses that are kept one by one, of the first M documents; M is `ablated` or more.
@@ -44,6 +45,7 @@ class Shown(NamedTuple):
 
     repeats: Repeats
     tokens_NT: Tensor
+    clusters: tuple[str, ...]
     is_copy_NT: Tensor | None
     ablated: int
     picked_MP: Tensor
