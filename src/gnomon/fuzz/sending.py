@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
-from gnomon.fuzz.base import Api, Case, Exchange, Reply, Request, Take, Transport, Violation
+from gnomon.fuzz.base import Api, Case, Exchange, Request, Take, Transport, Violation
 from gnomon.fuzz.checks import CHECKS, Check, Promises, violations
 from gnomon.fuzz.identities import ANONYMOUS, Identity, wrong
+from gnomon.fuzz.pace import Pace
 from gnomon.fuzz.state.memory import Memory, Thing
 from gnomon.fuzz.writing import Unsendable, written
 
@@ -45,6 +46,7 @@ class Sender:
         rate: requests a second at most; 0 for no limit.
         on_exchange: called with each exchange, as it comes.
         write: how a case becomes a request.
+        pace: how many are under way.
     """
 
     api: Api
@@ -56,6 +58,7 @@ class Sender:
     slow: float = 0.0
     on_exchange: Callable[[Exchange], None] = lambda exchange: None
     write: Callable[[Case, str], Request] = written
+    pace: Pace = field(default_factory=lambda: Pace(1))
 
     def __post_init__(self) -> None:
         self.promises, self.memory = Promises(self.api, slow=self.slow), Memory(self.api)
@@ -104,7 +107,9 @@ class Sender:
             self._next = max(self._next, now) + 1 / self.rate
             await asyncio.sleep(self._next - now - 1 / self.rate)
         number, self.requests = self.requests, self.requests + 1
-        reply: Reply = await self.transport.send(request, timeout=self.timeout)
+        async with self.pace:
+            reply = await self.transport.send(request, timeout=self.timeout)
+        self.pace.saw(reply)
         self.refusals = self.refusals + 1 if reply.fault == "refused" else 0
         found = Exchange(
             case=case, request=request, reply=reply, number=number, at=self.elapsed, takes=takes, caller=caller

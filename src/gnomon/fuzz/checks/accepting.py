@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gnomon.fuzz.base import Exchange, Fault, Violation
 from gnomon.fuzz.certificate import certificate
@@ -31,9 +31,12 @@ def negative_data_accepted(exchange: Exchange, promises: Promises) -> Iterator[V
 
 
 def missing_header_accepted(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
-    """A 2xx to a request that lacks a required header."""
+    """A 2xx to a request that lacks a required header which has no default."""
     fault = _accepted_fault(exchange)
-    if fault is not None and fault.location == "header" and fault.keyword == "required":
+    if fault is None or fault.location != "header" or fault.keyword != "required":
+        return
+    lacking = [p for p in exchange.case.operation.parameters if fault.pointer == f"/{p.name}" and p.location == "header"]
+    if not any(isinstance(p.schema, Mapping) and "default" in p.schema for p in lacking):
         yield _accepted(exchange, "missing_header_accepted", fault)
 
 

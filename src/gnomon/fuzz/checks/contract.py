@@ -25,6 +25,8 @@ def undocumented_status(exchange: Exchange, promises: Promises) -> Iterator[Viol
     operation, status = exchange.case.operation, exchange.reply.status
     if not 100 <= status < 500 or not operation.answers or operation.answer(status) or _other_method(exchange):
         return
+    if status in _EXPECTED_OF_ANY_SERVER and exchange.case.mode == "probe":
+        return
     advice = status in _EXPECTED_OF_ANY_SERVER or (status == 404 and "{" in operation.path)
     documented = ", ".join(operation.answers)
     yield _violation(
@@ -70,12 +72,12 @@ def response_body(exchange: Exchange, promises: Promises) -> Iterator[Violation]
     if validator is None or validator.is_valid(value):
         return
     seen = set()
-    for error in validator.iter_errors(value):
-        place = "/".join(str(part) for part in error.schema_path if not isinstance(part, int))
+    for fault in validator.iter_errors(value):
+        place = "/".join(str(part) for part in fault.schema_path if not isinstance(part, int))
         if place not in seen:
             seen.add(place)
-            what = f"{reply.status} breaks its schema at {_at(error)}"
-            yield _violation(exchange, "response_body", f"{reply.status} {place}", what, error.message[:500])
+            what = f"{reply.status} breaks its schema at {_at(fault)}"
+            yield _violation(exchange, "response_body", f"{reply.status} {place}", what, fault.message[:500])
 
 
 def response_headers(exchange: Exchange, promises: Promises) -> Iterator[Violation]:

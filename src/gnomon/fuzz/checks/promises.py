@@ -10,13 +10,23 @@ from typing import Any
 import jsonschema_rs
 
 from gnomon.fuzz.base import Api, Exchange, Operation, Reply, Schema
+from gnomon.fuzz.directions import answered
 from gnomon.fuzz.loading import closed
 
 __all__ = ["ASSERTED_FORMATS", "Promises", "base_type", "matches"]
 
 ASSERTED_FORMATS = ("date-time", "date", "uuid", "email", "ipv4", "ipv6", "uri")
 "Formats on which all tools agree; the others are annotations."
-_ANNOTATIONS = ("time", "duration", "hostname", "idn-hostname", "idn-email", "uri-reference", "iri", "iri-reference")
+_ANNOTATIONS: tuple[str, ...] = (
+    "time",
+    "duration",
+    "hostname",
+    "idn-hostname",
+    "idn-email",
+    "uri-reference",
+    "iri",
+    "iri-reference",
+)
 _ANNOTATIONS += ("uri-template", "json-pointer", "relative-json-pointer", "regex")
 _LATENCIES = 200
 
@@ -63,7 +73,7 @@ class Promises:
             self.latencies[key].append(reply.seconds)
 
     def _compiled(self, schema: Schema) -> Any:
-        whole = closed(read_only(schema), self._definitions)
+        whole: Any = closed(answered(schema), self._definitions)
         formats = dict.fromkeys(_ANNOTATIONS, lambda _: True)
         try:
             return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, formats=formats)
@@ -72,23 +82,7 @@ class Promises:
 
     @cached_property
     def _definitions(self) -> Mapping[str, Schema]:
-        return {name: read_only(schema) for name, schema in self.api.definitions.items()}
-
-
-def read_only(schema: Any) -> Any:
-    """A schema as answers must be: properties that are only written must be absent."""
-    if isinstance(schema, list | tuple):
-        return [read_only(each) for each in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    found = {key: read_only(value) for key, value in schema.items()}
-    properties = schema.get("properties")
-    if isinstance(properties, Mapping):
-        hidden = {name for name, of in properties.items() if isinstance(of, Mapping) and of.get("writeOnly") is True}
-        found["properties"] |= dict.fromkeys(hidden, False)
-        if hidden and isinstance(found.get("required"), list):
-            found["required"] = [name for name in found["required"] if name not in hidden]
-    return found
+        return {name: answered(schema) for name, schema in self.api.definitions.items()}
 
 
 def base_type(media_type: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,9 @@ from gnomon.fuzz.base import Api, Exchange
 from gnomon.fuzz.state.names import is_identifier, subject_of, words
 from gnomon.fuzz.state.resources import Resource, Route, resources
 
-__all__ = ["Memory", "Thing", "leaves"]
+__all__ = ["Memory", "Thing", "identified", "leaves", "rows_of"]
 
-_KEPT, _DEEPEST, _WIDEST = 64, 4, 20
+_KEPT, _DEEPEST, _WIDEST, _HISTORY = 64, 4, 20, 12
 
 
 @dataclass(eq=False)
@@ -31,12 +31,20 @@ class Thing:
         params: path parameter by name.
         body: as it was last answered; None where only its URL is known.
         source: runtime expression by parameter, of those that its creation answered.
+        history: what was sent about it and taken, its creation first; the last ones.
     """
 
     resource: Resource
     params: dict[str, Any]
     body: Any = None
     source: dict[str, str] = field(default_factory=dict)
+    history: list[Exchange] = field(default_factory=list)
+
+    def keep(self, exchange: Exchange) -> None:
+        """Adds to the history; what lies between its beginning and its end is forgotten first."""
+        self.history.append(exchange)
+        if len(self.history) > _HISTORY:
+            del self.history[1]
 
 
 class Memory:
@@ -66,6 +74,9 @@ class Memory:
         if not 200 <= reply.status < 300 or exchange.case.method:
             return None
         body, params = _json(reply.body), _path_params(exchange)
+        if exchange.case.operation.method != "GET":
+            for thing in self.about(exchange):
+                thing.keep(exchange)
         for name, value in leaves(body):
             self._keep(name, value)
         own = self._own.get(key)
@@ -75,9 +86,16 @@ class Memory:
         if key in self._lists:
             self._learn_list(self._lists[key], params, body)
         made = self._made(self._creates[key], params, exchange, body) if key in self._creates else None
-        if made is None and own is not None:
-            made = self.remember(Thing(own, params, body))
-        return made
+        if made is not None and not made.history:
+            made.keep(exchange)
+        return made or (self.remember(Thing(own, params, body)) if own is not None else None)
+
+    def about(self, exchange: Exchange) -> list[Thing]:
+        """The things, alive or gone, that an exchange's path names, what they belong to included."""
+        params, path = _path_params(exchange), exchange.case.operation.path.rstrip("/")
+        named = [item for item in self.resources if path == item or path.startswith(item + "/")]
+        there = [each for item in named for each in (*self.alive[item], *self.gone[item])]
+        return [each for each in there if all(str(params.get(n)) == str(v) for n, v in each.params.items())]
 
     def remember(self, thing: Thing) -> Thing:
         """Keeps a thing, or renews the one that has its path parameters."""
@@ -128,8 +146,8 @@ class Memory:
                 there.append(value)
 
     def _learn_list(self, resource: Resource, params: Mapping[str, Any], body: Any) -> None:
-        for each in _rows(body)[:_WIDEST]:
-            found = _identified(resource, each)
+        for each in rows_of(body)[:_WIDEST]:
+            found = identified(resource, each)
             if found is not None:
                 self.remember(Thing(resource, {**params, resource.key: found[1]}, each))
 
@@ -141,7 +159,7 @@ class Memory:
             return self.remember(Thing(resource, {**params, **read}, body, source))
         if resource.key in params:
             return self.remember(Thing(resource, params, body))
-        found = _identified(resource, body)
+        found = identified(resource, body)
         if found is None:
             return None
         pointer, value = found
@@ -164,14 +182,14 @@ def leaves(value: Any, depth: int = 0, name: str = "") -> Iterator[tuple[str, An
         yield name, value
 
 
-def _identified(resource: Resource, body: Any) -> tuple[str, Any] | None:
+def identified(resource: Resource, body: Any) -> tuple[str, Any] | None:
     """JSON pointer and value of the member that identifies a thing, in the body or one level down: by the name of the
     path parameter, by the kind's own name, then any that calls itself an identifier."""
     if not isinstance(body, dict):
         return None
     wanted = "".join(words(resource.key))
     places = [("", body), *((f"/{key}", each) for key, each in body.items() if isinstance(each, dict))]
-    tests = (
+    tests: tuple[Callable[[str], bool], ...] = (
         lambda name: "".join(words(name)) == wanted,
         lambda name: subject_of(name) == resource.name and is_identifier(name),
         lambda name: words(name) in (("id",), ("uuid",), ("guid",)),
@@ -185,7 +203,7 @@ def _identified(resource: Resource, body: Any) -> tuple[str, Any] | None:
     return None
 
 
-def _rows(body: Any) -> list[Any]:
+def rows_of(body: Any) -> list[Any]:
     """The rows of a list: the body itself, or its longest member that is a list."""
     if isinstance(body, list):
         return body

@@ -9,8 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Exchange
+from gnomon.fuzz.state.memory import identified, rows_of
+from gnomon.fuzz.state.resources import Resource
 
-__all__ = ["differs", "is_soft_deleted", "listed", "lists", "moved", "not_found", "still_there", "unseen", "unseen_of"]
+__all__ = [
+    "differs",
+    "is_soft_deleted",
+    "listed",
+    "lists",
+    "moved",
+    "not_found",
+    "same_answer",
+    "still_there",
+    "taken",
+    "unseen",
+    "unseen_of",
+]
 
 _SOFT = re.compile(r"delet|archiv|remov|inactiv|disab|cancel", re.IGNORECASE)
 _MOVING = re.compile(
@@ -53,16 +67,17 @@ def differs(one: Any, other: Any) -> list[str]:
     return [name for name in one.keys() | other.keys() if not _MOVING.search(name) and one.get(name) != other.get(name)]
 
 
-def lists(body: Any, value: Any) -> bool | None:
-    """Whether a list has a thing with this identifier; None where the list may go on, or is none."""
-    rows = body if isinstance(body, list) else None
-    if isinstance(body, dict):
-        rows = max((each for each in body.values() if isinstance(each, list)), key=len, default=None)
-    if rows is None:
-        return None
-    if any(_mentions(row, value) for row in rows):
-        return True
-    return False if len(rows) < _SHORT_PAGE else None
+def lists(body: Any, resource: Resource, value: Any) -> bool | None:
+    """Whether a list has a thing with this identifier and does not call it deleted.
+
+    None where the list may go on, says nothing of identifiers, or has it as deleted.
+    """
+    rows = rows_of(body)
+    found = [identified(resource, row) for row in rows]
+    for row, each in zip(rows, found, strict=True):
+        if each is not None and str(each[1]) == str(value):
+            return None if is_soft_deleted(row) else True
+    return False if len(rows) < _SHORT_PAGE and None not in found and isinstance(body, list | dict) else None
 
 
 def not_found(steps: Sequence[Exchange]) -> bool:
@@ -74,6 +89,22 @@ def still_there(steps: Sequence[Exchange]) -> bool:
     """Whether the last step reads what an earlier one removed, and it does not say that it is removed."""
     removed = any(_ok(each) and each.request.method == "DELETE" for each in steps[:-1])
     return removed and _ok(steps[-1]) and bool(steps[-1].reply.body) and not is_soft_deleted(_read(steps[-1]))
+
+
+def taken(steps: Sequence[Exchange]) -> bool:
+    """Whether the last step was taken."""
+    return _ok(steps[-1])
+
+
+def same_answer(steps: Sequence[Exchange]) -> bool:
+    """Whether the last step is answered what an earlier one of the same operation is, times and the like aside."""
+    last = steps[-1]
+    before = [each for each in steps[:-1] if each.case.operation is last.case.operation and each.caller == "first"]
+    if not before or not _ok(last) or not _ok(before[-1]) or not last.reply.body:
+        return False
+    return not differs(_read(before[-1]), _read(last)) and (
+        _read(last) is not None or last.reply.body == before[-1].reply.body
+    )
 
 
 def unseen_of(steps: Sequence[Exchange]) -> tuple[list[str], bool]:
@@ -90,9 +121,11 @@ def moved(steps: Sequence[Exchange]) -> list[str]:
     return differs(_read(steps[-3]), _read(steps[-1]))
 
 
-def listed(steps: Sequence[Exchange], thing: Callable[[Sequence[Exchange]], Any]) -> bool | None:
-    """Whether the last step lists the thing with this identifier; None where the list may go on, or is none."""
-    return lists(_read(steps[-1]), thing(steps)) if _ok(steps[-1]) else None
+def listed(
+    steps: Sequence[Exchange], resource: Resource, identifier: Callable[[Sequence[Exchange]], Any]
+) -> bool | None:
+    """Whether the last step lists the thing with this identifier; None as in `lists`."""
+    return lists(_read(steps[-1]), resource, identifier(steps)) if _ok(steps[-1]) else None
 
 
 def _unwrapped(body: Any) -> Any:
@@ -113,12 +146,6 @@ def _same(sent: Any, read: Any) -> bool:
     if isinstance(sent, list) and isinstance(read, list):
         return len(sent) == len(read) and all(map(_same, sent, read))
     return bool(sent == read)
-
-
-def _mentions(row: Any, value: Any) -> bool:
-    if isinstance(row, dict):
-        return any(_mentions(each, value) for each in row.values() if not isinstance(each, list))
-    return not isinstance(row, bool) and str(row) == str(value)
 
 
 def _ok(exchange: Exchange) -> bool:

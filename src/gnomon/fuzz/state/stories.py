@@ -25,9 +25,10 @@ _LONGEST, _TRIES, _COPIES = 8, 3, (2, 4, 8)
 
 
 class Maker(Protocol):
-    """Who makes a case within the schema, with these path parameters."""
+    """Who makes a case within the schema, with these path parameters; and the same case with other texts."""
 
     def valid(self, operation: Operation, rng: random.Random, *, path: Mapping[str, Any]) -> Case: ...
+    def renamed(self, case: Case, rng: random.Random) -> Case: ...
 
 
 @dataclass
@@ -69,8 +70,10 @@ class Story:
             return None
         for _ in range(_TRIES):
             for operation in resource.creates[:1]:
-                path = dict(above.params) if above.params else {}
-                sent = await self._step(operation, above if above.params else None, path)
+                case = self.case(operation, above)
+                sent = await self.send(case, above)
+                if sent and sent.exchange.reply.status == 409:
+                    sent = await self.send(self.maker.renamed(case, self.rng), above)
                 if sent and sent.ok and sent.made:
                     self._made_at[id(sent.made)] = len(self.steps) - 1
                     await self._is_there(sent, sent.made)
@@ -88,7 +91,7 @@ class Story:
         for pause in (0.0, *self.pauses):
             await asyncio.sleep(pause)
             sent = await self._on(thing, thing.resource.lists, bare=True)
-            if not sent or self._is_listed(self.steps, thing) is not False:
+            if not sent or self._is_listed(thing) is not False:
                 return
         what = "lists without what was made"
         self._broken("list_inconsistent", thing, what, (thing.resource.item, "missing"), self._lists(thing, False))
@@ -175,25 +178,25 @@ class Story:
         for pause in (0.0, *self.pauses):
             await asyncio.sleep(pause)
             sent = await self._on(thing, thing.resource.lists, bare=True)
-            if not sent or not self._is_listed(self.steps, thing):
+            if not sent or not self._is_listed(thing):
                 return
         what = "still lists what was removed"
         self._broken("list_inconsistent", thing, what, (thing.resource.item, "gone"), self._lists(thing, True))
 
-    def _is_listed(self, steps: Sequence[Exchange], thing: Thing) -> bool | None:
-        return listed(steps, self._identifier(thing))
+    def _is_listed(self, thing: Thing) -> bool | None:
+        return listed(self.steps, thing.resource, self.identifier(thing))
 
     def _lists(self, thing: Thing, expected: bool) -> Callable[[Sequence[Exchange]], bool]:
         """Whether steps end in a list that has the thing, or has it not; what removed it must have gone well."""
-        identifier = self._identifier(thing)
+        identifier = self.identifier(thing)
 
         def holds(steps: Sequence[Exchange]) -> bool:
             removed = any(each.request.method == "DELETE" and 200 <= each.reply.status < 300 for each in steps)
-            return removed is expected and listed(steps, identifier) is expected
+            return removed is expected and listed(steps, thing.resource, identifier) is expected
 
         return holds
 
-    def _identifier(self, thing: Thing) -> Callable[[Sequence[Exchange]], Any]:
+    def identifier(self, thing: Thing) -> Callable[[Sequence[Exchange]], Any]:
         """What identifies a thing in these steps: what its creation answers there, or what it is known by."""
         key = thing.resource.key
         at, expression = self._made_at.get(id(thing)), thing.source.get(key)
@@ -209,17 +212,19 @@ class Story:
         """One of the operations on a thing; `bare` leaves optional parameters out."""
         if not operations:
             return None
-        return await self._step(self.rng.choice(operations), thing, dict(thing.params), bare=bare)
+        return await self.send(self.case(self.rng.choice(operations), thing, bare=bare), thing)
 
-    async def _step(
-        self, operation: Operation, thing: Thing | None, path: Mapping[str, Any], *, bare: bool = False
-    ) -> Sent | None:
-        case = self.maker.valid(operation, self.rng, path=path)
+    def case(self, operation: Operation, thing: Thing | None, *, bare: bool = False) -> Case:
+        """A valid case about a thing; `bare` leaves optional parameters out."""
+        case = self.maker.valid(operation, self.rng, path=dict(thing.params) if thing else {})
         if bare:
             needed = {(p.location, p.name) for p in operation.parameters if p.required}
             case = replace(case, parameters={key: value for key, value in case.parameters.items() if key in needed})
-        takes = self._takes(case, thing)
-        sent = await self.sender.send(replace(case, technique="state"), again=True, takes=takes)
+        return replace(case, technique="state")
+
+    async def send(self, case: Case, thing: Thing | None, *, caller: str = "first") -> Sent | None:
+        """One more step."""
+        sent = await self.sender.send(case, again=True, takes=self._takes(case, thing), caller=caller)
         if sent:
             self.steps.append(sent.exchange)
             for each in sent.violations:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gnomon.fuzz.base import NOTHING, Case, Exchange, Violation
@@ -12,12 +12,23 @@ from gnomon.fuzz.state.expressions import evaluate
 __all__ = ["bound", "shown_again"]
 
 
-async def shown_again(sender: Sender, violation: Violation, steps: Sequence[Exchange]) -> Violation | None:
-    """The violation as these steps show it now; None where they do not."""
+_CONFLICT = 409
+
+
+async def shown_again(
+    sender: Sender, violation: Violation, steps: Sequence[Exchange], other: Callable[[Case], Case]
+) -> Violation | None:
+    """The violation as these steps show it now; None where they do not.
+
+    Args:
+        other: the case with another valid body: what was made once can often not be made again under the same name.
+    """
     found: list[Exchange] = []
-    for step in steps:
+    for i, step in enumerate(steps):
         case = bound(step, found)
         sent = await sender.send(case, again=True, takes=step.takes, caller=step.caller) if case else None
+        if sent and case and sent.exchange.reply.status == _CONFLICT != step.reply.status and i < len(steps) - 1:
+            sent = await sender.send(other(case), again=True, takes=step.takes, caller=step.caller)
         if sent is None:
             return None
         found.append(sent.exchange)

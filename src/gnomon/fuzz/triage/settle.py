@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gnomon.fuzz.base import Case, Defect, Exchange, Violation
+from gnomon.fuzz.base import Case, Defect, Exchange, Take, Violation
 from gnomon.fuzz.sending import Sender
 from gnomon.fuzz.triage.replay import shown_again
 from gnomon.fuzz.triage.smaller import smaller_cases
@@ -33,10 +33,13 @@ class Triage:
         sender: plays them again.
         budget: requests that one defect may cost.
         valid: whether a case is within its schema; what was refused although it was must stay so.
+        other: the case with another valid body.
     """
 
-    def __init__(self, sender: Sender, *, budget: int = 100, valid: Callable[[Case], bool] = lambda case: True) -> None:
-        self._sender, self._budget, self._valid = sender, budget, valid
+    def __init__(
+        self, sender: Sender, *, valid: Callable[[Case], bool], other: Callable[[Case], Case], budget: int = 100
+    ) -> None:
+        self._sender, self._valid, self._other, self._budget = sender, valid, other, budget
         self._met: dict[tuple[str, ...], _Met] = {}
         self._waiting: deque[tuple[str, ...]] = deque()
         self.defects: dict[tuple[str, ...], Defect] = {}
@@ -63,12 +66,34 @@ class Triage:
         if not self._waiting:
             return None
         met = self._met[self._waiting.popleft()]
-        shown = [await shown_again(self._sender, met.violation, met.violation.steps) for _ in range(_REPLAYS)]
-        times = sum(each is not None for each in shown)
-        violation = met.violation
+        violation, times = await self._again(met.violation)
+        if not times and violation.holds is None:
+            told = self._with_history(violation.steps[-1])
+            violation, times = await self._again(replace(violation, steps=told)) if len(told) > 1 else (violation, 0)
         if times == _REPLAYS:
-            violation = await self._small(shown[0] or violation)
-        return self._keep(met, violation, times)
+            violation = await self._small(violation)
+        return self._keep(met, violation if times else met.violation, times)
+
+    async def _again(self, violation: Violation) -> tuple[Violation, int]:
+        """The violation as it came back last, and how often it did in three replays."""
+        times = 0
+        for _ in range(_REPLAYS):
+            shown = await self._shown(violation, violation.steps)
+            violation, times = shown or violation, times + (shown is not None)
+        return violation, times
+
+    async def _shown(self, violation: Violation, steps: Sequence[Exchange]) -> Violation | None:
+        return await shown_again(self._sender, violation, steps, self._other)
+
+    def _with_history(self, last: Exchange) -> tuple[Exchange, ...]:
+        """What was sent about the thing that a path names, then the last step about a new one made the same way."""
+        things = [each for each in self._sender.memory.about(last) if each.history and each.source]
+        if not things:
+            return (last,)
+        thing = max(things, key=lambda each: len(each.params))
+        before = [each for each in thing.history if each.number < last.number]
+        takes = [Take(step=0, expression=e, location="path", place=name) for name, e in thing.source.items()]
+        return tuple(replace(step, takes=tuple(takes) if i else step.takes) for i, step in enumerate([*before, last]))
 
     def unsettled(self) -> list[Defect]:
         """What waits when time is up, as it was met."""
@@ -115,14 +140,14 @@ class Triage:
         i = len(violation.steps) - 2
         while i >= 0 and self._sender.requests < until:
             steps = _without(violation.steps, i)
-            found = await shown_again(self._sender, violation, steps) if steps else None
+            found = await self._shown(violation, steps) if steps else None
             violation, i = found or violation, i - 1
         return violation
 
     async def _still(self, violation: Violation, steps: Sequence[Exchange], case: Case) -> Violation | None:
         if violation.check == "valid_data_rejected" and not self._valid(case):
             return None
-        return await shown_again(self._sender, violation, steps)
+        return await self._shown(violation, steps)
 
 
 def _without(steps: Sequence[Exchange], i: int) -> list[Exchange]:

@@ -1,0 +1,163 @@
+"""The campaign: plays are drawn, sent, judged and settled, many at a time, until time or requests run out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from gnomon.core.seeds import Seed
+from gnomon.fuzz.base import Api, Case, Defect, Exchange, Operation, Violation
+from gnomon.fuzz.checks.fingerprint import fingerprint
+from gnomon.fuzz.making import Maker
+from gnomon.fuzz.pace import Pace
+from gnomon.fuzz.scheduling import Arm, Novelty, Play, Schedule
+from gnomon.fuzz.sending import Sender
+from gnomon.fuzz.state.foreign import ask_as_others
+from gnomon.fuzz.state.resources import Resource
+from gnomon.fuzz.state.stories import Story
+from gnomon.fuzz.systematic import Systematic
+from gnomon.fuzz.triage import Triage
+from gnomon.fuzz.variation import Variation
+
+__all__ = ["Budget", "Campaign"]
+
+_TECHNIQUES = ("valid", "negative", "havoc")
+_SETTLED = 0.2
+_GRACE = 0.15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """When to stop.
+
+    Attributes:
+        seconds: time for finding; a sixth more at most goes to playing again what waits then.
+        requests: at most; 0 for no limit.
+        connections: requests under way at most; with 1 and an application in this process, runs repeat to the byte.
+    """
+
+    seconds: float = 60.0
+    requests: int = 0
+    connections: int = 16
+
+
+@dataclass
+class Campaign:
+    """One search of one API.
+
+    Args:
+        api: what is promised.
+        sender: how it is reached.
+        budget: when to stop.
+        seed: of everything drawn.
+        stateful: whether lives of things are told.
+    """
+
+    api: Api
+    sender: Sender
+    budget: Budget = field(default_factory=Budget)
+    seed: int = 0
+    stateful: bool = True
+
+    def __post_init__(self) -> None:
+        self.maker = Maker(self.sender.api, self.sender.memory)
+        self.novelty = Novelty(fingerprint)
+        self.rng = Seed(self.seed).child("fuzz").random()
+        self.triage = Triage(
+            self.sender, valid=self.maker.is_valid, other=lambda case: self.maker.renamed(case, self.rng)
+        )
+        self.variation = Variation(self.maker)
+        systematic = Systematic(self.sender.api, self.maker, self.variation, self.sender.memory, self.stateful)
+        self.schedule = Schedule(systematic.plays(self.rng), self._arms(), self.rng)
+        self.sender.pace = Pace(self.budget.connections)
+        self.sender.on_exchange = self._saw
+        self._found: asyncio.Queue[Defect | None] = asyncio.Queue()
+
+    async def defects(self) -> AsyncIterator[Defect]:
+        """Defects as they are settled; all of them are in `triage` afterwards."""
+        searching = asyncio.create_task(self._search())
+        try:
+            while (defect := await self._found.get()) is not None:
+                yield defect
+            await searching
+        finally:
+            searching.cancel()
+
+    @property
+    def over(self) -> bool:
+        """Whether time or requests have run out, or nobody listens."""
+        spent = self.budget.requests and self.sender.requests >= self.budget.requests
+        return bool(spent) or self.sender.elapsed >= self.budget.seconds or self.sender.dead
+
+    async def _search(self) -> None:
+        try:
+            workers = [asyncio.create_task(self._work()) for _ in range(self.budget.connections)]
+            await asyncio.gather(*workers)
+            until = self.sender.elapsed + _GRACE * self.budget.seconds
+            while self.triage.waiting and self.sender.elapsed < until and not self.sender.dead:
+                await self._settle()
+            for defect in self.triage.unsettled():
+                self._found.put_nowait(defect)
+        finally:
+            self._found.put_nowait(None)
+
+    async def _work(self) -> None:
+        while not self.over:
+            if self.triage.waiting and self.rng.random() < _SETTLED:
+                await self._settle()
+            else:
+                await self._play(self.schedule.next())
+
+    async def _settle(self) -> None:
+        defect = await self.triage.settle()
+        if defect:
+            self._found.put_nowait(defect)
+
+    async def _play(self, play: Play) -> None:
+        before = self.novelty.kinds
+        if isinstance(play.about, Resource):
+            await self._story().live(play.about)
+        elif play.technique == "at once":
+            thing = self.sender.memory.thing_for(play.about.path, self.rng)
+            await self._story().at_once(play.about, thing)
+        elif play.technique == "callers":
+            await ask_as_others(self._story(), play.about)
+        else:
+            case = play.case or self._case(play.technique, play.about)
+            sent = await self.sender.send(case) if case else None
+            for each in sent.violations if sent else ():
+                self.triage.offer(each)
+        if play.arm:
+            play.arm.learn(self.novelty.kinds > before)
+
+    def _case(self, technique: str, operation: Operation) -> Case | None:
+        if technique == "negative":
+            return self.variation.negative(operation, self.rng)
+        if technique == "havoc":
+            return self.variation.havoc(operation, self.rng)
+        return self.maker.valid(operation, self.rng)
+
+    def _story(self) -> Story:
+        return Story(self.sender, self.maker, self.rng, self._offer)
+
+    def _offer(self, violation: Violation) -> None:
+        self.triage.offer(violation)
+
+    def _saw(self, exchange: Exchange) -> None:
+        self.schedule.saw(exchange)
+        self.maker.learn(exchange)
+        self.novelty.saw(exchange)
+
+    def _arms(self) -> list[Arm]:
+        arms = [Arm(technique, each) for each in self.sender.api.operations for technique in _TECHNIQUES]
+        if not self.stateful:
+            return arms
+        things = [each for each in self.sender.memory.resources.values() if each.creates]
+        changing = [each for each in self.sender.api.operations if each.method in ("POST", "PUT", "PATCH", "DELETE")]
+        arms += [Arm("story", each) for each in things for _ in range(4)]
+        return (
+            arms
+            + [Arm("at once", each) for each in changing]
+            + [Arm("callers", each) for each in self.sender.api.operations if each.security]
+        )

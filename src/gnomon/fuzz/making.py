@@ -1,0 +1,225 @@
+"""Cases within the schema: values from pools, from what the server answered, and from what it has taken before."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gnomon.fuzz.base import NOTHING, Api, Case, Exchange, Location, Operation, Parameter, Schema
+from gnomon.fuzz.directions import unsent
+from gnomon.fuzz.loading import closed
+from gnomon.fuzz.state.memory import Memory
+from gnomon.fuzz.state.names import is_identifier
+from gnomon.fuzz.values import Compiled, assemble, compile
+
+__all__ = ["Maker", "Part"]
+
+_KEPT = 16
+# Shares of where a path's values come from; the rest is made (section "state" of the docs page says why these).
+_LIVE, _GONE = 0.7, 0.08
+_KNOWN_NAME = 0.4
+_SENDABLE = {"type": "string", "pattern": r"^[!-~]([ -~]*[!-~])?$"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One value of a request: where it stands, its schema, and whether it must be there."""
+
+    location: Location
+    name: str
+    schema: Schema
+    required: bool
+
+
+class Maker:
+    """Makes cases of one API.
+
+    Args:
+        api: on its request side.
+        memory: what the server has answered.
+    """
+
+    def __init__(self, api: Api, memory: Memory) -> None:
+        self._api, self._memory = api, memory
+        self._compiled: dict[tuple[str, str, str, bool], Compiled] = {}
+        self._parts: dict[Operation, tuple[Part, ...]] = {}
+        self._accepted: dict[str, deque[Case]] = defaultdict(lambda: deque(maxlen=_KEPT))
+
+    def parts(self, operation: Operation) -> tuple[Part, ...]:
+        """The values that requests of an operation have, its body last, once a media type."""
+        found = self._parts.get(operation)
+        if found is None:
+            of = [Part(p.location, p.name, _written_schema(p), p.required) for p in operation.parameters]
+            of += [Part("body", kind, m.schema, operation.body_required) for kind, m in operation.bodies.items()]
+            found = self._parts[operation] = tuple(of)
+        return found
+
+    def schema(self, part: Part) -> Schema:
+        """The schema of a part with the definitions that it needs."""
+        return closed(part.schema, self._api.definitions)
+
+    def compiled(self, operation: Operation, part: Part, *, sent: bool = True) -> Compiled:
+        """A part's schema compiled; `sent` leaves members out that only answers have."""
+        key = (operation.key, part.location, part.name, sent)
+        found = self._compiled.get(key)
+        if found is None:
+            whole = self.schema(part)
+            found = self._compiled[key] = compile(unsent(whole) if sent and part.location == "body" else whole)
+        return found
+
+    def learn(self, exchange: Exchange) -> None:
+        """Keeps a case that the server took."""
+        if exchange.case.mode == "valid" and 200 <= exchange.reply.status < 300:
+            self._accepted[exchange.case.operation.key].append(exchange.case)
+
+    def valid(self, operation: Operation, rng: random.Random, *, path: Mapping[str, Any] | None = None) -> Case:
+        """A case within the schema; path parameters that are given stand, the others are live where something lives."""
+        given = dict(path or {}) or self._path(operation, rng)
+        share = rng.choice((0.0, 0.3, 0.7))
+        parameters: dict[tuple[Location, str], Any] = {}
+        for part in self.parts(operation):
+            if part.location == "body":
+                continue
+            if part.location == "path" and part.name in given:
+                parameters[("path", part.name)] = given[part.name]
+            elif part.required or rng.random() < share:
+                value = self.value(operation, part, rng)
+                if value is not NOTHING:
+                    parameters[(part.location, part.name)] = value
+        body, kind = self._body(operation, rng)
+        return Case(operation=operation, parameters=parameters, body=body, media_type=kind, technique="pool")
+
+    def base(self, operation: Operation, rng: random.Random) -> Case:
+        """A valid case to change one thing of: one that was accepted, at a thing that lives, or else a new one."""
+        there = self._accepted.get(operation.key)
+        if not there or rng.random() < 0.2:
+            return self.valid(operation, rng)
+        case = rng.choice(there)
+        live = self._path(operation, rng) if "{" in operation.path else {}
+        return replace(case, parameters={**case.parameters, **{("path", name): value for name, value in live.items()}})
+
+    def renamed(self, case: Case, rng: random.Random) -> Case:
+        """The case with other texts in its body, as far as its schema allows: a server may have the first ones already."""
+        part = next((each for each in self.parts(case.operation) if each.name == case.media_type), None)
+        if part is None or not isinstance(case.body, dict):
+            return case
+        compiled, body = self.compiled(case.operation, part), case.body
+        for name, value in body.items():
+            if isinstance(value, str):
+                tag = f"{rng.randrange(36**6):x}"
+                tried = (
+                    f"{tag}{value}",
+                    f"{value}{tag}",
+                    f"{value[: -len(tag)]}{tag}",
+                    *self._others(compiled, name, rng),
+                )
+                fitting = (each for each in tried if compiled.is_valid({**body, name: each}))
+                body = {**body, name: next(fitting, value)}
+        return replace(case, body=body)
+
+    def _others(self, compiled: Compiled, name: str, rng: random.Random) -> Iterator[Any]:
+        """Other values of a member, from other bodies."""
+        for _ in range(5):
+            made = assemble(compiled, rng)
+            if made and isinstance(made.value, dict) and name in made.value:
+                yield made.value[name]
+
+    def put(self, case: Case, part: Part, value: Any, **more: Any) -> Case:
+        """The case with another value of one part."""
+        if part.location == "body":
+            return replace(case, body=value, media_type=part.name, **more)
+        return replace(case, parameters={**case.parameters, (part.location, part.name): value}, **more)
+
+    def is_valid(self, case: Case) -> bool:
+        """Whether every value of a case is within its schema, and what is required is there."""
+        for part in self.parts(case.operation):
+            if part.location == "body":
+                if part.name != case.media_type:
+                    continue
+                value = case.body
+            else:
+                value = case.parameters.get((part.location, part.name), NOTHING)
+            if value is NOTHING and part.required:
+                return False
+            if value is not NOTHING and not self.compiled(case.operation, part, sent=False).is_valid(value):
+                return False
+        return True
+
+    def examples(self, operation: Operation) -> Iterator[Case]:
+        """Cases of the document's own examples; other values are the simplest."""
+        rng = random.Random(0)
+        shown = {("body", kind): list(media.examples) for kind, media in operation.bodies.items()}
+        shown |= {(p.location, p.name): list(p.examples) for p in operation.parameters}
+        most = max((len(each) for each in shown.values()), default=0)
+        for i in range(min(most, 10)):
+            case, whole = self.valid(operation, rng), True
+            for part in self.parts(operation):
+                there = shown.get((part.location, part.name), [])
+                if there and (part.location != "body" or case.media_type in ("", part.name)):
+                    case = self.put(case, part, there[i % len(there)])
+                whole = whole and (bool(there) or not part.required)
+            yield replace(case, technique="example" if whole and self.is_valid(case) else "pool")
+
+    def _path(self, operation: Operation, rng: random.Random) -> dict[str, Any]:
+        """Path parameters of a thing that lives, or lived; empty where values are to be made."""
+        drawn = rng.random()
+        if "{" not in operation.path or drawn > _LIVE + _GONE:
+            return {}
+        thing = self._memory.thing_for(operation.path, rng, gone=drawn > _LIVE)
+        return dict(thing.params) if thing else {}
+
+    def value(self, operation: Operation, part: Part, rng: random.Random) -> Any:
+        """A valid value of a part; `NOTHING` where there is none."""
+        compiled = self.compiled(operation, part)
+        if rng.random() < _KNOWN_NAME:
+            known = self._known(part.name, rng)
+            if known is not None and compiled.is_valid(known):
+                return known
+        made = assemble(compiled, rng)
+        return made.value if made else NOTHING
+
+    def _known(self, name: str, rng: random.Random) -> Any:
+        """A value that the server has answered under this name, or the key of what the name speaks of."""
+        found = self._memory.identifier(name, rng) if is_identifier(name) else None
+        return found if found is not None else self._memory.value(name, rng)
+
+    def _body(self, operation: Operation, rng: random.Random) -> tuple[Any, str]:
+        kinds = [part for part in self.parts(operation) if part.location == "body"]
+        if not kinds or (not operation.body_required and rng.random() < 0.1):
+            return NOTHING, ""
+        part = (
+            next((each for each in kinds if "json" in each.name), kinds[0]) if rng.random() < 0.8 else rng.choice(kinds)
+        )
+        made = assemble(self.compiled(operation, part), rng)
+        if made is None:
+            return NOTHING, ""
+        return self._referring(made.value, self.compiled(operation, part), rng), part.name
+
+    def _referring(self, body: Any, compiled: Compiled, rng: random.Random) -> Any:
+        """A body whose identifiers are of things that live, as far as the schema allows."""
+        if not isinstance(body, dict):
+            return body
+        for name in body:
+            if is_identifier(name) and rng.random() < 1 - _KNOWN_NAME / 2:
+                known = self._known(name, rng)
+                if known is not None and compiled.is_valid(changed := {**body, name: known}):
+                    body = changed
+        return body
+
+
+def _written_schema(parameter: Parameter) -> Schema:
+    """A parameter's schema and what its place asks for besides: a path segment is not empty, a header can be sent."""
+    schema = parameter.schema
+    if parameter.location == "path":
+        return {"allOf": [schema, {"minLength": 1}]}
+    free = (
+        isinstance(schema, Mapping)
+        and schema.get("type") == "string"
+        and not ({"pattern", "format", "enum"} & schema.keys())
+    )
+    if parameter.location in ("header", "cookie") and free:
+        return {"allOf": [schema, _SENDABLE]}
+    return schema

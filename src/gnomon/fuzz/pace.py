@@ -1,0 +1,54 @@
+"""How many requests are under way: more while replies stay as quick as they were, half as many when they do not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from statistics import median
+from types import TracebackType
+
+from gnomon.fuzz.base import Reply
+
+__all__ = ["Pace"]
+
+_WINDOW, _SLOWER = 20, 2.0
+
+
+class Pace:
+    """Additive increase, multiplicative decrease of the requests under way.
+
+    Args:
+        most: never more than this; 1 makes a run repeatable.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.limit, self._most, self._under_way = float(min(2, most)), most, 0
+        self._seconds: deque[float] = deque(maxlen=_WINDOW)
+        self._best = float("inf")
+        self._free = asyncio.Condition()
+
+    async def __aenter__(self) -> None:
+        async with self._free:
+            await self._free.wait_for(lambda: self._under_way < max(1, int(self.limit)))
+            self._under_way += 1
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        async with self._free:
+            self._under_way -= 1
+            self._free.notify()
+
+    def saw(self, reply: Reply) -> None:
+        """Learns from a reply: how long it took, and whether the server had enough."""
+        if reply.fault == "timeout" or reply.status == 503:
+            self.limit = max(1.0, self.limit / 2)
+            return
+        self._seconds.append(reply.seconds)
+        if len(self._seconds) < _WINDOW:
+            return
+        now = median(self._seconds)
+        self._best = min(self._best * 1.001, now)
+        per_request = 1.0 / _WINDOW
+        quick = now <= _SLOWER * self._best
+        self.limit = min(float(self._most), self.limit + per_request) if quick else max(1.0, self.limit - per_request)

@@ -1,0 +1,112 @@
+"""What is asked next: everything once in turns over the operations, then what has brought something new.
+
+The systematic part has no randomness but the values around the one that is looked at. The adaptive part samples one
+Beta arm an operation and technique (Thompson 1933), rewarded when a reply is of a kind not seen before.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gnomon.fuzz.base import Case, Exchange, Operation
+from gnomon.fuzz.state.resources import Resource
+
+__all__ = ["Arm", "Novelty", "Play", "Schedule"]
+
+_FORGET, _SAMPLED = 0.98, 24
+_REFUSALS, _FLOOR = 5, 0.01
+_REFUSED = frozenset({401, 403, 405, 501})
+
+
+@dataclass(eq=False)
+class Arm:
+    """A technique on an operation, or a life of a resource: what it has brought."""
+
+    technique: str
+    about: Operation | Resource
+    won: float = 1.0
+    lost: float = 1.0
+
+    def learn(self, new: bool) -> None:
+        """Counts one more use; older ones count less."""
+        self.won, self.lost = self.won * _FORGET + new, self.lost * _FORGET + (not new)
+
+
+@dataclass(frozen=True, eq=False)
+class Play:
+    """One thing to do: a technique on an operation or resource; `case` where it is made already."""
+
+    technique: str
+    about: Operation | Resource
+    case: Case | None = None
+    arm: Arm | None = None
+
+
+class Schedule:
+    """Plays in order.
+
+    Args:
+        systematic: plays of the first part, in turns.
+        arms: of the second part.
+        share: how much of the time goes to the first part while it lasts.
+    """
+
+    def __init__(
+        self, systematic: Iterator[Play], arms: Sequence[Arm], rng: random.Random, *, share: float = 0.7
+    ) -> None:
+        self._systematic, self._arms, self._rng, self._share = systematic, list(arms), rng, share
+        self.opened = False
+        self.exhausted = False
+        self._refusals: dict[str, int] = {}
+
+    def next(self) -> Play:
+        """The next play."""
+        if not self.exhausted and (not self.opened or self._rng.random() < self._share or not self._arms):
+            play = next(self._systematic, None)
+            if play is not None:
+                self.opened = self.opened or play.technique not in ("valid", "story")
+                return play
+            self.exhausted = True
+        arm = max(self._rng.choices(self._arms, k=_SAMPLED), key=self._drawn)
+        return Play(arm.technique, arm.about, arm=arm)
+
+    def saw(self, exchange: Exchange) -> None:
+        """Counts refusals of an operation that nothing else interrupts."""
+        key, reply = exchange.case.operation.key, exchange.reply
+        refused = reply.status in _REFUSED or reply.fault == "timeout"
+        self._refusals[key] = self._refusals.get(key, 0) + 1 if refused else 0
+
+    def _drawn(self, arm: Arm) -> float:
+        found = self._rng.betavariate(arm.won, arm.lost)
+        refused = isinstance(arm.about, Operation) and self._refusals.get(arm.about.key, 0) >= _REFUSALS
+        return found * (_FLOOR if refused else 1.0)
+
+
+@dataclass
+class Novelty:
+    """Kinds of reply that were seen.
+
+    Attributes:
+        kinds: how many there are.
+    """
+
+    fingerprint: Callable[[bytes], str]
+    _seen: set[tuple[Any, ...]] = field(default_factory=set)
+
+    @property
+    def kinds(self) -> int:
+        return len(self._seen)
+
+    def saw(self, exchange: Exchange) -> bool:
+        """Whether this reply is of a kind not seen before: its status and media type, or what its body says."""
+        key, reply = exchange.case.operation.key, exchange.reply
+        found = {
+            (key, reply.status, reply.header("content-type")),
+            (key, reply.status, self.fingerprint(reply.body[:4096])),
+        }
+        new = found - self._seen
+        self._seen |= found
+        return bool(new)

@@ -1,0 +1,83 @@
+"""What is asked once, in turns over operations: valid cases, lives of things, examples, borders, faults, probes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
+
+from gnomon.fuzz.base import Api, Operation
+from gnomon.fuzz.making import Maker
+from gnomon.fuzz.probes import methods_of, missing_parts, probes
+from gnomon.fuzz.scheduling import Play
+from gnomon.fuzz.state.memory import Memory
+from gnomon.fuzz.variation import Variation
+
+__all__ = ["Systematic"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Systematic:
+    """The first part of a campaign.
+
+    Attributes:
+        api, maker, variation, memory: of whom, by whom.
+        stateful: whether lives of things are told.
+    """
+
+    api: Api
+    maker: Maker
+    variation: Variation
+    memory: Memory
+    stateful: bool = True
+
+    def plays(self, rng: random.Random) -> Iterator[Play]:
+        """All plays, an operation after the other within each stage; early is what everything else builds on."""
+        operations = self.api.operations
+        yield from (Play("valid", each) for each in operations)
+        if self.stateful:
+            yield from (Play("story", each) for each in self.memory.resources.values() if each.creates)
+        yield from (Play("callers", each) for each in operations if each.security)
+        yield from _alternated([self._examples(each) for each in operations])
+        declared = methods_of(operations)
+        yield from _alternated(
+            [
+                chain(self._cases(each, rng), self._probes(each, declared[each.path], rng), self._pairs(each, rng))
+                for each in operations
+            ]
+        )
+
+    def _examples(self, operation: Operation) -> Iterator[Play]:
+        return (Play("example", operation, case) for case in self.maker.examples(operation))
+
+    def _cases(self, operation: Operation, rng: random.Random) -> Iterator[Play]:
+        """Borders and faults, a part after the other in turns, so that no part waits for another."""
+        yield from (Play("negative", operation, case) for case in missing_parts(self.maker.base(operation, rng)))
+        parts = self.maker.parts(operation)
+        turns = [self.variation.borders(operation, part, rng) for part in parts]
+        turns += [self.variation.faults(operation, part, rng) for part in parts]
+        for case in _alternated(turns):
+            yield Play(case.technique, operation, case)
+
+    def _probes(self, operation: Operation, declared: set[str], rng: random.Random) -> Iterator[Play]:
+        return (Play("probe", operation, case) for case in probes(self.maker.base(operation, rng), declared))
+
+    def _pairs(self, operation: Operation, rng: random.Random) -> Iterator[Play]:
+        return (Play("valid", operation, case) for case in self.variation.pairs(operation, rng))
+
+
+def _alternated(streams: Sequence[Iterator[T]]) -> Iterator[T]:
+    """One of each in turn, until all have ended."""
+    going = list(streams)
+    while going:
+        left = []
+        for stream in going:
+            found = next(stream, None)
+            if found is not None:
+                yield found
+                left.append(stream)
+        going = left
