@@ -50,6 +50,7 @@ SMALL = {
     "assay comparisons": {"--n": "20"},
     "assay sentiment": {"--n": "4"},
     "assay utterances": {"--n": "20"},
+    "assay instructions": {"--n": "20"},
     "assay ability": {"--n": "6"},
     "assay toxicity": {"--n": "4"},
     "assay ood": {"--n": "20", "--fit": "80"},
