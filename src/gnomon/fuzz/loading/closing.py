@@ -55,7 +55,7 @@ class _Definitions:
                 found[name] = self.definitions[name]
                 if name not in self._named:
                     self._named[name] = _named(found[name])
-                stack.extend(self._named[name])
+                stack.extend(self._named[name] - found.keys())
             self._reached[names] = {name: found[name] for name in sorted(found)}
         return self._reached[names]
 

@@ -109,7 +109,7 @@ def subschemas(schema: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and _is_sound(value, 0):
         return value
     if isinstance(value, str):
         for kind in (int, float):
@@ -117,7 +117,7 @@ def _number(value: Any) -> Any:
                 meant = kind(value)
             except ValueError:
                 continue
-            if math.isfinite(meant):
+            if _is_sound(meant, 0):
                 raise Mistake(f"{shown(value)} for a number", shown(meant), meant)
     raise Mistake(f"{shown(value)} for a number")
 
@@ -173,8 +173,8 @@ def _enum(value: Any) -> list[Any]:
 
 
 def _constant(value: Any) -> Any:
-    if _deeper(value, MAX_NESTING):
-        raise Mistake(f"a value nested more than {MAX_NESTING} deep", "left out")
+    if not _is_sound(value, MAX_NESTING):
+        raise Mistake(f"a value nested more than {MAX_NESTING} deep, or with a number that is not finite", "left out")
     return value
 
 
@@ -195,10 +195,11 @@ def _needs(value: Any) -> dict[str, list[str]]:
     return {key: [name for name in distinct(names) if isinstance(name, str)] for key, names in value.items()}
 
 
-def _deeper(value: Any, levels: int) -> bool:
-    if isinstance(value, dict):
-        return not levels or any(_deeper(each, levels - 1) for each in value.values())
-    return isinstance(value, list) and (not levels or any(_deeper(each, levels - 1) for each in value))
+def _is_sound(value: Any, levels: int) -> bool:
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return levels > 0 and all(_is_sound(each, levels - 1) for each in inner)
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 CLEANED: dict[str, Callable[[Any], Any]] = {

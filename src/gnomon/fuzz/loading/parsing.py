@@ -22,6 +22,8 @@ __all__ = ["parsed", "plain"]
 
 MAX_NODES = 5_000_000
 "Values that a document may hold once its aliases are written out."
+MAX_LEVELS = 5_000
+"Objects and lists within each other."
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -46,7 +48,7 @@ def parsed(text: str, where: str, ledger: Ledger) -> Any:
         try:
             value = json.loads(text, object_pairs_hook=lambda pairs: _mapping(pairs, ledger))
             return _encodable(value, ledger) if _SURROGATE.search(text) else value
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # no JSON, or a number of thousands of digits
             fault = str(error)
         except RecursionError:
             pass  # the events below do not recurse
@@ -146,7 +148,7 @@ class _Builder:
             if isinstance(event, yaml.ScalarEvent):
                 self._scalar(event)
             elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-                self._open.append(_Open(event.anchor, isinstance(event, yaml.MappingStartEvent)))
+                self._start(_Open(event.anchor, isinstance(event, yaml.MappingStartEvent)))
             elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
                 self._close()
             elif isinstance(event, yaml.AliasEvent):
@@ -156,6 +158,13 @@ class _Builder:
         if self._odd:
             self._ledger.note("", f"{len(self._odd)} keys that are not text ({self._odd[0]} first)", "their text")
         return self._value
+
+    def _start(self, started: _Open) -> None:
+        if len(self._open) == MAX_LEVELS:
+            raise DataError(
+                f"is nested more than {MAX_LEVELS:,} levels deep", where=self._where, todo="use $ref for what is nested"
+            )
+        self._open.append(started)
 
     def _scalar(self, event: Any) -> None:
         if self._open and self._open[-1].is_map and self._open[-1].key is None:

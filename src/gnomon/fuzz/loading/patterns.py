@@ -52,10 +52,10 @@ def readable(pattern: str) -> str | None:
     if _compiles(pattern):
         return pattern if _in_python(pattern) else _for_python(pattern)
     delimited = re.fullmatch(r"/(.*)/[a-z]*", pattern, re.DOTALL)
-    for candidate in (delimited[1] if delimited else pattern, pattern):
-        plain = _groups(_tokens(candidate, _ESCAPES))
-        if _compiles(plain):
-            return plain
+    candidates = [_groups(_tokens(each, _ESCAPES)) for each in ((delimited[1], pattern) if delimited else (pattern,))]
+    for candidate in candidates:
+        if candidate != pattern and _compiles(candidate):
+            return candidate
     return None
 
 

@@ -93,7 +93,11 @@ class Reading:
                 found += node.value[key]
         if found or "schema" not in node.value:
             return tuple(found)
-        schema = self.library.resolved(node.child("schema")).value
+        held = node.child("schema")
+        schema = held.value
+        if isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
+            target = self.library.target(held, schema["$ref"])
+            schema = target.value if target else None
         if not isinstance(schema, dict):
             return ()
         many = schema.get("examples")

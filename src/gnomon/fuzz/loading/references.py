@@ -16,7 +16,7 @@ from gnomon.core.errors import DataError
 from gnomon.fuzz.loading.fetch import Document, from_file, from_url
 from gnomon.fuzz.loading.repairs import Ledger, shown
 
-__all__ = ["Library", "Node"]
+__all__ = ["Library", "Node", "escaped", "unescaped"]
 
 _NOWHERE: Any = object()
 _SECTIONS = ("/components/schemas", "/definitions")
@@ -42,7 +42,13 @@ class Node(NamedTuple):
 
 
 def escaped(token: str) -> str:
+    """A key as a token of a JSON pointer."""
     return token.replace("~", "~0").replace("/", "~1")
+
+
+def unescaped(token: str) -> str:
+    """The key that a token of a JSON pointer means."""
+    return token.replace("~1", "/").replace("~0", "~")
 
 
 class Library:
@@ -117,7 +123,7 @@ class Library:
             found = _at(document, "/".join(steps[:end]) + pointer)
             if found:
                 return found
-        found = self.section(_unescaped(pointer.rpartition("/")[2]))
+        found = self.section(unescaped(pointer.rpartition("/")[2]))
         if found:
             self._ledger.note(node.where, f"the reference '#{pointer}', which is not there", f"#{found.pointer}")
         return found
@@ -166,14 +172,10 @@ class Library:
         return self._named[root.place].get(name)
 
 
-def _unescaped(token: str) -> str:
-    return token.replace("~1", "/").replace("~0", "~")
-
-
 def _at(root: Node, pointer: str) -> Node | None:
     value = root.value
     for token in pointer.split("/")[1:]:
-        key = _unescaped(token)
+        key = unescaped(token)
         if isinstance(value, dict) and key in value:
             value = value[key]
         elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):

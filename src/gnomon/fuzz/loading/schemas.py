@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 from gnomon.fuzz.base import Schema
 from gnomon.fuzz.loading.cycles import without_idle_cycles
 from gnomon.fuzz.loading.keywords import CLEANED, LISTS, MAPS, SINGLE, Mistake, distinct, flag, typed
-from gnomon.fuzz.loading.references import Library, Node
+from gnomon.fuzz.loading.references import Library, Node, unescaped
 from gnomon.fuzz.loading.repairs import Ledger, shown
 from gnomon.fuzz.loading.sense import sensible
 
 __all__ = ["Schemas"]
 
 MAX_DEPTH = 30
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _NULL = {"type": "null"}
 
 
@@ -256,10 +258,9 @@ class Schemas:
 
     def _named(self, node: Node) -> str:
         """A free name for a definition, of characters that no pointer escapes."""
-        pointer = re.sub(r"^/(components/schemas|definitions)/", "", node.pointer)
-        stem = node.place.rsplit("/", 1)[-1].rsplit(".", 1)[0] if node.place else ""
-        raw = "/".join(part for part in (stem, pointer.strip("/")) if part)
-        name = base = re.sub(r"[^A-Za-z0-9_.-]", "_", raw.replace("~1", "/").replace("/", "."))[-100:] or "schema"
+        pointer = re.sub(r"^/(components/schemas|definitions)/", "", node.pointer).strip("/")
+        parts = [Path(node.place).stem, *pointer.split("/")] if node.place else pointer.split("/")
+        name = base = ".".join(_UNSAFE.sub("_", unescaped(part)) for part in parts if part)[-100:] or "schema"
         number = 1
         while name in self._taken:
             number += 1

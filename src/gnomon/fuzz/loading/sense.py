@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from gnomon.fuzz.loading.keywords import Mistake, distinct, flag
+from gnomon.fuzz.loading.keywords import IN_PLACE, LISTS, Mistake, distinct, flag
 from gnomon.fuzz.loading.references import Node
 from gnomon.fuzz.loading.repairs import Ledger, shown
 
 __all__ = ["sensible"]
 
+_TYPED = {"type", "enum", "const", "$ref", *IN_PLACE}
 _PAIRS = [("minimum", "maximum"), ("exclusiveMinimum", "exclusiveMaximum"), ("minLength", "maxLength")]
 _PAIRS += [("minItems", "maxItems"), ("minProperties", "maxProperties"), ("minContains", "maxContains")]
 
@@ -21,6 +22,7 @@ def sensible(node: Node, out: dict[str, Any], ledger: Ledger, *, unsaid_items: b
         unsaid_items: whether an array may leave its items unsaid.
     """
     _booleans(node.value, out)
+    _untyped(node, out, ledger)
     for low, high in _PAIRS:
         if low in out and high in out and out[low] > out[high]:
             found = f"{low} {shown(out[low])} above {high} {shown(out[high])}"
@@ -29,6 +31,22 @@ def sensible(node: Node, out: dict[str, Any], ledger: Ledger, *, unsaid_items: b
         _array(node, out, ledger, unsaid_items)
     if "enum" in out:
         _enum(node, out, ledger)
+
+
+def _untyped(node: Node, out: dict[str, Any], ledger: Ledger) -> None:
+    """Properties without a type are meant as those of an object, items as those of an array.
+
+    By the letter such a schema takes every number and text as well. A part of `allOf` and the like is let be: its type
+    stands beside it.
+    """
+    steps = node.pointer.split("/")
+    if _TYPED & set(out) or set(steps[-2:-1]) & {*LISTS, "dependentSchemas"} or steps[-1] in IN_PLACE:
+        return
+    for keyword, kind in (("properties", "object"), ("items", "array")):
+        if out.get(keyword):
+            ledger.note(node.where, f"{keyword} without a type", f"type {kind}")
+            out["type"] = kind
+            return
 
 
 def _booleans(value: dict[str, Any], out: dict[str, Any]) -> None:

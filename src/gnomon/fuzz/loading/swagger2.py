@@ -21,6 +21,9 @@ _SCHEMA = (_SCHEMA | {"$ref", "example", "x-example"}) - {"required"}
 _STYLES = {"ssv": "spaceDelimited", "pipes": "pipeDelimited", "tsv": "tabDelimited"}
 
 
+_FILE = {"type": "string", "format": "binary"}
+
+
 class Swagger2:
     """Reads the parts of a Swagger 2.0 document."""
 
@@ -54,9 +57,13 @@ class Swagger2:
     def content(self, operation: Node, answer: Node) -> Mapping[str, Schema | None]:
         """The schema under each media type that is produced; under any where none is said."""
         produces = self._media_types(operation, "produces")
-        if answer.value.get("schema") is None:
+        said = answer.value.get("schema")
+        if said is None:
             return dict.fromkeys(produces)
-        return dict.fromkeys(produces or ["*/*"], self._reading.schema(answer, "schema"))
+        # A file is a type of its own here.
+        is_file = isinstance(said, dict) and said.get("type") == "file"
+        schema: Schema = dict(_FILE) if is_file else self._reading.schema(answer, "schema")
+        return dict.fromkeys(produces or ["*/*"], schema)
 
     def header(self, node: Node) -> Header:
         """A header; this dialect never requires one."""
@@ -166,7 +173,7 @@ class Swagger2:
     def _field(self, field: Declared) -> Schema:
         node = field.node
         if node.value.get("type") == "file":  # no mistake in a form of this dialect
-            node = Node({**node.value, "type": "string", "format": "binary"}, node.place, node.pointer)
+            node = Node({**node.value, **_FILE}, node.place, node.pointer)
         return self._inline(node)
 
     def _is_required(self, field: Declared) -> bool:
