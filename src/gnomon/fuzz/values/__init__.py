@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from gnomon.fuzz.values.compiling import Compiled, assemble, compile, replay
+from gnomon.fuzz.values.compiling import Compiled, assemble, compile, replay, respoil, spoil
 from gnomon.fuzz.values.formats import Format, register_format
+from gnomon.fuzz.values.negation import Flaw
 from gnomon.fuzz.values.pools import Assembled
+from gnomon.fuzz.values.spoiling import Spoiled
 
-__all__ = ["Assembled", "Compiled", "Format", "assemble", "compile", "register_format", "replay"]
+__all__ = [
+    "Assembled",
+    "Compiled",
+    "Flaw",
+    "Format",
+    "Spoiled",
+    "assemble",
+    "compile",
+    "register_format",
+    "replay",
+    "respoil",
+    "spoil",
+]

@@ -14,15 +14,20 @@ from jsonschema_rs import canonical
 from jsonschema_rs.canonical.json import to_string
 
 from gnomon.fuzz.base import Schema
-from gnomon.fuzz.values.nodes import Leaf, Node, strategy_of
+from gnomon.fuzz.values.negation import Flaw
+from gnomon.fuzz.values.nodes import Node, strategy_of
 from gnomon.fuzz.values.pools import Accepted, Assembled, build_value, rebuild_value
-from gnomon.fuzz.values.schemas import Read, read_schema
-from gnomon.fuzz.values.views import ANYTHING, Build
+from gnomon.fuzz.values.schemas import Read, canonical_of, read_schema
+from gnomon.fuzz.values.spoiling import MISSED, Spoiled, all_flaws, broken, broken_strategy, relabelled
+from gnomon.fuzz.values.views import Build
 
-__all__ = ["Compiled", "assemble", "compile", "replay"]
+__all__ = ["Compiled", "assemble", "compile", "replay", "respoil", "spoil"]
 
 TRIES = 200
 "Assembled values that are judged before it is said that there is none."
+
+SPOILED = 12
+"Invalid values that are tried for a flaw before it is given up."
 
 _COMPILED: dict[str, Compiled] = {}
 MOST_COMPILED = 10_000
@@ -35,6 +40,7 @@ class Compiled:
     Attributes:
         read: the schema made ready, with its canonical form and its validator.
         node: what values are built from.
+        build: makes further nodes of the same document.
         guarded: whether built values have to be judged, because building alone does not guarantee them.
         satisfiable: False where no value meets the schema; then `valid` draws none.
         loose: what was given up, so that values may be looser than the schema; empty for almost every schema.
@@ -42,6 +48,7 @@ class Compiled:
 
     read: Read
     node: Node
+    build: Build
     guarded: bool
     satisfiable: bool
     loose: tuple[str, ...]
@@ -52,6 +59,19 @@ class Compiled:
         if not self.satisfiable:
             return st.nothing()
         return strategy_of(self.node, self.read.validator if self.guarded else None)
+
+    @cached_property
+    def flaws(self) -> list[Flaw]:
+        """The ways to leave the schema with one thing wrong, outer places first; none where it admits nothing."""
+        return all_flaws(self.build, self.node, self.read) if self.satisfiable else []
+
+    @cached_property
+    def invalid(self) -> list[tuple[Flaw, SearchStrategy[Any]]]:
+        """For each flaw, what draws values that have it and are otherwise valid.
+
+        A flaw that the schema makes good again (another branch takes the value) draws nothing.
+        """
+        return [(flaw, broken_strategy(self.node, flaw, self.is_valid)) for flaw in self.flaws]
 
     def is_valid(self, value: Any) -> bool:
         """Whether the schema admits a value; formats are asserted. Text that no JSON can carry is not admitted."""
@@ -108,13 +128,36 @@ def replay(compiled: Compiled, trail: Sequence[int], accepted: Accepted | None =
     return rebuild_value(lambda source: node.build(source, "", 0), trail, accepted)
 
 
+def spoil(compiled: Compiled, rng: random.Random, flaw: Flaw, accepted: Accepted | None = None) -> Spoiled | None:
+    """A value that has the flaw, its valid rest put together as by `assemble`.
+
+    The flaw that comes back names the keyword as the schema has it. None where no try makes an invalid value: the
+    schema may make the flaw good again.
+    """
+    made = build_value(
+        lambda source: broken(compiled.node, flaw, compiled.is_valid, source),
+        lambda value: value is not MISSED,
+        rng,
+        accepted,
+        SPOILED,
+    )
+    return made and Spoiled(made.value, relabelled(flaw, made.value, compiled.read), made.trail)
+
+
+def respoil(compiled: Compiled, flaw: Flaw, trail: Sequence[int], accepted: Accepted | None = None) -> Spoiled | None:
+    """The invalid value of a trail, as `replay` does for valid ones; None where a changed trail makes none."""
+    made = rebuild_value(lambda source: broken(compiled.node, flaw, compiled.is_valid, source), trail, accepted)
+    if made.value is MISSED:
+        return None
+    return Spoiled(made.value, relabelled(flaw, made.value, compiled.read), made.trail)
+
+
 def _compiled(schema: Schema) -> Compiled:
-    read = read_schema(schema)
-    build = Build()
-    if read.canonical is None:
-        return Compiled(read, Leaf(ANYTHING, lambda value: True, 0), False, True, read.loose)
-    node = build.root(read.canonical)
-    admits = read.canonical.satisfiability() != canonical.Satisfiability.NO and node.height != float("inf")
+    read, build = read_schema(schema), Build()
+    form = read.canonical if read.canonical is not None else canonical_of(True)
+    node = build.root(form)
+    admits = form.satisfiability() != canonical.Satisfiability.NO and node.height != float("inf")
     loose = (*read.loose, *sorted(build.loose))
-    guarded = (build.guarded or read.partial) and not loose
-    return Compiled(read, node, guarded, admits, loose)
+    # What cannot be met as it stands is not judged by it either.
+    guarded = (build.guarded or read.partial) and not build.loose
+    return Compiled(read, node, build, guarded, admits, loose)

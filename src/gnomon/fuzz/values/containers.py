@@ -121,7 +121,7 @@ def _names(build: Build, view: canonical.ObjectView) -> Leaf | None:
     if isinstance(kind, canonical.EnumView | canonical.ConstView):
         values = kind.values if isinstance(kind, canonical.EnumView) else [kind.value]
         left = [str(name) for name in values if name not in view.properties]
-        return _leaf(st.sampled_from(left), lambda name: True, repr(left)) if left else None
+        return _leaf(st.sampled_from(left), left.__contains__, repr(left)) if left else None
     accepts = judge_of(names).is_valid
     own = strategy_of(build.node(_all([names, STRING], build)), None)
     drawn = [*(keys.filter(accepts) for keys in drawn), own.filter(accepts)]

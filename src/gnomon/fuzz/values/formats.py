@@ -32,7 +32,7 @@ class Format:
 
 
 def register_format(name: str, spec: Format) -> None:
-    """Makes `name` known, or another thing than it was; schemas compiled before keep what they had."""
+    """Makes `name` known, or another thing than it was; schemas that were compiled before keep what they had."""
     FORMATS[name] = spec
 
 

@@ -30,6 +30,9 @@ def integer_strategy(view: IntegerView, accepts: Callable[[Number], bool]) -> Se
     else:
         step = Fraction(step.numerator)  # integers that a/b divides are those that a divides
         drawn = _multiples(step, low, high).map(int)
+    if any(Fraction(str(step)).denominator > 1 for step in view.not_multiple_of):
+        # Servers that divide floats find every large integer a multiple of a fraction.
+        drawn = st.integers(*_within(low, high, 2**40))
     return drawn.filter(accepts) if view.not_multiple_of else drawn
 
 
@@ -52,7 +55,8 @@ def number_strategy(view: NumberView, accepts: Callable[[Number], bool]) -> Sear
 
 def integer_edges(view: IntegerView) -> list[tuple[Number, str]]:
     """Integers at the borders of the view, each with the keyword; some lie beyond it."""
-    found: list[tuple[Number, str]] = [(n, "type") for n in (*EDGES, 1.0)]
+    fractions = any(Fraction(str(step)).denominator > 1 for step in view.not_multiple_of)
+    found: list[tuple[Number, str]] = [] if fractions else [(n, "type") for n in (*EDGES, 1.0)]
     if view.minimum is not None:
         found += [(view.minimum + d, "minimum") for d in (0, 1, -1)]
     if view.maximum is not None:
@@ -134,6 +138,12 @@ def _reals(low: Number | None, high: Number | None) -> SearchStrategy[Number]:
     if least is not None and most is not None and least > most:
         return st.nothing()
     return st.floats(least, most, allow_nan=False, allow_infinity=False)
+
+
+def _within(low: int | None, high: int | None, far: int) -> tuple[int, int]:
+    least = -far if low is None else low
+    most = far if high is None else high
+    return (least, least + far) if least > most else (least, most)
 
 
 def _halves(low: Number | None, high: Number | None) -> SearchStrategy[Number]:

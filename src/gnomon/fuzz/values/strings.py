@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -13,7 +15,7 @@ from jsonschema_rs.canonical import StringView
 from gnomon.fuzz.values.formats import FORMATS
 from gnomon.fuzz.values.patterns import bounded, to_python
 
-__all__ = ["AWKWARD", "LONG", "TEXT", "keys_like", "near_pattern", "string_edges", "string_strategy"]
+__all__ = ["AWKWARD", "LONG", "TEXT", "keys_like", "near_pattern", "string_edges", "string_strategy", "sure"]
 
 # UTF-8 cannot carry lone surrogates, so JSON text cannot either; those are sent as escapes by who writes the bytes.
 ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
@@ -80,6 +82,20 @@ def string_strategy(view: StringView, accepts: Callable[[str], bool]) -> SearchS
     return plain.filter(accepts) if view.excluded else plain
 
 
+def sure(view: StringView) -> Callable[[Callable[[Any], bool]], Callable[[Any], bool]]:
+    """Makes the validator's judgement one that servers share: what must not match does not by Python either, and a
+    length that is out of reach is not asked for."""
+
+    def narrow(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
+        if (view.min_length or 0) > LONG:
+            return lambda text: True
+        if view.excluded_patterns:
+            return lambda text: accepts(text) and not _python_finds(view, text)
+        return accepts
+
+    return narrow
+
+
 def string_edges(view: StringView) -> list[tuple[str, str]]:
     """Strings at the borders of the view, each with the keyword whose border it is; some lie beyond it."""
     low, high = view.min_length or 0, view.max_length
@@ -106,6 +122,15 @@ def near_pattern(pattern: str) -> SearchStrategy[str]:
 def keys_like(pattern: str) -> SearchStrategy[str]:
     """Names that match the pattern."""
     return _matching(pattern, 0, None)
+
+
+def _python_finds(view: StringView, text: str) -> bool:
+    """Whether a server in Python takes a string that must not match: its `$` overlooks a line break, for one."""
+    for pattern in view.excluded_patterns:
+        with suppress(re.error):
+            if re.search(pattern, text):
+                return True
+    return False
 
 
 def _altered(text: str, place: int, other: str) -> str:

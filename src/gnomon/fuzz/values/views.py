@@ -15,7 +15,7 @@ from gnomon.fuzz.values.containers import array_node, object_node
 from gnomon.fuzz.values.nodes import Choice, Lazy, Leaf, Node, settle
 from gnomon.fuzz.values.numbers import integer_edges, integer_strategy, number_edges, number_strategy
 from gnomon.fuzz.values.schemas import canonical_of, judge_of
-from gnomon.fuzz.values.strings import LONG, TEXT, string_edges, string_strategy
+from gnomon.fuzz.values.strings import LONG, TEXT, string_edges, string_strategy, sure
 
 __all__ = ["Build"]
 
@@ -48,10 +48,18 @@ SIMPLE: dict[str, list[Any]] = {
 }
 ANYTHING = st.one_of(*TYPES.values())
 BARE: Any = SimpleNamespace(
-    min_length=None, max_length=None, minimum=None, maximum=None, patterns=(), formats=(), multiple_of=()
+    min_length=None,
+    max_length=None,
+    minimum=None,
+    maximum=None,
+    patterns=(),
+    formats=(),
+    multiple_of=(),
+    not_multiple_of=(),
 )
 "A type without bounds, as the views of strings and numbers show them."
 
+Judge = Callable[[Any], bool]
 _LEAVES: dict[CanonicalSchema, Leaf] = {}
 MOST_LEAVES = 20_000
 
@@ -68,6 +76,7 @@ class Build:
         self.guarded = False
         self.loose: set[str] = set()
         self._nodes: dict[CanonicalSchema, Node] = {}
+        self._forms: dict[int, CanonicalSchema] = {}
 
     def root(self, form: CanonicalSchema) -> Node:
         """The node of a whole document, with heights worked out."""
@@ -80,20 +89,37 @@ class Build:
         found = self._nodes.get(form)
         if found is None:
             found = self._nodes[form] = VIEWS[type(form.view())](self, form, form.view())
+            self._forms[id(found)] = form
         return found
+
+    def form(self, node: Node) -> CanonicalSchema | None:
+        """The schema of a node that was made here."""
+        return self._forms.get(id(node))
 
     def guard(self) -> None:
         """Notes that values of this document need the validator."""
         self.guarded = True
 
 
-def leaf(form: CanonicalSchema, make: Callable[[Callable[[Any], bool]], SearchStrategy[Any]], edges: Any = ()) -> Leaf:
-    """The leaf of a schema without references, shared by all documents that have it."""
+def _leaf(
+    form: CanonicalSchema,
+    make: Callable[[Judge], SearchStrategy[Any]],
+    edges: Sequence[tuple[Any, str]] = (),
+    narrow: Callable[[Judge], Judge] | None = None,
+) -> Leaf:
+    """The leaf of a schema without references, shared by all documents that have it.
+
+    Args:
+        form: the schema.
+        make: its strategy, given its judge.
+        edges: values at its borders.
+        narrow: makes the validator's judgement into the judge.
+    """
     found = _LEAVES.get(form)
     if found is None:
-        schema: Any = form.to_json_schema()
-        accepts = judge_of(form).is_valid
-        text = canonical.json.to_string(schema)
+        accepts: Judge = judge_of(form).is_valid
+        accepts = narrow(accepts) if narrow else accepts
+        text = canonical.json.to_string(form.to_json_schema())
         found = Leaf(make(accepts), accepts, crc32(text.encode()), edges)
         if len(_LEAVES) < MOST_LEAVES:
             _LEAVES[form] = found
@@ -101,7 +127,7 @@ def leaf(form: CanonicalSchema, make: Callable[[Callable[[Any], bool]], SearchSt
 
 
 def _nothing(build: Build, form: CanonicalSchema, view: canonical.FalseView) -> Node:
-    nothing = leaf(form, lambda accepts: st.nothing())
+    nothing = _leaf(form, lambda accepts: st.nothing())
     nothing.height = float("inf")
     return nothing
 
@@ -109,18 +135,18 @@ def _nothing(build: Build, form: CanonicalSchema, view: canonical.FalseView) -> 
 def _true(build: Build, form: CanonicalSchema, view: canonical.TrueView) -> Node:
     simple: list[Any] = [None, False, 0, "", [], {}, 1.5]
     edges = [(value, "type") for value in simple]
-    return leaf(form, lambda accepts: ANYTHING, edges)
+    return _leaf(form, lambda accepts: ANYTHING, edges)
 
 
 def _types(build: Build, form: CanonicalSchema, view: canonical.MultiTypeView) -> Node:
     types = view.types
     if types == ["string"]:
-        return leaf(form, lambda accepts: TEXT, string_edges(BARE))
+        return _leaf(form, lambda accepts: TEXT, string_edges(BARE))
     if types == ["integer"]:
-        return leaf(form, lambda accepts: INTEGERS, integer_edges(BARE))
+        return _leaf(form, lambda accepts: INTEGERS, integer_edges(BARE))
     if types == ["number"]:
-        return leaf(form, lambda accepts: SCALARS["number"], number_edges(BARE))
-    return leaf(
+        return _leaf(form, lambda accepts: SCALARS["number"], number_edges(BARE))
+    return _leaf(
         form, lambda accepts: st.one_of([TYPES[name] for name in types]), [(v, "type") for v in _samples(types)]
     )
 
@@ -132,27 +158,23 @@ def _samples(types: Sequence[str]) -> list[Any]:
 def _string(build: Build, form: CanonicalSchema, view: canonical.StringView) -> Node:
     if (view.min_length or 0) > LONG:
         build.loose.add(f"minLength {view.min_length}")
-    return leaf(form, lambda accepts: string_strategy(view, _lenient(view, accepts)), string_edges(view))
-
-
-def _lenient(view: canonical.StringView, accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return (lambda text: True) if (view.min_length or 0) > LONG else accepts
+    return _leaf(form, lambda accepts: string_strategy(view, accepts), string_edges(view), sure(view))
 
 
 def _integer(build: Build, form: CanonicalSchema, view: canonical.IntegerView) -> Node:
-    return leaf(form, lambda accepts: integer_strategy(view, accepts), integer_edges(view))
+    return _leaf(form, lambda accepts: integer_strategy(view, accepts), integer_edges(view))
 
 
 def _number(build: Build, form: CanonicalSchema, view: canonical.NumberView) -> Node:
-    return leaf(form, lambda accepts: number_strategy(view, accepts), number_edges(view))
+    return _leaf(form, lambda accepts: number_strategy(view, accepts), number_edges(view))
 
 
 def _const(build: Build, form: CanonicalSchema, view: canonical.ConstView) -> Node:
-    return leaf(form, lambda accepts: st.just(view.value), [(view.value, "const")])
+    return _leaf(form, lambda accepts: st.just(view.value), [(view.value, "const")])
 
 
 def _enum(build: Build, form: CanonicalSchema, view: canonical.EnumView) -> Node:
-    return leaf(form, lambda accepts: st.sampled_from(view.values), [(value, "enum") for value in view.values])
+    return _leaf(form, lambda accepts: st.sampled_from(view.values), [(value, "enum") for value in view.values])
 
 
 def _array(build: Build, form: CanonicalSchema, view: canonical.ArrayView) -> Node:
@@ -182,7 +204,7 @@ def _reference(build: Build, form: CanonicalSchema, view: canonical.ReferenceVie
     target = form.definition(view.uri)
     if target is None:
         build.guard()
-        return leaf(canonical_of(True), lambda accepts: ANYTHING)
+        return _leaf(canonical_of(True), lambda accepts: ANYTHING)
     return Lazy(lambda: build.node(target))
 
 
