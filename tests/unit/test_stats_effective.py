@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import PchipInterpolator
 
 from gnomon.core.errors import DataError
 from gnomon.stats.effective import Worth, multiplier, ratio
@@ -48,6 +49,21 @@ def test_a_planted_multiplier_comes_back(planted: float, size: float, alpha: flo
     floored = replace(worth, ladder=worth.ladder + 3.0 * _law(SIZES, alpha).max(), cell=worth.cell)
     floored = replace(floored, cell=worth.cell + 3.0 * _law(SIZES, alpha).max())
     assert multiplier(floored, resamples=20).value == pytest.approx(planted, rel=0.2)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(2, 6), st.integers(0, 1000), st.booleans())
+def test_between_sizes_the_ladder_is_read_as_by_scipy(count: int, seed: int, rising: bool) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = np.exp(np.cumsum(rng.uniform(0.2, 1.5, count)))
+    steps = np.cumsum(rng.uniform(0.01, 1.0, count)) - 20.0
+    ladder = steps if rising else -steps - 40.0
+    at = rng.uniform(ladder.min(), ladder.max())
+    worth = Worth(sizes=sizes, ladder=ladder[:, None, None], cell=np.array([[at]]), size=1.0)
+    order = np.argsort(ladder)
+    assert worth.form == "interpolated"
+    oracle = PchipInterpolator(ladder[order], np.log(sizes)[order])(at)
+    assert worth.logs(np.ones((1, 1)), np.ones((1, 1)))[0] == pytest.approx(float(oracle), rel=1e-9, abs=1e-12)
 
 
 def test_a_metric_that_rises_with_size_is_read_alike() -> None:

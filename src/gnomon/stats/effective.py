@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 from scipy.special import stdtrit
 
 from gnomon.core.errors import DataError
@@ -185,11 +184,41 @@ def _on_law(x: Vector, ladder_BM: Matrix, cell_B: Vector) -> Vector:
 
 
 def _between(x: Vector, ladder_BM: Matrix, cell_B: Vector) -> Vector:
-    """log N' on the monotone cubic through each row (Fritsch and Butland 1984); NaN where the row turns back."""
+    """log N' on the monotone cubic through each row; NaN where the row turns back."""
+    turned = (ladder_BM[:, -1] < ladder_BM[:, 0])[:, None]
+    y_BM = np.where(turned, ladder_BM[:, ::-1], ladder_BM)
+    sizes_BM = np.where(turned, x[::-1], x)
+    sound = (np.diff(y_BM, axis=1) > 0).all(axis=1)
     found = np.full(len(cell_B), np.nan)
-    for place, (ladder, cell) in enumerate(zip(ladder_BM, cell_B, strict=True)):
-        rising = ladder[-1] > ladder[0]
-        y, sizes = (ladder, x) if rising else (ladder[::-1], x[::-1])
-        if (np.diff(y) > 0).all():
-            found[place] = PchipInterpolator(y, sizes)(np.clip(cell, y[0], y[-1]))
+    found[sound] = _monotone_cubic(y_BM[sound], sizes_BM[sound], cell_B[sound])
     return found
+
+
+def _monotone_cubic(x_BM: Matrix, f_BM: Matrix, at_B: Vector) -> Vector:
+    """Each row's interpolant of Fritsch and Butland 1984 (SciPy's Pchip, a row at a time there), clipped to its ends.
+
+    Args:
+        x_BM: rising.
+        f_BM: rising or falling along each row.
+    """
+    h, d = np.diff(x_BM, axis=1), np.diff(f_BM, axis=1) / np.diff(x_BM, axis=1)
+    slope = np.concatenate((d[:, :1], d), axis=1)
+    if d.shape[1] > 1:
+        w1, w2 = 2 * h[:, 1:] + h[:, :-1], h[:, 1:] + 2 * h[:, :-1]
+        slope[:, 1:-1] = (w1 + w2) / (w1 / d[:, :-1] + w2 / d[:, 1:])
+        slope[:, 0] = _edge(h[:, 0], h[:, 1], d[:, 0], d[:, 1])
+        slope[:, -1] = _edge(h[:, -1], h[:, -2], d[:, -1], d[:, -2])
+    at_B = np.clip(at_B, x_BM[:, 0], x_BM[:, -1])
+    rows = np.arange(len(at_B))
+    k = np.clip((x_BM <= at_B[:, None]).sum(axis=1) - 1, 0, d.shape[1] - 1)
+    step, t = h[rows, k], (at_B - x_BM[rows, k]) / h[rows, k]
+    ends = f_BM[rows, k] * (1 + 2 * t) * (1 - t) ** 2 + f_BM[rows, k + 1] * t**2 * (3 - 2 * t)
+    value: Vector = ends + step * (slope[rows, k] * t * (1 - t) ** 2 + slope[rows, k + 1] * t**2 * (t - 1))
+    return value
+
+
+def _edge(h0: Vector, h1: Vector, d0: Vector, d1: Vector) -> Vector:
+    """The slope at an end, from three points; 0 where it would go the other way."""
+    slope = ((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1)
+    kept: Vector = np.where(np.sign(slope) == np.sign(d0), slope, 0.0)
+    return kept

@@ -9,7 +9,7 @@ import numpy as np
 
 from gnomon.core.errors import DataError
 from gnomon.report.base import Estimate
-from gnomon.stats.effective import multiplier, ratio
+from gnomon.stats.effective import ratio
 from gnomon.stats.intervals import Interval, proportion, undefined
 from gnomon.stats.repeats import Peak, break_even, interior_peak
 from gnomon.study._family import spoken
@@ -84,14 +84,12 @@ def _pays(of: Family, width: int, share: float, epochs: float) -> Interval:
 
 def _multipliers(of: Family) -> Iterator[Estimate]:
     for width, share, epochs, group, first in _places(of):
-        worths = {name: of.worth(name, width, share, epochs) for name in METRICS}
-        for name, worth in worths.items():
-            if worth is not None:
+        for name in METRICS:
+            found = of.multiplier(name, width, share, epochs)
+            if found is not None:
                 leads = first and name in ("test loss", "copying")
-                yield Estimate.of(
-                    f"effective size over size, by {name}", multiplier(worth), group=group, headline=leads
-                )
-        copying, loss = worths["copying"], worths["test loss"]
+                yield Estimate.of(f"effective size over size, by {name}", found, group=group, headline=leads)
+        copying, loss = (of.worth(name, width, share, epochs) for name in ("copying", "test loss"))
         if copying is not None and loss is not None:
             yield Estimate.of("multiplier by copying over that by test loss", ratio(copying, loss), group=group)
 

@@ -6,19 +6,20 @@ Shapes: S seeds, D documents, K numbers of epochs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gnomon.core.record import Row
-from gnomon.stats.effective import Worth
+from gnomon.stats.effective import Worth, multiplier
 from gnomon.stats.intervals import Interval, clustered_mean, undefined
 from gnomon.study._trained import over_seeds
 
 __all__ = ["METRICS", "Family", "Matrix", "Measured", "apart"]
 
+_RESAMPLES = 200
 Matrix = NDArray[np.float64]
 Measured = Mapping[str, Any]
 
@@ -46,6 +47,7 @@ class Family:
     """
 
     places: Mapping[tuple[str, int, float, float], Sequence[Measured]]
+    _read: dict[tuple[str, int, float, float], Interval | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Family:
@@ -105,6 +107,14 @@ class Family:
             return None
         sizes = np.array([self.size(w) for w in self.widths])
         return Worth(sizes=sizes, ladder=ladder, cell=cell, size=self.size(width)) if len(sizes) > 1 else None
+
+    def multiplier(self, metric: str, width: int, share: float, epochs: float) -> Interval | None:
+        """Effective size over size; None where the metric was not measured, or there is one size."""
+        place = (metric, width, share, epochs)
+        if place not in self._read:
+            worth = self.worth(*place)
+            self._read[place] = None if worth is None else multiplier(worth, resamples=_RESAMPLES)
+        return self._read[place]
 
     def wasted(self, width: int, share: float) -> list[float]:
         """Test loss of each control when it had seen as many tokens that come once as a model with repeats sees."""

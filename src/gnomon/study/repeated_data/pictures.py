@@ -9,7 +9,6 @@ import numpy as np
 from gnomon.report.base import Estimate, Figure
 from gnomon.report.figures import Point, curves, forest, heatmap, histogram
 from gnomon.report.tokens import Token, TokenText, tokens
-from gnomon.stats.effective import multiplier
 from gnomon.stats.repeats import poor_region
 from gnomon.study._family import spoken
 from gnomon.study._trained import over_seeds
@@ -165,8 +164,7 @@ def _worths(of: Family) -> list[Figure]:
         for width in of.widths:
             epochs = of.worst(width, share)
             for name in METRICS:
-                worth = of.worth(name, width, share, epochs)
-                found = None if worth is None else multiplier(worth)
+                found = of.multiplier(name, width, share, epochs)
                 if found is not None and found.value is not None:
                     group = f"{_size(of, width)}, {epochs:g} epochs, {name}"
                     shown.append(Estimate.of("effective size over size", found, group=group))

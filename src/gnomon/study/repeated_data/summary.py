@@ -11,7 +11,6 @@ from gnomon.core.errors import DataError
 from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Report, Table
 from gnomon.report.words import in_words
-from gnomon.stats.effective import multiplier
 from gnomon.stats.repeats import Region, boundary, poor_region
 from gnomon.study._family import spoken
 from gnomon.study.repeated_data.estimates import estimates, peaks, within
@@ -101,8 +100,7 @@ def _line(of: Family, width: int, share: float, epochs: float | None) -> list[An
     some = control if epochs is None else of.cell(width, share, epochs)
     loss, base = _mean(some, "test loss") or 0.0, _mean(control, "test loss") or 0.0
     own = float(np.mean([np.mean(each["set"]) for each in some])) if epochs is not None else None
-    worth = None if epochs is None else of.worth("test loss", width, share, epochs)
-    size = None if worth is None else multiplier(worth)
+    size = None if epochs is None else of.multiplier("test loss", width, share, epochs)
     shown = "" if size is None else f"{size.value:.2f}" if size.value is not None else size.reason.rpartition(": ")[2]
     one = some[0]
     return [

@@ -1,0 +1,215 @@
+"""What a family of trainings on repeated data says: planted families come back, and a small one is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gnomon.core.errors import UsageError
+from gnomon.core.record import Row
+from gnomon.core.seeds import Seed
+from gnomon.models.transformer import Transformer, TransformerConfig
+from gnomon.report.base import Report
+from gnomon.study.repeated_data import RepeatedData, study
+from gnomon.study.repeated_data.family import Family
+from gnomon.study.repeated_data.readings import by_heart, losses, losses_by_copy, prefix_scores, said_again
+from gnomon.study.repeated_data.summary import report
+
+EPOCHS = (8.0, 32.0, 100.0, 320.0, 800.0)
+SIZES = {16: 1e4, 32: 4e4, 64: 16e4}
+# Nats added at each number of epochs; the largest size is hurt most, and earliest.
+ADDED = {16: (0, 0, 0.1, 0.4, 0.1), 32: (0, 0.1, 0.6, 0.3, 0.1), 64: (0, 0.2, 0.8, 0.2, 0.1)}
+STEPS = [0, 5, 10, 20, 50, 100, 200]
+
+
+def _measured(size: float, loss: float, rng: np.random.Generator, *, hump: float, matching: float) -> dict[str, Any]:
+    noise = 0.01 * rng.normal()
+    curve = loss + np.array([1.0, 0.5, 0.3, 0.2 + hump, 0.3 + hump, 0.1, 0.0]) + noise
+    return {
+        "parameters": size,
+        "share": 0.5,
+        "epochs": 8.0,
+        "documents": 4,
+        "tokens a step": 100,
+        "curve": {"steps": STEPS, "held-out": curve.tolist(), "set": [4, 3, 2, 1, 0.2, 0.1, 0.05], "unique": [3.0] * 7},
+        "held-out": (loss + noise + 0.02 * rng.normal(size=20)).tolist(),
+        "by index": [loss] * 15,
+        "set": [0.05] * 4,
+        "known": [1, 1, 1, 0] * 8,
+        "known, held out": [0] * 20,
+        "copying": [[loss, loss - matching, loss - matching] for _ in range(6)],
+        "said": {"words": ["ba", "be", "ba", "be"], "losses": [loss, loss - matching, loss]},
+        "heads": [[0.05, matching], [0.1, 0.02]],
+        "prefix": (matching + 0.01 * rng.normal(size=6)).tolist(),
+        "other": (loss + 2 + 0.02 * rng.normal(size=8)).tolist(),
+    }
+
+
+def _rows(seeds: int) -> list[Row]:
+    rows = []
+
+    def add(kind: str, width: int, seed: int, share: float, epochs: float, **planted: float) -> None:
+        rng = np.random.default_rng([seed, width, int(100 * share), int(epochs), len(kind)])
+        loss = 4.0 - 0.2 * np.log(SIZES[width] / 1e4) + planted.get("added", 0.0)
+        measured = _measured(
+            SIZES[width], loss, rng, hump=planted.get("hump", 0.0), matching=planted.get("matching", 0.6)
+        )
+        place = {"kind": kind, "width": width, "seed": seed, "share": share, "epochs": epochs}
+        rows.append(Row(key=f"{len(rows)}", cluster=str(seed), evidence={**place, "run": "x", "measured": measured}))
+
+    for seed in range(seeds):
+        for width in SIZES:
+            add("control", width, seed, 0.0, 1.0)
+            for share in (0.5, 0.9):
+                for added, epochs in zip(ADDED[width], EPOCHS, strict=True):
+                    hump = 0.8 if (share, epochs) == (0.9, 320.0) else 0.0
+                    add("repeats", width, seed, share, epochs, added=added * share, hump=hump, matching=0.6 - added / 2)
+            add("scratch", width, seed, 0.0, 1.0)
+            add("tuned", width, seed, 0.0, 1.0, added=-0.3)
+            add("tuned", width, seed, 0.9, 100.0, added=0.2)
+        add("without copies", 64, seed, 0.0, 1.0, matching=0.04)
+        add("without copies, repeats", 64, seed, 0.9, 100.0, added=0.5, matching=0.04)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def planted() -> Report:
+    return report(_rows(3))
+
+
+def test_the_planted_damage_is_read_at_its_worst(planted: Report) -> None:
+    found = planted.estimate("test loss added by repeats, nats", "160k, 90% repeats, 100 epochs")
+    assert found.headline and found.low is not None and found.low <= 0.72 <= (found.high or 0)
+    assert planted.estimate("test loss added by repeats, nats", "10k, 50% repeats, 320 epochs").value == pytest.approx(
+        0.2, abs=0.03
+    )
+    lost = planted.estimate("change of the most prefix matching of a head", "160k, 90% repeats, 100 epochs")
+    assert lost.value == pytest.approx(-0.4, abs=0.02)
+    control = planted.estimate(
+        "change of the most prefix matching of a head", "a language without copies, 160k, 90% repeats, 100 epochs"
+    )
+    assert control.low is not None and control.low <= 0 <= (control.high or 0)
+
+
+def test_effective_sizes_are_those_of_the_planted_ladder(planted: Report) -> None:
+    # 0.4 nats are worth a factor of exp(2); the middle size loses 0.3 at half its data.
+    found = planted.estimate("effective size over size, by test loss", "40k, 50% repeats, 100 epochs")
+    assert found.value is None or found.value == pytest.approx(np.exp(-1.5), rel=0.3)
+    beyond = planted.estimate("effective size over size, by test loss", "160k, 90% repeats, 100 epochs")
+    assert beyond.value == pytest.approx(np.exp(-3.6), rel=0.2) or "at most" in beyond.reason
+
+
+def test_peaks_are_found_over_epochs_and_within_training_and_not_without_repeats(planted: Report) -> None:
+    assert "peak" in planted.estimate("height of the peak over epochs, nats", "160k, 90% repeats").reason
+    inside = planted.estimate("height of the peak within training, nats", "160k, 90% repeats, 320 epochs")
+    assert inside.reason.startswith("peak") and inside.value == pytest.approx(0.8, abs=0.05)
+    assert planted.estimate("height of the peak within training, nats", "160k, no repeats").value == pytest.approx(
+        0.1, abs=0.02
+    )
+    assert (
+        "insufficient evidence"
+        in report(_rows(1)).estimate("height of the peak over epochs, nats", "10k, 90% repeats").reason
+    )
+
+
+def test_the_region_moves_to_fewer_epochs_with_size(planted: Report) -> None:
+    table = next(t for t in planted.tables if t.title == "Region of poor performance")
+    worst = {row[1]: row[2] for row in table.rows if row[0] == "90%" and row[2] is not None}
+    assert worst == {"10k": 320.0, "40k": 100.0, "160k": 100.0}
+    laws = [row[-1] for row in table.rows if row[1] == "all"]
+    assert any(text.startswith("right: ") and "N^-" in text for text in laws)
+
+
+def test_training_further_is_held_against_training_from_scratch(planted: Report) -> None:
+    metric = "loss further trained less that from scratch, nats"
+    assert planted.estimate(metric, "40k, after 90% repeats, 100 epochs").value == pytest.approx(0.2, abs=0.03)
+    assert planted.estimate(metric, "40k, after no repeats").value == pytest.approx(-0.3, abs=0.03)
+    reached = "share of the tokens that reach what scratch reaches"
+    assert planted.estimate(reached, "40k, after 90% repeats, 100 epochs").reason == "not reached"
+    assert planted.estimate(reached, "40k, after no repeats").value == pytest.approx(0.075, abs=0.03)
+
+
+def test_every_figure_is_drawn(planted: Report) -> None:
+    titles = [figure.title for figure in planted.figures]
+    for words in ("added by repeats", "against epochs", "Region", "on the set", "over training by epochs", "by heart"):
+        assert any(words in f"{t} {f.caption}" for t, f in zip(titles, planted.figures, strict=True)), words
+    for words in ("Effective size", "by copy", "said again", "Prefix matching", "other language"):
+        assert any(words in title for title in titles), words
+
+
+def test_a_small_family_is_trained_measured_and_found_again(tmp_path: Path) -> None:
+    cfg = RepeatedData(
+        widths=(16, 32), shares=(0.5,), epochs=(4, 10), tokens=20_480, context=64, fine_tune=4096, seeds=1
+    )
+    first = study(cfg, tmp_path, 1)
+    kinds = [row.evidence["kind"] for row in first.rows]
+    assert kinds.count("repeats") == 4 and kinds.count("tuned") == 4
+    cell = Family.of(first.rows).cell(32, 0.5, 10)[0]
+    assert (cell["documents"], cell["epochs"]) == (16, 10.0)
+    assert len(cell["curve"]["steps"]) == len(cell["curve"]["set"]) > 5
+    again = study(cfg, tmp_path, 1)
+    assert [r.evidence for r in again.rows] == [r.evidence for r in first.rows]
+    assert again.report.summary == first.report.summary
+
+
+def test_what_is_no_family_is_refused() -> None:
+    for more, words in (
+        ({"widths": ()}, "needs a width"),
+        ({"epochs": (8, 8)}, "named twice"),
+        ({"shares": (0.0,)}, "trained anyway"),
+        ({"fine_tune": -1}, "--fine-tune is -1"),
+        ({"epochs": (6000,)}, "the epochs is"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            RepeatedData(**more)
+
+
+def _net(positions: int = 64) -> Transformer:
+    config = TransformerConfig(
+        vocab_size=60,
+        d_model=16,
+        num_layers=2,
+        num_heads=2,
+        mlp="none",
+        max_positions=positions,
+        positions="shortformer",
+        tie_embeddings=False,
+    )
+    return Transformer(config, generator=torch.Generator().manual_seed(0)).eval()
+
+
+def test_losses_by_copy_are_those_of_every_token() -> None:
+    net, paragraphs = _net(), [[1, 2, 3, 4, 5, 6, 7], [9, 8, 7, 6, 5, 4, 3, 2]]
+    copied = said_again(paragraphs, 64, bos=0)
+    assert copied is not None and (copied.period, copied.copies) == (5, 11)
+    assert copied.tokens_PT.shape == (2, 56)
+    whole = losses(net, copied.tokens_PT)
+    found = losses_by_copy(net, copied)
+    assert found.shape == (2, 11)
+    assert torch.allclose(found, whole.view(2, 11, 5).mean(2), atol=1e-5)
+    bare = said_again(paragraphs, 64, bos=None)
+    assert bare is not None
+    assert torch.allclose(losses_by_copy(net, bare).mean(1) * 11, losses_by_copy(net, bare).sum(1))
+    assert said_again(paragraphs, 10, bos=0) is None and said_again([[1, 2]], 64, bos=0) is None
+
+
+def test_what_the_context_does_not_hold_is_not_read() -> None:
+    assert prefix_scores(_net(16), range(1, 60), 2, 0, Seed(0)) is None
+    scores = prefix_scores(_net(), range(1, 60), 2, 0, Seed(0))
+    assert scores is not None and scores.shape == (2, 2, 2)
+
+
+def test_a_text_is_known_by_heart_when_greedy_decoding_says_it() -> None:
+    net = _net()
+    text = torch.arange(1, 9)[None]
+    for _ in range(16):
+        text = torch.cat((text, net(text)[:, -1:].argmax(-1)), dim=1)
+    # Half of a text of 16 is what was given, and the rest is what the model says.
+    assert by_heart(net, text[:, :16]).tolist() == [True]
+    wrong = text[:, :16].clone()
+    wrong[0, 12] = (wrong[0, 12] + 1) % 60
+    assert by_heart(net, wrong).tolist() == [False]
