@@ -154,7 +154,8 @@ def test_the_same_api_in_two_dialects(text: str) -> None:
     assert book["properties"]["pages"] == {"type": ["integer", "null"], "exclusiveMinimum": 0}
     assert book["properties"]["title"]["examples"] == ["Emma"]
     assert book["properties"]["next"] == {"$ref": "#/$defs/Book"}
-    assert [repair.found for repair in api.repairs] == ["6 keys that are not text (200 first)"] or len(api.repairs) == 1
+    (repair,) = api.repairs
+    assert "keys that are not text (200 first)" in repair.found
 
 
 @BOTH

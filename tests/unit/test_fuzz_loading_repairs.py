@@ -157,12 +157,9 @@ def test_places_as_frameworks_write_them(path: str) -> None:
     ],
 )
 def test_unknown_locations(parameter: dict[str, Any], location: str, said: str) -> None:
-    fixed = {"name": "id", "in": "path", "type": "string", "required": True}
-    given = {**fixed, **parameter}
-    given.update({} if "in" in parameter else {"in": None})
-    if given["in"] is None:
-        del given["in"]
-    parameters = [given] if given["name"] == "id" else [fixed, given]
+    known = {"name": "id", "in": "path", "required": True}
+    declared = {known["name"]: known} | {parameter["name"]: {"required": True, **parameter}}
+    parameters = [{**each, "type": "string"} for each in declared.values()]
     operation, found = only(swagger(parameters, "/x/{id}"))
     assert operation.parameters[-1].location == location
     assert [words for _, words in found] == [said]
@@ -190,6 +187,18 @@ def test_an_operation_that_cannot_be_read_is_kept(broken: object) -> None:
     operation, found = only(openapi(broken, "/a/{id}"))
     assert (operation.key, operation.parameters[0].name) == ("GET /a/{id}", "id")
     assert found
+
+
+def test_what_stands_beside_a_reference_is_meant() -> None:
+    schema = {"$ref": "#/components/schemas/A", "readOnly": True, "x-nullable": True}
+    document = openapi({"parameters": [{"name": "q", "in": "query", "schema": schema}], **ANSWER})
+    operation, found = only({**document, "components": {"schemas": {"A": {"type": "integer"}}}})
+    read = {"anyOf": [{"$ref": "#/$defs/A", "readOnly": True}, {"type": "null"}]}
+    assert operation.parameters[0].schema == read
+    assert [words for _, words in found] == [
+        "readOnly beside a reference -> meant",
+        "nullable beside a schema without a type -> that schema, or null",
+    ]
 
 
 def test_links_to_nothing_are_said() -> None:

@@ -12,7 +12,7 @@ __all__ = ["dialect_of", "is_declared"]
 
 _VERSIONS = {"3.0": "openapi-3.0", "3.1": "openapi-3.1", "3.2": "openapi-3.2"}
 _SDL = re.compile(
-    r'^(?:\s|\ufeff|#[^\n]*\n|"""[\s\S]*?"""|"[^"\n]*")*'
+    r'(?>\s+|\ufeff|#[^\n]*|"""[\s\S]*?"""|"[^"\n]*")*+'
     r"(?:extend\s+)?(?:(?:type|interface|input|enum|union|scalar)\s+[A-Za-z_]\w*|schema\s*[@{]|directive\s*@)"
 )
 

@@ -78,7 +78,7 @@ class Schemas:
         if reference is not None:
             out = self._reference(node, reference)
             if not self._siblings:
-                return self._nullable(node, out) if value.get("nullable") or value.get("x-nullable") else out
+                return self._beside(node, out)
         self._keywords(node, out, depth)
         sensible(node, out, self._ledger, unsaid_items=self._siblings)
         return self._nullable(node, out) if self._is_nullable(node) else out
@@ -89,6 +89,14 @@ class Schemas:
             return {}
         target = self._library.target(node, reference)
         return {"$ref": f"#/$defs/{self.define(target)}"} if target else {}
+
+    def _beside(self, node: Node, out: dict[str, Any]) -> dict[str, Any]:
+        """What is meant beside a reference, though the dialect ignores it there; its other keywords stay ignored."""
+        for keyword in ("readOnly", "writeOnly"):
+            if node.value.get(keyword) is True:
+                self._note(node, keyword, f"{keyword} beside a reference", "meant")
+                out[keyword] = True
+        return self._nullable(node, out) if self._is_nullable(node) else out
 
     def _keywords(self, node: Node, out: dict[str, Any], depth: int) -> None:
         for keyword, value in node.value.items():

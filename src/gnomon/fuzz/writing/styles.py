@@ -16,7 +16,7 @@ from gnomon.fuzz.base import Parameter
 __all__ = ["as_text", "header_value", "path_segment", "percent", "query_pairs"]
 
 _RESERVED = ":/?#[]@!$'()*,;"
-_DELIMITERS = {"spaceDelimited": " ", "pipeDelimited": "|", "form": ","}
+_DELIMITERS = {"spaceDelimited": " ", "pipeDelimited": "|", "tabDelimited": "\t", "form": ","}
 
 
 def as_text(value: Any) -> str:
@@ -55,7 +55,8 @@ def header_value(parameter: Parameter, value: Any) -> str:
 
 
 def query_pairs(parameter: Parameter, value: Any) -> list[tuple[str, str]]:
-    """Names and values of the query, encoded: styles form, spaceDelimited, pipeDelimited and deepObject.
+    """Names and values of the query, encoded: styles form, spaceDelimited, pipeDelimited and deepObject, and
+    tabDelimited for what Swagger 2.0 calls tsv.
 
     An empty array or object of the exploding styles writes nothing.
     """
