@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from gnomon.core.errors import DataError
 from gnomon.stats.clusters import Matrix, Vector
 
-__all__ = ["Plane", "plane", "turns"]
+__all__ = ["Pivot", "Plane", "pivot", "plane", "turns"]
 
 
 class Plane(NamedTuple):
@@ -30,6 +30,13 @@ class Plane(NamedTuple):
 
     points: Matrix
     explained: Vector
+
+
+class Pivot(NamedTuple):
+    """Where a path turns: at the row `place`, by `degrees` between the lines to its two ends."""
+
+    place: int
+    degrees: float
 
 
 def plane(rows: ArrayLike) -> Plane:
@@ -51,6 +58,22 @@ def plane(rows: ArrayLike) -> Plane:
     points = points * np.where(points[-1] < 0, -1.0, 1.0)
     total = values.sum()
     return Plane(points, values[:2] / total if total else np.zeros(2))
+
+
+def pivot(path: ArrayLike) -> Pivot:
+    """Where a path [S, n] lies farthest from the straight line between its ends.
+
+    Angles between single steps of a path are mostly those of its noise; this one is of the whole.
+
+    >>> pivot([[0, 0], [1, 0], [2, 0], [2, 1], [2, 2]])
+    Pivot(place=2, degrees=90.0)
+    """
+    x = np.asarray(path, dtype=np.float64)
+    along = x[-1] - x[0]
+    from_line = x - x[0] - np.outer((x - x[0]) @ along / max(float(along @ along), 1e-30), along)
+    place = int(np.linalg.norm(from_line, axis=1).argmax())
+    ends = np.stack([x[0], x[place], x[-1]])
+    return Pivot(place, float(np.nan_to_num(turns(ends)[0])))
 
 
 def turns(path: ArrayLike) -> Vector:
