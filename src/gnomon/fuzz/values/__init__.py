@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from gnomon.fuzz.values.boundaries import Border, boundaries
 from gnomon.fuzz.values.compiling import Compiled, assemble, compile, replay, respoil, spoil
 from gnomon.fuzz.values.formats import Format, register_format
 from gnomon.fuzz.values.negation import Flaw
+from gnomon.fuzz.values.pairs import covering_sets
 from gnomon.fuzz.values.pools import Assembled
 from gnomon.fuzz.values.spoiling import Spoiled
 
 __all__ = [
     "Assembled",
+    "Border",
     "Compiled",
     "Flaw",
     "Format",
     "Spoiled",
     "assemble",
+    "boundaries",
     "compile",
+    "covering_sets",
     "register_format",
     "replay",
     "respoil",

@@ -142,6 +142,9 @@ class ArrayNode:
         if depth < DEPTH and source.left > 0:
             size += source.index(int(min(self.most - least, MOST_EXTRA)) + 1) if self.most > least else 0
         wanted = self._placed(size)
+        while len(wanted) < sum(self.needs) and size < min(self.most, len(self.prefix) + sum(self.needs)):
+            size += 1
+            wanted = self._placed(size)
         value: list[Any] = []
         seen: set[str] = set()
         for index in range(size):

@@ -1,12 +1,13 @@
 """Values of a leaf kept in pools, and whole values put together from them without Hypothesis in between.
 
-value, trail = assemble(compiled, random.Random(1))
-assert replay(compiled, trail) == value
+A pool grows as it is used, and never moves what it has, so that an index means the same value in every process.
 """
 
 from __future__ import annotations
 
+import json
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -18,9 +19,8 @@ from hypothesis.errors import HypothesisException
 from hypothesis.strategies import SearchStrategy
 
 from gnomon.fuzz.values.nodes import SIZE, Leaf
-from gnomon.fuzz.values.objects import identity
 
-__all__ = ["Assembled", "Pool", "build_value", "drawn", "pool_of", "rebuild_value"]
+__all__ = ["Assembled", "EmptyPool", "Pool", "Simplest", "as_json", "build_value", "drawn", "pool_of", "rebuild_value"]
 
 MOST = 256
 "Values of a pool."
@@ -30,6 +30,9 @@ BATCH = 32
 
 TOGETHER = 16
 "Values drawn in one example of Hypothesis."
+
+LARGE = 2000
+"Length, as JSON, from which a border value is not for every day."
 
 USES = 4
 "Times that every value is used, on average, before a pool grows."
@@ -58,8 +61,8 @@ class Pool:
         self._rounds = 0
         self._uses = 0
         self.values: list[Any] = []
-        self._add(drawn(leaf.strategy, leaf.seed, 1)[:2])
-        self._add([value for value, _ in leaf.edges if _fits(leaf, value)])
+        few = drawn(leaf.strategy, leaf.seed, 1)[:2]
+        self._add([*few, *(value for value, _ in leaf.edges if _fits(leaf, value) and len(as_json(value)) < LARGE)])
         self.grow()
 
     def grow(self) -> bool:
@@ -81,14 +84,20 @@ class Pool:
             self.grow()
 
     def at(self, index: int) -> Any:
-        """The value at an index, drawn now where the pool has not grown so far yet."""
+        """The value at an index, drawn now where the pool has not grown so far yet, and the last one beyond its end.
+
+        Raises:
+            EmptyPool: nothing can be drawn.
+        """
         while index >= len(self.values) and self.grow():
             pass
+        if not self.values:
+            raise EmptyPool
         return self.values[min(index, len(self.values) - 1)]
 
     def _add(self, values: Sequence[Any]) -> None:
         for value in sorted(values, key=_simplicity):
-            key = identity(value)
+            key = as_json(value)
             if key not in self._seen and len(self.values) < MOST:
                 self._seen.add(key)
                 self.values.append(value)
@@ -128,7 +137,7 @@ def drawn(strategy: SearchStrategy[Any], number: int, count: int) -> list[Any]:
     return found
 
 
-class _Empty(Exception):
+class EmptyPool(Exception):
     """A leaf for which nothing can be drawn."""
 
 
@@ -158,10 +167,31 @@ class _Picked:
             return taken[place]
         pool.used()
         if not pool.values:
-            raise _Empty
+            raise EmptyPool
         place = int(self._random() * len(pool.values))
         self.trail.append(place)
         return pool.values[place]
+
+
+class Simplest:
+    """The simplest choice always; of a leaf that is asked at the same place again, the next value."""
+
+    def __init__(self) -> None:
+        self._asked: Counter[str] = Counter()
+        self.left = SIZE
+
+    def index(self, n: int) -> int:
+        """0."""
+        return 0
+
+    def leaf(self, leaf: Leaf, at: str) -> Any:
+        """The first value that was not given here.
+
+        Raises:
+            EmptyPool: nothing can be drawn.
+        """
+        self._asked[at] += 1
+        return pool_of(leaf).at(self._asked[at] - 1)
 
 
 class _Replayed:
@@ -200,7 +230,7 @@ def build_value(
     """The first value out of `tries` that fits, made with choices of `rng`; None where none does."""
     for _ in range(tries):
         source = _Picked(rng, accepted or {})
-        with suppress(_Empty):
+        with suppress(EmptyPool):
             value = make(source)
             if fits is None or fits(value):
                 return Assembled(value, source.trail)
@@ -220,6 +250,11 @@ def _fits(leaf: Leaf, value: Any) -> bool:
         return False
 
 
+def as_json(value: Any) -> str:
+    """The value as JSON, which tells 1 from 1.0 and 0.0 from -0.0 where servers may."""
+    return json.dumps(value)
+
+
 def _simplicity(value: Any) -> tuple[int, str]:
-    text = identity(value)
+    text = as_json(value)
     return len(text), text

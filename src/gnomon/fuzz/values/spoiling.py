@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,12 +14,12 @@ from jsonschema_rs import CanonicalSchema
 
 from gnomon.fuzz.values.dissolved import dissolved
 from gnomon.fuzz.values.negation import Flaw, flaws_of
-from gnomon.fuzz.values.nodes import Drawn, Lazy, Node, Source, settle
+from gnomon.fuzz.values.nodes import Drawn, Lazy, Node, Source, escaped, settle
 from gnomon.fuzz.values.places import Place, changed, places, reach
 from gnomon.fuzz.values.schemas import Read
 from gnomon.fuzz.values.views import Build
 
-__all__ = ["MISSED", "Spoiled", "all_flaws", "broken", "broken_strategy", "relabelled"]
+__all__ = ["MISSED", "Spoiled", "all_flaws", "broken", "broken_keyword", "broken_strategy", "relabelled"]
 
 MISSED: Any = object()
 "Stands for a try that made no invalid value with a single thing wrong."
@@ -67,14 +68,18 @@ def broken_strategy(root: Node, flaw: Flaw, is_valid: Callable[[Any], bool]) -> 
 
 def relabelled(flaw: Flaw, value: Any, read: Read) -> Flaw:
     """The flaw with the keyword that the schema itself breaks at its place, where it words things otherwise."""
-    at = [str(key) for key in flaw.place.keys]
+    told = broken_keyword(read, flaw.place.pointer, flaw.keyword, value)
+    return flaw if told == flaw.keyword else replace(flaw, keyword=told)
+
+
+def broken_keyword(read: Read, pointer: str, keyword: str, value: Any) -> str:
+    """The keyword if the validator finds it broken at the pointer, else the first that is broken there, else itself."""
     told = []
-    for error in read.validator.iter_errors(value):
-        if [str(key) for key in error.instance_path] == at:
-            told.append(_keyword(error.schema_path))
-    if not told or flaw.keyword in told:
-        return flaw
-    return replace(flaw, keyword=told[0])
+    with suppress(ValueError):
+        for error in read.validator.iter_errors(value):
+            if "".join(escaped(str(key)) for key in error.instance_path) == pointer:
+                told.append(_keyword(error.schema_path))
+    return keyword if not told or keyword in told else told[0]
 
 
 def _keyword(path: Sequence[str | int]) -> str:

@@ -141,9 +141,9 @@ def _altered(text: str, place: int, other: str) -> str:
 
 
 def _examples(pattern: str) -> Sequence[str]:
-    """A short match and its near misses; nothing where the pattern has no short one to be seen."""
+    """The pattern's own letters where it is little more; else what is always worth a try."""
     plain = re.sub(r"[\^$]", "", pattern)
-    return [plain, f"{plain}~", f"~{plain}"] if plain.isalnum() else []
+    return [plain] if plain.isalnum() else [""]
 
 
 def _sized(low: int, high: int | None) -> SearchStrategy[str]:

@@ -16,6 +16,7 @@ from gnomon.fuzz.values.nodes import Choice, Lazy, Leaf, Node, settle
 from gnomon.fuzz.values.numbers import integer_edges, integer_strategy, number_edges, number_strategy
 from gnomon.fuzz.values.schemas import canonical_of, judge_of
 from gnomon.fuzz.values.strings import LONG, TEXT, string_edges, string_strategy, sure
+from gnomon.fuzz.values.wrong import near_values
 
 __all__ = ["Build"]
 
@@ -174,7 +175,9 @@ def _const(build: Build, form: CanonicalSchema, view: canonical.ConstView) -> No
 
 
 def _enum(build: Build, form: CanonicalSchema, view: canonical.EnumView) -> Node:
-    return _leaf(form, lambda accepts: st.sampled_from(view.values), [(value, "enum") for value in view.values])
+    values = view.values
+    edges = [(value, "enum") for value in (*values, *near_values(values[:1]))]
+    return _leaf(form, lambda accepts: st.sampled_from(values), edges)
 
 
 def _array(build: Build, form: CanonicalSchema, view: canonical.ArrayView) -> Node:

@@ -1,0 +1,186 @@
+"""The borders of a schema, without chance: for each place, values on it and just beyond, with a plain rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from gnomon.fuzz.base import Fault, Location
+from gnomon.fuzz.values.compiling import Compiled
+from gnomon.fuzz.values.nodes import Choice, Leaf, Source, escaped
+from gnomon.fuzz.values.objects import ArrayNode, ObjectNode
+from gnomon.fuzz.values.places import Place, changed, places, reach
+from gnomon.fuzz.values.pools import EmptyPool, Simplest, as_json, pool_of
+from gnomon.fuzz.values.spoiling import broken_keyword
+
+__all__ = ["Border", "boundaries"]
+
+DEEP = 100
+"Levels of the nested value."
+
+MOST_PLACES = 400
+"Places of a schema whose borders are listed."
+
+MOST_LARGE = 70_000
+"Longest value, as JSON, that the borders of one place may have besides the simple ones."
+
+
+@dataclass(frozen=True)
+class Border:
+    """A value on a border or just beyond it.
+
+    Attributes:
+        value: the whole value.
+        pointer: JSON pointer of the place whose border it is.
+        keyword: the keyword that draws the border; "type" for values that are odd for their type.
+        kind: which value it is, in words.
+        valid: whether the schema admits it.
+    """
+
+    value: Any
+    pointer: str
+    keyword: str
+    kind: str
+    valid: bool
+
+    def fault(self, location: Location, prefix: str = "") -> Fault:
+        """The border as a case states it; `prefix` stands before the pointer."""
+        return Fault(location=location, pointer=prefix + self.pointer, keyword=self.keyword, kind=self.kind)
+
+
+def boundaries(compiled: Compiled) -> Iterator[Border]:
+    """The borders of a schema, simplest first: the plainest value, then place by place, outer ones first.
+
+    No value comes twice. Nothing comes of a schema that admits nothing.
+    """
+    if not compiled.satisfiable:
+        return
+    seen: set[str] = set()
+    for pointer, keyword, kind, value in _all(compiled):
+        key = as_json(value)
+        if key not in seen:
+            seen.add(key)
+            valid = _is_valid(compiled, value)
+            told = keyword if valid else broken_keyword(compiled.read, pointer, keyword, value)
+            yield Border(value, pointer, told, kind, valid)
+
+
+def _all(compiled: Compiled) -> Iterator[tuple[str, str, str, Any]]:
+    with suppress(EmptyPool):
+        yield "", "type", "simplest", compiled.node.build(Simplest(), "", 0)
+    for number, place in enumerate(places(compiled.node)):
+        if number >= MOST_PLACES:
+            return
+        with suppress(EmptyPool, LookupError):
+            base = reach(compiled.node, place.route, Simplest())
+            for step, keyword, kind, inner in _of_place(place, base):
+                yield place.pointer + step, keyword, kind, changed(base, place.keys, _constant(inner))
+
+
+def _of_place(place: Place, base: Any) -> Iterator[tuple[str, str, str, Any]]:
+    """A step of the pointer, the keyword, what it is, and what stands at the place."""
+    node, value = place.node, base
+    for key in place.keys:
+        value = value[key]
+    yield "", "type", "null", None
+    if isinstance(node, Leaf):
+        yield from _of_leaf(node)
+    elif isinstance(node, ObjectNode):
+        yield from _of_object(node)
+    elif isinstance(node, ArrayNode):
+        yield from _of_array(node)
+    elif isinstance(node, Choice):
+        for index, branch in enumerate(node.branches):
+            with suppress(EmptyPool):
+                yield "", "anyOf", f"branch {index}", branch.build(Simplest(), "", 0)
+
+
+def _of_leaf(leaf: Leaf) -> Iterator[tuple[str, str, str, Any]]:
+    for value, keyword in sorted(leaf.edges, key=lambda edge: len(repr(edge[0]))):
+        yield "", keyword, _described(value), value
+    if any(keyword == "pattern" for _, keyword in leaf.edges):
+        match = pool_of(leaf).at(0)
+        yield from (("", "pattern", f"near {match!a}"[:60], near) for near in (f"{match}~", f"~{match}", match[:-1]))
+    if any(isinstance(value, str) for value, _ in leaf.edges):
+        # No JSON text in UTF-8 holds it; whoever writes the bytes escapes it.
+        yield "", "type", "lone surrogate", "\ud800"
+    if leaf.accepts({}) is True:
+        yield "", "type", f"{DEEP} levels deep", _nested()
+
+
+def _of_object(node: ObjectNode) -> Iterator[tuple[str, str, str, Any]]:
+    least = _members(node, required=True, optional=False)
+    whole = _members(node, required=True, optional=True)
+    yield "", "required", "only what is required", least
+    yield "", "properties", "all members", whole
+    yield "", "type", "empty", {}
+    for name, step, _ in node.optional:
+        yield step, "properties", "all but this", {key: value for key, value in whole.items() if key != name}
+    for name, step, _ in node.required:
+        yield step, "required", "left out", {key: value for key, value in whole.items() if key != name}
+    yield "", "additionalProperties", "unknown name", {**least, "unknownField": ""}
+    for name in whole:
+        if name.swapcase() not in whole:
+            renamed = {(name.swapcase() if key == name else key): value for key, value in whole.items()}
+            yield escaped(name), "properties", "name in another case", renamed
+            break
+    yield "", "type", f"{DEEP} levels deep", {**least, "unknownField": _nested()}
+
+
+def _of_array(node: ArrayNode) -> Iterator[tuple[str, str, str, Any]]:
+    most = int(node.most) if node.most < MOST_LARGE // 64 else None
+    ends = {0, 1, node.least - 1, node.least, node.least + 1}
+    ends |= {most - 1, most, most + 1} if most is not None else set()
+    for size in sorted(end for end in ends if end >= 0):
+        keyword = "maxItems" if most is not None and size >= most - 1 else "minItems"
+        items = _items(node, size)
+        if len(json.dumps(items)) < MOST_LARGE:
+            yield "", keyword, f"{size} items", items
+    first = _items(node, max(1, node.least))
+    yield "", "uniqueItems", "equal items", [*first, first[0]] if first else [None, None]
+    yield "", "items", "a null item", [*first, None]
+    yield "", "items", "items of several types", [*first, 0, "", True, {}, []]
+
+
+def _members(node: ObjectNode, *, required: bool, optional: bool) -> dict[str, Any]:
+    chosen = [*(node.required if required else ()), *(node.optional if optional else ())]
+    source: Source = Simplest()
+    found = {}
+    for name, _, inner in chosen:
+        with suppress(EmptyPool):
+            found[name] = inner.build(source, "", 0)
+    return found
+
+
+def _items(node: ArrayNode, size: int) -> list[Any]:
+    """Items that differ where they have to and can, simple otherwise."""
+    source = Simplest()
+    inner = [node.place(index, -1) for index in range(size)]
+    return [each.build(source, "/*", 0) if each is not None else None for each in inner]
+
+
+def _constant(value: Any) -> Callable[[Any], Any]:
+    return lambda old: value
+
+
+def _nested() -> Any:
+    value: Any = 0
+    for _ in range(DEEP):
+        value = {"a": value}
+    return value
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, str):
+        return f"{len(value)} characters" if len(value) > 40 else f"text {value!a}"
+    return f"{type(value).__name__} {value!r}"[:60]
+
+
+def _is_valid(compiled: Compiled, value: Any) -> bool:
+    """Whether the schema admits it; a lone surrogate counts as one character."""
+    if value == "\ud800":
+        return compiled.is_valid("\ufffd")
+    return compiled.is_valid(value)
