@@ -68,6 +68,11 @@ COMMANDS = {
         "Grade programs that models wrote: run their tests where they cannot cheat or do harm.",
         "SAMPLES --problems FILE",
     ),
+    "fuzz": Command(
+        "fuzz",
+        "Fuzz a web API: find requests that make it crash, break its contract, or lose what it promises.",
+        "SCHEMA [--url URL]",
+    ),
     "compare": Command("runs", "Compare two runs of one evaluation, paired by item.", "RUN RUN"),
     "runs": Command("runs", "List runs, the latest first."),
     "export": Command("runs", "Write a run's rows, or a file's comparisons, for other tools.", "RUN"),

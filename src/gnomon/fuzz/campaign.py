@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from gnomon.core.seeds import Seed
@@ -52,6 +52,7 @@ class Campaign:
         budget: when to stop.
         seed: of everything drawn.
         stateful: whether lives of things are told.
+        watch: called with each exchange.
     """
 
     api: Api
@@ -59,9 +60,11 @@ class Campaign:
     budget: Budget = field(default_factory=Budget)
     seed: int = 0
     stateful: bool = True
+    watch: Callable[[Exchange], None] = lambda exchange: None
 
     def __post_init__(self) -> None:
         self.maker = Maker(self.sender.api, self.sender.memory)
+        self.stopped = False
         self.novelty = Novelty(fingerprint)
         self.rng = Seed(self.seed).child("fuzz").random()
         self.triage = Triage(
@@ -84,9 +87,15 @@ class Campaign:
         finally:
             searching.cancel()
 
+    def stop(self) -> None:
+        """Ends it now; what was found is kept."""
+        self.stopped = True
+
     @property
     def over(self) -> bool:
-        """Whether time or requests have run out, or nobody listens."""
+        """Whether time or requests have run out, somebody has ended it, or nobody listens."""
+        if self.stopped:
+            return True
         spent = self.budget.requests and self.sender.requests >= self.budget.requests
         return bool(spent) or self.sender.elapsed >= self.budget.seconds or self.sender.dead
 
@@ -95,7 +104,7 @@ class Campaign:
             workers = [asyncio.create_task(self._work()) for _ in range(self.budget.connections)]
             await asyncio.gather(*workers)
             until = self.sender.elapsed + _GRACE * self.budget.seconds
-            while self.triage.waiting and self.sender.elapsed < until and not self.sender.dead:
+            while self.triage.waiting and self.sender.elapsed < until and not (self.sender.dead or self.stopped):
                 await self._settle()
             for defect in self.triage.unsettled():
                 self._found.put_nowait(defect)
@@ -148,6 +157,7 @@ class Campaign:
         self.schedule.saw(exchange)
         self.maker.learn(exchange)
         self.novelty.saw(exchange)
+        self.watch(exchange)
 
     def _arms(self) -> list[Arm]:
         arms = [Arm(technique, each) for each in self.sender.api.operations for technique in _TECHNIQUES]

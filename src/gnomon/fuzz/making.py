@@ -102,7 +102,7 @@ class Maker:
         return replace(case, parameters={**case.parameters, **{("path", name): value for name, value in live.items()}})
 
     def renamed(self, case: Case, rng: random.Random) -> Case:
-        """The case with other texts in its body, as far as its schema allows: a server may have the first ones already."""
+        """The case with other texts in its body, where its schema allows: a server may have the first ones already."""
         part = next((each for each in self.parts(case.operation) if each.name == case.media_type), None)
         if part is None or not isinstance(case.body, dict):
             return case

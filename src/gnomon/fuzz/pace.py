@@ -11,7 +11,7 @@ from gnomon.fuzz.base import Reply
 
 __all__ = ["Pace"]
 
-_WINDOW, _SLOWER = 20, 2.0
+_WINDOW, _SLOWER, _LEAST = 20, 4.0, 2.0
 
 
 class Pace:
@@ -22,8 +22,9 @@ class Pace:
     """
 
     def __init__(self, most: int) -> None:
-        self.limit, self._most, self._under_way = float(min(2, most)), most, 0
+        self.limit, self._most, self._under_way = min(_LEAST, float(most)), most, 0
         self._seconds: deque[float] = deque(maxlen=_WINDOW)
+        self._least = self.limit
         self._best = float("inf")
         self._free = asyncio.Condition()
 
@@ -51,4 +52,6 @@ class Pace:
         self._best = min(self._best * 1.001, now)
         per_request = 1.0 / _WINDOW
         quick = now <= _SLOWER * self._best
-        self.limit = min(float(self._most), self.limit + per_request) if quick else max(1.0, self.limit - per_request)
+        self.limit = (
+            min(float(self._most), self.limit + per_request) if quick else max(self._least, self.limit - per_request)
+        )

@@ -39,8 +39,9 @@ class Sender:
     """Sends cases of one API.
 
     Attributes:
-        api, transport: to whom.
+        api, transport: to whom; the API on its request side.
         identities: callers by name; `first` is everybody's, `other` a second one.
+        promised: the API as written, which answers are held to; `api` where it is the same.
         checks: by name.
         timeout: seconds for one reply.
         rate: requests a second at most; 0 for no limit.
@@ -52,6 +53,7 @@ class Sender:
     api: Api
     transport: Transport
     identities: Mapping[str, Identity] = field(default_factory=dict)
+    promised: Api | None = None
     checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
     timeout: float = 10.0
     rate: float = 0.0
@@ -61,7 +63,7 @@ class Sender:
     pace: Pace = field(default_factory=lambda: Pace(1))
 
     def __post_init__(self) -> None:
-        self.promises, self.memory = Promises(self.api, slow=self.slow), Memory(self.api)
+        self.promises, self.memory = Promises(self.promised or self.api, slow=self.slow), Memory(self.api)
         self.requests, self.repeats, self.refusals = 0, 0, 0
         self.recent: list[Exchange] = []
         self.began = monotonic()

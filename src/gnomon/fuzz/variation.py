@@ -87,11 +87,12 @@ class Variation:
             yield case
 
     def _one_fault(self, operation: Operation, rng: random.Random) -> Case | None:
-        parts = [each for each in self._maker.parts(operation) if self._maker.compiled(operation, each, sent=False).flaws]
-        if not parts:
+        compiled = [(each, self._maker.compiled(operation, each, sent=False)) for each in self._maker.parts(operation)]
+        broken = [(part, of.flaws) for part, of in compiled if of.flaws]
+        if not broken:
             return None
-        part = rng.choice(parts)
-        return self._spoiled(operation, part, rng.choice(self._maker.compiled(operation, part, sent=False).flaws), rng)
+        part, flaws = rng.choice(broken)
+        return self._spoiled(operation, part, rng.choice(flaws), rng)
 
     def _spoiled(self, operation: Operation, part: Part, flaw: Flaw, rng: random.Random) -> Case | None:
         """A valid case with this flaw in one part; None where the schema makes it good again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from gnomon.fuzz.base import Exchange, Fault, Violation
+from gnomon.fuzz.base import Case, Exchange, Fault, Violation
 from gnomon.fuzz.certificate import certificate
 from gnomon.fuzz.checks.fingerprint import fingerprint
 from gnomon.fuzz.checks.promises import Promises
@@ -35,7 +35,9 @@ def missing_header_accepted(exchange: Exchange, promises: Promises) -> Iterator[
     fault = _accepted_fault(exchange)
     if fault is None or fault.location != "header" or fault.keyword != "required":
         return
-    lacking = [p for p in exchange.case.operation.parameters if fault.pointer == f"/{p.name}" and p.location == "header"]
+    lacking = [
+        p for p in exchange.case.operation.parameters if fault.pointer == f"/{p.name}" and p.location == "header"
+    ]
     if not any(isinstance(p.schema, Mapping) and "default" in p.schema for p in lacking):
         yield _accepted(exchange, "missing_header_accepted", fault)
 
@@ -55,7 +57,7 @@ def valid_data_rejected(exchange: Exchange, promises: Promises) -> Iterator[Viol
             key=("valid_data_rejected", *key),
             title=f"{case.operation.key} refuses {'its own example' if of_examples else 'what its schema allows'}",
             severity="medium",
-            certain=not case.why or of_examples,
+            certain=of_examples or not _undeclared(case),
             detail=exchange.reply.body[:1000].decode("utf-8", "replace"),
             steps=(exchange,),
         )
@@ -70,6 +72,15 @@ def method_not_allowed(exchange: Exchange, promises: Promises) -> Iterator[Viola
     undeclared = case.method and method not in promises.methods[case.operation.path]
     if undeclared and 200 <= reply.status < 300 and method not in _OF_ANY_SERVER:
         yield _method(exchange, method, f"takes {method}, which is not documented", True)
+
+
+def _undeclared(case: Case) -> bool:
+    """Whether a body has members that its schema does not name: what a loose schema allows says little."""
+    media = case.operation.bodies.get(case.media_type)
+    if media is None or not isinstance(case.body, dict):
+        return False
+    named = media.schema.get("properties") if isinstance(media.schema, Mapping) else None
+    return isinstance(named, Mapping) and bool(case.body.keys() - named.keys())
 
 
 def _accepted_fault(exchange: Exchange) -> Fault | None:

@@ -42,7 +42,9 @@ async def ask_as_others(story: Story, operation: Operation) -> None:
         if sent is None or not sent.ok:
             continue
         if caller != "other":
-            _report(story, operation, caller, owner, certain=story.sender.identities["first"].known)
+            # Who may make things is often left open; who may change what is somebody's is not.
+            certain = story.sender.identities["first"].known and (owner is not None or thing is not None)
+            _report(story, operation, caller, owner, certain=certain)
         elif resource is not None and thing is not None:
             await _owned(story, operation, resource, thing, owner, case)
         if operation.method not in _READING:

@@ -60,11 +60,20 @@ def unseen(sent: Any, before: Any, after: Any) -> tuple[list[str], bool]:
 
 
 def differs(one: Any, other: Any) -> list[str]:
-    """Members in which two representations differ, times, versions and the like aside."""
+    """Members in which two representations differ, times, versions and the like aside, at any depth."""
     one, other = _unwrapped(one), _unwrapped(other)
     if not isinstance(one, dict) or not isinstance(other, dict):
         return [] if one == other else [""]
-    return [name for name in one.keys() | other.keys() if not _MOVING.search(name) and one.get(name) != other.get(name)]
+    names = [name for name in one.keys() | other.keys() if not _MOVING.search(name)]
+    return [name for name in names if not _alike(one.get(name), other.get(name))]
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return not differs(one, other)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return bool(one == other)
 
 
 def lists(body: Any, resource: Resource, value: Any) -> bool | None:

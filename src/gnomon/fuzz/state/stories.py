@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from gnomon.fuzz.base import Case, Exchange, Operation, Take, Violation
+from gnomon.fuzz.base import Case, Exchange, Location, Operation, Take, Violation
 from gnomon.fuzz.sending import Sender, Sent
 from gnomon.fuzz.state.expressions import evaluate
 from gnomon.fuzz.state.memory import Thing
@@ -197,14 +197,18 @@ class Story:
         return holds
 
     def identifier(self, thing: Thing) -> Callable[[Sequence[Exchange]], Any]:
-        """What identifies a thing in these steps: what its creation answers there, or what it is known by."""
-        key = thing.resource.key
-        at, expression = self._made_at.get(id(thing)), thing.source.get(key)
-        created = self.steps[at].case if at is not None else None
+        """What identifies a thing in these steps: what the last one about it says, or what its creation answers."""
+        resource = thing.resource
+        place: tuple[Location, str] = ("path", resource.key)
+        expression = thing.source.get(resource.key)
 
         def found(steps: Sequence[Exchange]) -> Any:
-            making = next((each for each in steps if created and each.case.operation is created.operation), None)
-            return evaluate(expression, making) if expression and making else thing.params.get(key)
+            for step in reversed(steps):
+                if step.case.operation.path.startswith(resource.item) and place in step.case.parameters:
+                    return step.case.parameters[place]
+                if expression and step.case.operation in resource.creates:
+                    return evaluate(expression, step)
+            return thing.params.get(resource.key)
 
         return found
 

@@ -25,7 +25,7 @@ def written(case: Case, base_path: str = "") -> Request:
     """The bytes of a case.
 
     Raises:
-        Unsendable: a header's value or name cannot be sent as such.
+        Unsendable: a header's value or name cannot be sent as such, or a value of the path is written as nothing.
     """
     operation = case.operation
     known = _parameters(operation)
@@ -38,7 +38,8 @@ def written(case: Case, base_path: str = "") -> Request:
         if content_type:
             headers["content-type"] = content_type
     headers |= {name.lower(): value for name, value in case.headers.items()}
-    target = base_path + _path(operation.path, by_place["path"], known) + _query(by_place["query"], known)
+    path = _path(operation.path, by_place["path"], known, empty=case.mode == "probe")
+    target = base_path + path + _query(by_place["query"], known)
     sent = tuple((name, _sendable(name, value)) for name, value in headers.items() if value)
     return Request(method=case.method or operation.method, target=target, headers=sent, body=body)
 
@@ -48,13 +49,16 @@ def _parameters(operation: Operation) -> Mapping[tuple[str, str], Parameter]:
     return {(p.location, p.name): p for p in operation.parameters}
 
 
-def _path(template: str, values: Mapping[str, Any], known: Mapping[tuple[str, str], Parameter]) -> str:
+def _path(template: str, values: Mapping[str, Any], known: Mapping[tuple[str, str], Parameter], *, empty: bool) -> str:
     def place(match: re.Match[str]) -> str:
         name = match[1]
         if name not in values:
             return ""
         parameter = known.get(("path", name))
-        return path_segment(parameter, values[name]) if parameter else percent(as_text(values[name]))
+        text = path_segment(parameter, values[name]) if parameter else percent(as_text(values[name]))
+        if not text and not empty:
+            raise Unsendable(f"{name} is written as nothing, which is another path")
+        return text
 
     return _PLACE.sub(place, template)
 

@@ -1,0 +1,1 @@
+"""Defects as other tools read them."""

@@ -1,0 +1,171 @@
+"""`Search` is the whole of it: a document and a server in, defects out; `fuzz` keeps it as a run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from gnomon.core.progress import progress
+from gnomon.core.record import Row, text_digest
+from gnomon.fuzz.base import Defect, Exchange
+from gnomon.fuzz.campaign import Budget, Campaign
+from gnomon.fuzz.config import Fuzzing
+from gnomon.fuzz.directions import request_side
+from gnomon.fuzz.identities import Identity
+from gnomon.fuzz.outputs.curl import curl
+from gnomon.fuzz.sending import Sender
+from gnomon.fuzz.summary import Tally, summarise
+from gnomon.fuzz.targets import Target
+from gnomon.report.base import Report
+from gnomon.store.manifest import Manifest
+from gnomon.store.run import Run
+
+__all__ = ["Finished", "Search", "fuzz"]
+
+
+@dataclass
+class Search:
+    """A campaign under way.
+
+    Args:
+        target: who is asked.
+        config: how.
+        identities: callers by name.
+        watch: called with each exchange.
+    """
+
+    target: Target
+    config: Fuzzing
+    identities: Mapping[str, Identity] = field(default_factory=dict)
+    watch: Callable[[Exchange], None] = lambda exchange: None
+
+    def __post_init__(self) -> None:
+        self.tally = Tally()
+        self.sender = Sender(
+            request_side(self.target.api),
+            self.target.transport,
+            self.identities,
+            promised=self.target.api,
+            checks=self.config.chosen,
+            timeout=self.config.timeout,
+            rate=self.config.rate,
+            slow=self.config.slow,
+        )
+        budget = Budget(
+            seconds=self.config.max_time, requests=self.config.max_requests, connections=self.config.connections
+        )
+        self.campaign = Campaign(
+            self.sender.api, self.sender, budget, self.config.seed, self.config.stateful, watch=self._saw
+        )
+
+    async def defects(self) -> AsyncIterator[Defect]:
+        """Defects as they are settled; the transport is closed at the end."""
+        try:
+            async for defect in self.campaign.defects():
+                yield defect
+        finally:
+            await self.target.transport.close()
+
+    def _saw(self, exchange: Exchange) -> None:
+        self.tally.saw(exchange)
+        self.watch(exchange)
+
+
+class Finished(NamedTuple):
+    """What a fuzzing run left.
+
+    Attributes:
+        defects: all, certain ones and advice, in the order in which they were first seen.
+        stopped: whether the user ended it early.
+    """
+
+    manifest: Manifest
+    report: Report
+    target: Target
+    defects: list[Defect]
+    seconds: float
+    stopped: bool
+
+
+def fuzz(
+    target: Target, config: Fuzzing, identities: Mapping[str, Identity] | None = None, *, root: Path | None = None
+) -> Finished:
+    """Searches for defects and keeps what was found as a run; a service is never the same twice, so nothing is resumed.
+
+    Args:
+        target: as `opened` gives it.
+        config: how.
+        identities: callers, `first` and perhaps `other`; they are kept nowhere.
+        root: folder of the runs; None is GNOMON_RUNS or ./runs.
+
+    Raises:
+        RunError: the run cannot be written.
+    """
+    began = time.monotonic()
+    search = Search(target, config, identities or {})
+    identity = {"config": asdict(config), "seed": config.seed}
+    with Run.open("fuzz", _name(target), identity, root=root, fresh=True) as run:
+        stopped = asyncio.run(_watched(search))
+        defects = search.campaign.triage.counted()
+        secrets = frozenset(text for each in search.sender.identities.values() for text in each.secrets)
+        origin = target.origin or "http://127.0.0.1:8000"
+        curls = {i: curl(each, origin, target.api.base_path, secrets=secrets) for i, each in enumerate(defects)}
+        run.add([_row(each, curls[i]) for i, each in enumerate(defects)])
+        report = summarise(
+            target.api,
+            defects,
+            search.tally,
+            requests=search.sender.requests,
+            seconds=search.sender.elapsed,
+            curls=curls,
+        )
+        run.finish("done")
+        manifest = run.manifest
+    return Finished(manifest, report, target, defects, time.monotonic() - began, stopped)
+
+
+async def _watched(search: Search) -> bool:
+    """Searches to the end, or until the user has enough; what was found by then is kept."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+        loop.add_signal_handler(signal.SIGINT, search.campaign.stop)
+    with progress(None, "fuzz") as bar:
+        before = 0
+        search.watch = lambda exchange: None
+        async for _ in search.defects():
+            found = search.campaign.triage.defects.values()
+            certain = sum(each.violation.certain for each in found)
+            sent = search.sender.requests
+            left = max(0.0, search.config.max_time - search.sender.elapsed)
+            bar.advance(sent - before, f"{certain} defects, {left:.0f} s left")
+            before = sent
+    return search.campaign.stopped
+
+
+def _row(defect: Defect, reproduce: str) -> Row:
+    violation = defect.violation
+    evidence = {
+        "check": violation.check,
+        "key": list(violation.key),
+        "title": violation.title,
+        "severity": violation.severity,
+        "certain": violation.certain,
+        "reproduced": list(defect.reproduced),
+        "first_seen": defect.first_seen,
+        "requests": defect.requests,
+        "count": defect.count,
+        "reproduce": reproduce,
+    }
+    cluster = violation.steps[-1].case.operation.key
+    return Row(key=text_digest(repr(violation.key)), cluster=cluster, evidence=evidence)
+
+
+def _name(target: Target) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", target.api.title).strip("-").lower()[:40] or "api"

@@ -1,0 +1,159 @@
+"""What a campaign found, as a report: defects and what reproduces them, what was reached, when each was found."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gnomon.fuzz.base import Api, Defect, Exchange
+from gnomon.report.base import Drawn, Estimate, Figure, Finding, Report, Table
+
+__all__ = ["Tally", "summarise"]
+
+_COUNT = "a count of this run, not an estimate"
+
+
+@dataclass
+class Tally:
+    """What was sent and answered, by operation.
+
+    Attributes:
+        statuses: replies by operation and status.
+    """
+
+    statuses: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def saw(self, exchange: Exchange) -> None:
+        """Counts a reply."""
+        self.statuses[exchange.case.operation.key][exchange.reply.status] += 1
+
+    def taken(self, key: str) -> int:
+        """Replies of 2xx of an operation."""
+        return sum(n for status, n in self.statuses[key].items() if 200 <= status < 300)
+
+
+def summarise(
+    api: Api, defects: Sequence[Defect], tally: Tally, *, requests: int, seconds: float, curls: Mapping[int, str]
+) -> Report:
+    """The report of a campaign.
+
+    Args:
+        api: what was promised.
+        defects: in the order in which they were first seen.
+        tally: of all replies.
+        requests, seconds: how many, in what time.
+        curls: lines that reproduce, by the defect's place in `defects`.
+    """
+    certain = [each for each in defects if each.violation.certain]
+    reached = sum(bool(tally.statuses[each.key]) for each in api.operations)
+    taken = sum(tally.taken(each.key) > 0 for each in api.operations)
+    counts = {
+        "distinct defects": len(certain),
+        "advice": len(defects) - len(certain),
+        "operations reached": reached,
+        "operations with a 2xx": taken,
+        "requests": requests,
+    }
+    estimates = [
+        Estimate(metric=name, value=value, n=requests, reason=_COUNT, headline=True) for name, value in counts.items()
+    ]
+    of = f"{len(api.operations)} operations"
+    return Report(
+        title=f"{api.title or 'Web API'} {api.version}".strip(),
+        summary=(
+            f"{len(certain)} distinct defects in {requests:,} requests and {seconds:.0f} s; {reached} of {of} reached, "
+            f"{taken} answered 2xx."
+        ),
+        notes=_notes(api, tally),
+        estimates=estimates,
+        findings=[_finding(each, curls.get(i, "")) for i, each in enumerate(defects) if each.violation.certain],
+        tables=[*_advice(defects), _operations(api, tally, defects), *_repairs(api)],
+        figures=Drawn(lambda: [_curve(certain, seconds)]),
+    )
+
+
+def _finding(defect: Defect, reproduce: str) -> Finding:
+    violation, (times, of) = defect.violation, defect.reproduced
+    said = f"met {defect.count} times, first after {defect.first_seen:.1f} s and {defect.requests:,} requests"
+    played = f"played again: {times} of {of} times" if violation.steps else ""
+    detail = "\n".join(part for part in (violation.check, said, played, violation.detail[:2000]) if part)
+    return Finding(
+        key=" | ".join(violation.key),
+        title=violation.title,
+        severity=violation.severity,
+        reproduce=reproduce,
+        detail=detail,
+    )
+
+
+def _notes(api: Api, tally: Tally) -> list[str]:
+    """What keeps operations from being tested: nobody is let in, nothing is there."""
+    notes, refused, absent = [], [], []
+    for operation in api.operations:
+        statuses = set(tally.statuses[operation.key])
+        if statuses and statuses <= {401, 403}:
+            refused.append(operation.key)
+        elif statuses and statuses <= {400, 404, 405, 422} and not tally.taken(operation.key):
+            absent.append(operation.key)
+    if refused:
+        schemes = ", ".join(f"{name} ({each.kind})" for name, each in api.security.items()) or "none is declared"
+        notes.append(
+            f"{_few(refused)}: only 401 and 403; give credentials ({schemes}): --header, --bearer, --auth, --api-key"
+        )
+    if absent:
+        notes.append(f"{_few(absent)}: nothing was taken; examples in the document, or --header, may help")
+    return notes
+
+
+def _few(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+    return ", ".join(keys[:5]) + more
+
+
+def _advice(defects: Sequence[Defect]) -> list[Table]:
+    advice = [each for each in defects if not each.violation.certain]
+    by_kind: dict[tuple[str, str], list[str]] = {}
+    for each in advice:
+        what = each.violation.title.removeprefix(each.violation.steps[-1].case.operation.key).strip()
+        by_kind.setdefault((each.violation.check, what), []).append(each.violation.steps[-1].case.operation.key)
+    rows = [[check, what, len(keys), _few(keys)] for (check, what), keys in by_kind.items()]
+    caption = "What servers may do and documents could say; nothing of it fails a run."
+    return (
+        [Table(title="Advice", columns=["check", "what", "operations", "which"], rows=rows, caption=caption)]
+        if rows
+        else []
+    )
+
+
+def _operations(api: Api, tally: Tally, defects: Sequence[Defect]) -> Table:
+    found = Counter(each.violation.steps[-1].case.operation.key for each in defects if each.violation.certain)
+    rows: list[list[Any]] = []
+    for operation in api.operations:
+        statuses = tally.statuses[operation.key]
+        said = " ".join(f"{status or 'none'}:{n}" for status, n in sorted(statuses.items()))
+        rows.append([operation.key, sum(statuses.values()), tally.taken(operation.key), found[operation.key], said])
+    return Table(title="Operations", columns=["operation", "requests", "2xx", "defects", "statuses"], rows=rows)
+
+
+def _repairs(api: Api) -> list[Table]:
+    rows = [[each.pointer, each.found, each.taken] for each in api.repairs]
+    caption = "Mistakes in the document that were read as what they probably mean."
+    return [Table(title="Repairs", columns=["where", "found", "taken for"], rows=rows, caption=caption)] if rows else []
+
+
+def _curve(certain: Sequence[Defect], seconds: float) -> Figure:
+    points = [{"seconds": each.first_seen, "defects": i} for i, each in enumerate(certain, 1)]
+    points = [{"seconds": 0.0, "defects": 0}, *points, {"seconds": seconds, "defects": len(certain)}]
+    spec = {
+        "data": {"values": points},
+        "mark": {"type": "line", "interpolate": "step-after"},
+        "encoding": {
+            "x": {"field": "seconds", "type": "quantitative", "title": "seconds"},
+            "y": {"field": "defects", "type": "quantitative", "title": "distinct defects"},
+        },
+    }
+    return Figure(
+        title="When defects were first seen", spec=spec, caption="A curve that still rises asks for more time."
+    )

@@ -1,0 +1,119 @@
+"""The document and the way to its server: read, narrowed to the operations that are tested, and permitted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from importlib import import_module
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gnomon.core.errors import UsageError
+from gnomon.fuzz.base import Api, Operation, Transport
+from gnomon.fuzz.config import Fuzzing
+from gnomon.fuzz.loading import load
+from gnomon.fuzz.transport import AsgiTransport, HttpTransport, WsgiTransport
+
+__all__ = ["DANGEROUS", "Target", "opened"]
+
+DANGEROUS = re.compile(r"shutdown|terminate|self-?destruct", re.IGNORECASE)
+"Operations that are left alone unless `--include` names them."
+
+
+@dataclass
+class Target:
+    """A document that was read and a way to its server.
+
+    Attributes:
+        api: what is promised, of the operations that are tested.
+        transport: how it is reached.
+        origin: scheme, host and port; "" for an application in this process.
+    """
+
+    api: Api
+    transport: Transport
+    origin: str
+
+
+def opened(config: Fuzzing) -> Target:
+    """Reads the document and finds the server.
+
+    Raises:
+        UsageError: no server is named, the host is neither this machine nor private, no operation is left.
+        DataError: the document cannot be read.
+    """
+    app = _application(config.app) if config.app else None
+    schema: Any = config.schema
+    if re.fullmatch(r"[\w.]+:[\w.]+", config.schema) and not Path(config.schema).exists():
+        schema = _application(config.schema)
+        app = app or schema
+    api = load(schema)
+    api = replace(api, operations=_chosen(api, config))
+    if app is not None:
+        transport: Transport = AsgiTransport(app) if _is_asgi(app) else WsgiTransport(app)
+        return Target(api, transport, "")
+    base = config.url or next(iter(api.servers), "")
+    if "://" not in base and "://" in config.schema:
+        base = config.schema
+    where = urlsplit(base)
+    if not where.scheme or not where.netloc:
+        raise UsageError("no server is named, and the document names none", where="--url", todo="give http://HOST:PORT")
+    _permitted(where.hostname or "", config.own_host)
+    if config.url and where.path.rstrip("/"):
+        api = replace(api, base_path=where.path.rstrip("/"))
+    origin = f"{where.scheme}://{where.netloc}"
+    return Target(api, HttpTransport(origin, connections=config.connections), origin)
+
+
+def _chosen(api: Api, config: Fuzzing) -> tuple[Operation, ...]:
+    """The operations that are tested; what would end the server only when it is named."""
+    kept = []
+    for operation in api.operations:
+        named = any(_named(operation, pattern) for pattern in config.include)
+        dangerous = bool(DANGEROUS.search(f"{operation.path} {operation.name}"))
+        if (named or (not config.include and not dangerous)) and not any(_named(operation, p) for p in config.exclude):
+            kept.append(operation)
+    if not kept:
+        raise UsageError(
+            f"none of {len(api.operations)} operations is left", where="--include, --exclude", todo="give GET /users*"
+        )
+    return tuple(kept)
+
+
+def _named(operation: Operation, pattern: str) -> bool:
+    return any(fnmatchcase(text, pattern) for text in (operation.key, operation.path, operation.name, *operation.tags))
+
+
+def _permitted(host: str, own: bool) -> None:
+    """This machine and private networks, or the user says that the host is theirs."""
+    if own or host == "localhost" or host.endswith(".localhost"):
+        return
+    try:
+        address = ip_address(host)
+    except ValueError:
+        private = False
+    else:
+        private = address.is_loopback or address.is_private
+    if not private:
+        raise UsageError(f"{host} is not this machine", where="--url", todo="add --i-own-this-host where it is yours")
+
+
+def _application(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{name} cannot be imported: {error}", where="--app", todo="give module:name") from None
+    return found
+
+
+def _is_asgi(app: Any) -> bool:
+    """Whether a callable takes (scope, receive, send)."""
+    call = app if asyncio.iscoroutinefunction(app) else getattr(app, "__call__", None)  # noqa: B004
+    return asyncio.iscoroutinefunction(call)
