@@ -12,11 +12,11 @@ import torch
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
+from gnomon.explain.repeated_data.readings import by_heart, losses, losses_by_copy, prefix_scores, said_again
 from gnomon.models.transformer import Transformer, TransformerConfig
 from gnomon.report.base import Report
 from gnomon.study.repeated_data import RepeatedData, study
 from gnomon.study.repeated_data.family import Family
-from gnomon.study.repeated_data.readings import by_heart, losses, losses_by_copy, prefix_scores, said_again
 from gnomon.study.repeated_data.summary import report
 
 EPOCHS = (8.0, 32.0, 100.0, 320.0, 800.0)

@@ -4,7 +4,7 @@
     gnomon train repeats --share 0.9 --epochs 100 --data notes.jsonl     the same on your own text
     gnomon train repeats --share 0 --text blocks --start run:ID          further training on another language
 
-Hernandez et al. 2022 (arXiv 2205.10487): one cell of the grid that `gnomon train repeated-data` trains. The model,
+Hernandez et al. 2022 (arXiv 2205.10487): one cell of the grid that `gnomon study repeated-data` trains. The model,
 its rates and its snapshots are those of `gnomon train toy`. Runs that share a seed share their first weights and the
 order of the documents that come once.
 """

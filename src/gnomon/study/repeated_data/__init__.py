@@ -1,8 +1,8 @@
 """How much does it cost to say a share of the data again and again, and what does it break in the model?
 
-    gnomon train repeated-data                                     two sizes, five epochs, two shares
-    gnomon train repeated-data --widths 32,48,64,96 --seeds 3 --workers 2
-    gnomon train repeated-data --data texts/ --widths 64,128       the same on your own text
+    gnomon study repeated-data                                     two sizes, five epochs, two shares
+    gnomon study repeated-data --widths 32,48,64,96 --seeds 3 --workers 2
+    gnomon study repeated-data --data texts/ --widths 64,128       the same on your own text
 
 Hernandez et al. 2022, "Scaling Laws and Interpretability of Learning from Repeated Data" (arXiv 2205.10487). A family
 of trainings on as many tokens: of each size one on documents that come once, and for each share and number of epochs

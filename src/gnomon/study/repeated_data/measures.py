@@ -22,6 +22,7 @@ from gnomon.core.seeds import Seed
 from gnomon.data.worlds.blocks import Blocks
 from gnomon.data.worlds.language import Language
 from gnomon.explain.induction.sequences import plain_tokens
+from gnomon.explain.repeated_data.readings import by_heart, losses, losses_by_copy, prefix_scores, said_again
 from gnomon.learn.loop import one_thread_if_small
 from gnomon.models.families import load_folder
 from gnomon.models.tokenizer import Tokenizer
@@ -29,7 +30,6 @@ from gnomon.models.transformer import Transformer, num_parameters
 from gnomon.store.files import replace_file
 from gnomon.store.run import Run
 from gnomon.study._trained import Trained, environment
-from gnomon.study.repeated_data.readings import by_heart, losses, losses_by_copy, prefix_scores, said_again
 from gnomon.train.repeats import Repeats, language_of, repeated_numbers, slots_of, unique_numbers
 from gnomon.train.toy import HELD_OUT
 
@@ -140,7 +140,7 @@ def _copying(cfg: Repeats, net: Transformer, language: Language, tokenizer: Toke
     assert rows is not None
     paragraphs = [row[1:] for row in rows.tolist()]
     copied = said_again(paragraphs, cfg.context, tokenizer.bos_id)
-    shown = said_again([paragraphs[0][: cfg.context // 5]], cfg.context, tokenizer.bos_id)
+    shown = said_again(paragraphs[:1], cfg.context, tokenizer.bos_id, times=4)
     if copied is None or shown is None:
         return {}
     return {

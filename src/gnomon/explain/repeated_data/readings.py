@@ -44,15 +44,17 @@ def losses(net: Transformer, tokens_NT: Tensor) -> Tensor:
     return torch.cat(parts).view(len(tokens_NT), -1)
 
 
-def said_again(paragraphs: Sequence[Sequence[int]], context: int, bos: int | None) -> Copied | None:
-    """Each paragraph, cut to a common length, as often as the context holds, up to `COPIES` times.
+def said_again(
+    paragraphs: Sequence[Sequence[int]], context: int, bos: int | None, *, times: int = COPIES
+) -> Copied | None:
+    """Each paragraph, cut to a common length, as often as the context holds, up to `times` times.
 
-    The length is the shortest paragraph's, less where the context does not hold `COPIES` of it. None where it does not
-    even hold two copies of five tokens.
+    The length is the shortest paragraph's, less where the context does not hold it `times` times. None where it does
+    not even hold two copies of five tokens.
     """
     offset = int(bos is not None)
-    period = min(min(len(p) for p in paragraphs), max(_SHORTEST, (context - offset) // COPIES))
-    copies = min(COPIES, (context - offset) // period)
+    period = min(min(len(p) for p in paragraphs), max(_SHORTEST, (context - offset) // times))
+    copies = min(times, (context - offset) // period)
     if period < _SHORTEST or copies < 2:
         return None
     begin = [] if bos is None else [bos]

@@ -1,0 +1,108 @@
+"""`explain repeated-data`: two models held against each other, one of which lacks the head that copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+
+from gnomon.core.errors import DataError, UsageError
+from gnomon.explain.repeated_data import RepeatedData, summarise
+from gnomon.explain.repeated_data.pair import read_pair
+from gnomon.models.local import LocalModel
+from gnomon.models.transformer import Block
+from gnomon.trial import ModelName
+from tests.unit._wired import wired, wired_model
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    return wired_model(tmp_path_factory.mktemp("words"))
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text(" ".join(f"w{(7 * i * i + i // 60) % 62}" for i in range(1500)), encoding="utf-8")
+    return (str(path),)
+
+
+def _without_copying(whole: LocalModel, revision: str = "2") -> LocalModel:
+    net = wired()
+    with torch.no_grad():
+        cast(Block, net.blocks[1]).attn.w_q.zero_()
+    return LocalModel(net, whole.tokenizer, name="broken", revision=revision)
+
+
+def _against(monkeypatch: pytest.MonkeyPatch, other: LocalModel) -> None:
+    monkeypatch.setattr("gnomon.explain.repeated_data.pair.load", lambda name: other)
+
+
+def test_what_a_model_without_its_copying_head_lacks(
+    whole: LocalModel, text: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _against(monkeypatch, whole)
+    cfg = RepeatedData(against=ModelName("whole"), data=text, n=6, window=100)
+    rows = read_pair(cfg, _without_copying(whole))
+    report = summarise(cfg, rows)
+    later = report.estimate("loss of later copies less that of the other, nats")
+    first = report.estimate("loss of first copies less that of the other, nats")
+    assert later.headline and later.value is not None and first.value is not None
+    assert later.value > 2 and later.value > first.value + 1
+    match = report.estimate("most prefix matching of a head less that of the other")
+    assert match.value == pytest.approx(-1, abs=0.1) and match.n == 6
+    assert report.estimate("loss by copy less that of the other, nats", "copy 11").value == pytest.approx(
+        later.value, abs=1
+    )
+    assert report.estimate("most prefix matching of a head", "wired").value == pytest.approx(1, abs=0.01)
+    titles = [figure.title for figure in report.figures]
+    assert titles == [
+        "Paragraphs said again",
+        "Loss by copy, less that of the other",
+        "One paragraph",
+        "Prefix matching of all heads",
+    ]
+    assert "broken" in report.summary and summarise(cfg, rows) == report
+
+
+def test_models_that_are_alike_do_not_differ(
+    whole: LocalModel, text: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _against(monkeypatch, LocalModel(whole.net, whole.tokenizer, name="twin", revision="3"))
+    report = summarise(
+        cfg := RepeatedData(against=ModelName("twin"), data=text, n=3, window=100), read_pair(cfg, whole)
+    )
+    assert all(e.value == 0 for e in report.estimates if "less that" in e.metric)
+
+
+def test_the_same_weights_or_other_tokens_are_refused(
+    whole: LocalModel, text: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tiny: str
+) -> None:
+    cfg = RepeatedData(against=ModelName("other"), data=text, n=3)
+    _against(monkeypatch, _without_copying(whole, revision=whole.revision))
+    with pytest.raises(UsageError, match="hold the same weights"):
+        read_pair(cfg, whole)
+    from gnomon.models.load import load
+
+    _against(monkeypatch, cast(LocalModel, load(tiny)))
+    with pytest.raises(DataError, match="other tokens"):
+        read_pair(cfg, whole)
+    _against(monkeypatch, _without_copying(whole))
+    with pytest.raises(UsageError, match="--window is 1000"):
+        read_pair(RepeatedData(against=ModelName("other"), data=text, n=3, window=1000), whole)
+
+
+def test_what_is_no_comparison_is_refused() -> None:
+    with pytest.raises(UsageError, match="--against"):
+        RepeatedData()
+    with pytest.raises(UsageError, match="--n is 1"):
+        RepeatedData(against=ModelName("x"), n=1)
+
+
+def test_a_pair_is_read_from_the_command_line(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from gnomon.cli import main
+
+    assert main(["explain", "repeated-data", "--model", tiny, "--against", tiny, "--out", str(tmp_path)]) == 2
+    assert "hold the same weights" in capsys.readouterr().err
