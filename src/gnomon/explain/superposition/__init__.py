@@ -29,6 +29,7 @@ __all__ = ["Part", "Superposition", "explain", "summarise"]
 Part = Literal[
     "basic",
     "phase",
+    "surface",
     "uniform",
     "spheres",
     "perturb",

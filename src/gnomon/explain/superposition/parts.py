@@ -26,6 +26,7 @@ from gnomon.explain.superposition.experiments import (
     phase,
     recovery,
     spheres,
+    surface,
     uniform,
 )
 from gnomon.explain.superposition.saved import write_index
@@ -60,6 +61,7 @@ class Experiment(NamedTuple):
 EXPERIMENTS: Mapping[Part, Experiment] = {
     "basic": Experiment(basic.made, basic.told),
     "phase": Experiment(phase.made, phase.told),
+    "surface": Experiment(surface.made, surface.told),
     "spheres": Experiment(spheres.made, spheres.told),
     "perturb": Experiment(perturb.made, perturb.told),
     "correlated": Experiment(correlated.made, correlated.told),

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["CANDIDATES", "Candidate", "Problem", "best", "crossing", "one_sparse", "thomson_energy"]
+__all__ = ["CANDIDATES", "Candidate", "Problem", "best", "crossing", "one_sparse", "thomson_energy", "where_open"]
 
 Problem = Literal["n=2, m=1", "n=3, m=2"]
 
@@ -86,7 +86,7 @@ def one_sparse(w_MN: Tensor, b_N: Tensor, importance_N: Tensor) -> Tensor:
     ReLU(a x + b)².
     """
     a_NN, b_1N = w_MN.T @ w_MN, b_N[None]
-    first, last = _where_open(a_NN, b_1N)
+    first, last = where_open(a_NN, b_1N)
 
     def integral(power: int) -> Tensor:
         return (last ** (power + 1) - first ** (power + 1)) / (power + 1)
@@ -103,11 +103,11 @@ def thomson_energy(w: Tensor) -> Tensor:
     return gram.relu().square().sum((-2, -1)) - gram.diagonal(dim1=-2, dim2=-1).relu().square().sum(-1)
 
 
-def _where_open(a_NN: Tensor, b_1N: Tensor) -> tuple[Tensor, Tensor]:
+def where_open(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Ends of the part of [0, 1] where a x + b is above 0; both the same where it is nowhere."""
-    root = torch.where(a_NN != 0, -b_1N / torch.where(a_NN != 0, a_NN, 1.0), 0.0).clamp(0, 1)
-    rising, falling = a_NN > 0, a_NN < 0
+    root = torch.where(a != 0, -b / torch.where(a != 0, a, 1.0), 0.0).clamp(0, 1)
+    rising, falling = a > 0, a < 0
     first = torch.where(rising, root, 0.0)
     last = torch.where(falling, root, 1.0)
-    flat = (a_NN == 0) & (b_1N <= 0)
+    flat = (a == 0) & (b <= 0)
     return first, torch.where(flat, first, last)

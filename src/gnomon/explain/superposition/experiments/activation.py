@@ -16,7 +16,7 @@ from gnomon.core.record import Row
 from gnomon.explain.superposition.experiments.phase import CODED, CODES, phase_of
 from gnomon.explain.superposition.features import Law
 from gnomon.explain.superposition.toys import Kind, Training
-from gnomon.explain.superposition.trainings import Cell, Kept, Told, best_rows, by_cell, laid_out, trained
+from gnomon.explain.superposition.trainings import Cell, Kept, Told, best_rows, by_cell, laid_out, trained, weights_of
 from gnomon.report.base import Estimate, Figure
 from gnomon.report.figures import heatmap
 from gnomon.report.words import number
@@ -63,11 +63,11 @@ def told(rows: Sequence[Row]) -> Told:
     for name in _NAMES.values():
         cells = by_cell([row for row in rows if row.evidence["activation"] == name])
         best = best_rows([row for some in cells.values() for row in some])
-        phases = {cell: phase_of(row) for cell, row in best.items()}
+        phases = {cell: phase_of(weights_of(row)) for cell, row in best.items()}
         for phase in CODES:
             estimates.append(_share(name, phase, list(phases.values())))
         settled = proportion(
-            [float(phase_of(row) == phases[cell]) for cell, some in cells.items() for row in some],
+            [float(phase_of(weights_of(row)) == phases[cell]) for cell, some in cells.items() for row in some],
             [cell for cell, some in cells.items() for _ in some],
         )
         estimates.append(Estimate.of("starts that do as the best one", settled, group=name))

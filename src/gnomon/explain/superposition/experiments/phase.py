@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 import torch
+from torch import Tensor
 
 from gnomon.core.record import Row
 from gnomon.explain.superposition.features import Law
@@ -34,7 +35,8 @@ CODED = "0 ignored, 1 superposed, 2 dedicated"
 "The same in words."
 _SHARED = 0.25
 # Where the second best candidate costs so little more, two phases meet.
-_MARGIN = 0.1
+MARGIN = 0.1
+"By what share the second best candidate costs more where a cell counts."
 _AGREE = 3
 
 
@@ -73,9 +75,8 @@ def told(rows: Sequence[Row]) -> Told:
     return Told(text, estimates, figures, notes=[note])
 
 
-def phase_of(row: Row) -> str:
-    """What a model does with its last feature."""
-    w_MN = weights_of(row)
+def phase_of(w_MN: Tensor) -> str:
+    """What weights do with the last feature: ignored, superposed or dedicated."""
     if float(w_MN[:, -1].norm()) < LEARNED:
         return "ignored"
     return "superposed" if float(interference(w_MN)[-1]) > _SHARED else "dedicated"
@@ -89,7 +90,7 @@ def _predicted(row: Row) -> tuple[str, float]:
 
 def _agreed(rows: Sequence[Row]) -> Interval:
     settled = [(row, *_predicted(row)) for row in best_rows(rows).values()]
-    return proportion([float(phase_of(row) == phase) for row, phase, margin in settled if margin > _MARGIN])
+    return proportion([float(phase_of(weights_of(row)) == phase) for row, phase, margin in settled if margin > MARGIN])
 
 
 def _figures(problem: str, rows: Sequence[Row]) -> list[Figure]:
@@ -98,8 +99,8 @@ def _figures(problem: str, rows: Sequence[Row]) -> list[Figure]:
     importances = list(dict.fromkeys(f"{row.evidence['importance']:.3g}" for row in rows))
     values: dict[str, list[float | None]] = {name: [] for name in ("trained", "theory", "length", "shared")}
     for name, some in cells.items():
-        phase = phase_of(least[name])
-        settled = sum(phase_of(row) == phase for row in some) >= min(_AGREE, len(some))
+        phase = phase_of(weights_of(least[name]))
+        settled = sum(phase_of(weights_of(row)) == phase for row in some) >= min(_AGREE, len(some))
         values["trained"].append(CODES[phase] if settled else None)
         values["theory"].append(CODES[_predicted(least[name])[0]])
         kept = sorted(some, key=lambda row: float(row.evidence["loss"]))[: max(1, len(some) - 1)]
