@@ -27,7 +27,7 @@ from gnomon.study.repeated_data.measures import measure_all
 from gnomon.study.repeated_data.summary import report
 from gnomon.train.repeats import Repeats
 
-__all__ = ["RepeatedData", "study"]
+__all__ = ["Cell", "RepeatedData", "study"]
 
 
 @registered
