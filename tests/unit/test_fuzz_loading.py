@@ -215,6 +215,17 @@ def test_media_types_without_a_schema() -> None:
     assert put.answers["200"].content == {"*/*": {"type": "object"}}
 
 
+def test_a_body_of_a_range_of_media_types_is_sent_as_one() -> None:
+    text = """
+        {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {"/a": {"post": {
+            "requestBody": {"content": {"*/*": {"schema": {}}, "text/*": {"schema": {}}, "text/csv": {}}},
+            "responses": {"200": {"description": "d", "content": {"*/*": {}}}}}}}}
+    """
+    (operation,) = load(text).operations
+    assert list(operation.bodies) == ["application/json", "text/plain", "text/csv"]
+    assert operation.answers["200"].content == {"*/*": None}
+
+
 def test_openapi_3_2() -> None:
     api = load("""
 openapi: 3.2.0

@@ -57,6 +57,7 @@ def test_words_for_types(word: object, schema: dict[str, Any]) -> None:
     [
         ({"type": "string", "enum": [1, True]}, {"type": "string", "enum": ["1", "true"]}, "values of an enum"),
         ({"type": "integer", "enum": ["1"]}, {"type": "integer", "enum": [1]}, "values of an enum that are no integer"),
+        ({"type": ["boolean", "null"], "enum": ["true"]}, {"type": ["boolean", "null"], "enum": [True]}, "values of"),
         ({"type": "string", "enum": []}, {"type": "string"}, "an enum of no values"),
         ({"type": "array", "items": {"type": "string"}, "enum": ["a"]},
          {"type": "array", "items": {"type": "string", "enum": ["a"]}}, "an enum of single values on an array"),
@@ -193,7 +194,7 @@ def test_what_stands_beside_a_reference_is_meant() -> None:
     schema = {"$ref": "#/components/schemas/A", "readOnly": True, "x-nullable": True}
     document = openapi({"parameters": [{"name": "q", "in": "query", "schema": schema}], **ANSWER})
     operation, found = only({**document, "components": {"schemas": {"A": {"type": "integer"}}}})
-    read = {"anyOf": [{"$ref": "#/$defs/A", "readOnly": True}, {"type": "null"}]}
+    read = {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}], "readOnly": True}
     assert operation.parameters[0].schema == read
     assert [words for _, words in found] == [
         "readOnly beside a reference -> meant",

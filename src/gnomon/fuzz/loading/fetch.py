@@ -37,6 +37,7 @@ class Document(NamedTuple):
 
 
 class _Answer(NamedTuple):
+    place: str
     status: int
     media_type: str
     text: str
@@ -94,7 +95,7 @@ def from_url(url: str, ledger: Ledger, *, search: bool = False) -> Document:
     """
     answer = _run(_got(url))
     try:
-        return Document(_document(answer, url, ledger, whole=search), url)
+        return Document(_document(answer, ledger, whole=search), answer.place)
     except DataError as error:
         if not search:
             raise
@@ -117,7 +118,7 @@ def from_app(app: Any, ledger: Ledger) -> Document:
     tried = []
     for path, answer in _run(_asked(app)).items():
         try:
-            return Document(_document(answer, path, ledger, whole=True), f"http://testserver{path}")
+            return Document(_document(answer, ledger, whole=True))
         except DataError:
             tried.append(f"{path} ({answer.status})")
     todo = "give the document itself"
@@ -125,7 +126,7 @@ def from_app(app: Any, ledger: Ledger) -> Document:
 
 
 async def _asked(app: Any) -> dict[str, _Answer]:
-    """What an application answers at the common locations, up to the first that has a document."""
+    """What an application answers at the common locations."""
     is_asgi = inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
     transport = AsgiTransport(app) if is_asgi else WsgiTransport(app)
     answers: dict[str, _Answer] = {}
@@ -135,9 +136,7 @@ async def _asked(app: Any) -> dict[str, _Answer]:
             todo = "write it to a file and give that"
             raise DataError(f"its document is larger than the {len(reply.body):,} bytes read", where=path, todo=todo)
         text = reply.body.decode("utf-8", "replace")
-        answers[path] = _Answer(reply.status, reply.header("content-type") or "", text)
-        if reply.status == 200:
-            break
+        answers[path] = _Answer(path, reply.status, reply.header("content-type") or "", text)
     await transport.close()
     return answers
 
@@ -150,22 +149,22 @@ def _searched(origin: str, ledger: Ledger) -> Document | str:
         try:
             answer = _run(_got(origin + path))
             status = str(answer.status)
-            return Document(_document(answer, origin + path, ledger, whole=True), origin + path)
+            return Document(_document(answer, ledger, whole=True), answer.place)
         except DataError:
             tried.append(f"{path} ({status})")
     return ", ".join(tried)
 
 
-def _document(answer: _Answer, where: str, ledger: Ledger, *, whole: bool) -> Any:
+def _document(answer: _Answer, ledger: Ledger, *, whole: bool) -> Any:
     """What an answer holds: any value, or with `whole` an API description."""
     if answer.status != 200 or answer.text.lstrip()[:1] == "<":
-        raise DataError(f"holds no document: {answer}", where=where)
+        raise DataError(f"holds no document: {answer}", where=answer.place)
     try:
-        content = _content(answer.text, where, ledger)
+        content = _content(answer.text, answer.place, ledger)
         if whole:
             dialect_of(content)
     except DataError as error:
-        raise DataError(f"holds no document: {answer}; it {error.what}", where=where, todo=error.todo) from None
+        raise DataError(f"holds no document: {answer}; it {error.what}", where=answer.place, todo=error.todo) from None
     return content
 
 
@@ -196,7 +195,7 @@ async def _got(url: str) -> _Answer:
                         continue
                     body = await _read(response, url)
                     media_type = response.headers.get("content-type", "")
-                    return _Answer(response.status, media_type, body.decode("utf-8-sig", "replace"))
+                    return _Answer(url, response.status, media_type, body.decode("utf-8-sig", "replace"))
     except TimeoutError:
         raise DataError(f"no answer within {TIMEOUT:g} s", where=url, todo="see that the server runs") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:

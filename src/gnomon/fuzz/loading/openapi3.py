@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from gnomon.fuzz.base import Header, Location, Media, Parameter, Schema, SecurityScheme
-from gnomon.fuzz.loading.operations import Declared, Inputs
+from gnomon.fuzz.base import Header, Media, Parameter, Schema, SecurityScheme
+from gnomon.fuzz.loading.operations import JSON, URLENCODED, Declared, Inputs, sendable
 from gnomon.fuzz.loading.reading import Reading
 from gnomon.fuzz.loading.references import Node
 from gnomon.fuzz.loading.repairs import shown
 
 __all__ = ["OpenApi3"]
 
-JSON, URLENCODED = "application/json", "application/x-www-form-urlencoded"
 _STYLES = {
     "path": ("simple", "label", "matrix"),
     "query": ("form", "spaceDelimited", "pipeDelimited", "deepObject"),
@@ -50,7 +49,7 @@ class OpenApi3:
             elif each.location == "body":
                 self._ledger.note(each.node.where, "a parameter in: body", "the request body")
                 bodies = {**bodies, JSON: Media(schema=self._schema(each.node), examples=self._examples(each.node))}
-                body_required = body_required or self._reading.flag(each.node, "required")
+                body_required = body_required or each.required
             elif each.location != "header" or each.name.lower() not in _IGNORED:
                 parameters.append(self._parameter(each))
         if fields:
@@ -88,7 +87,8 @@ class OpenApi3:
     def places(self, url: str) -> tuple[str, tuple[str, ...]]:
         """The base path of the first server, and all servers that have a host; `url` is where the document was read."""
         servers = [self._server(node) for node in self._reading.listed(self._reading.library.root, "servers")]
-        whole = [urljoin(url, server) if urlsplit(url).scheme in ("http", "https") else server for server in servers]
+        is_http = urlsplit(url).scheme in ("http", "https")
+        whole = [urljoin(url, server) for server in servers or ["/"]] if is_http else servers
         first = urlsplit(whole[0]).path.rstrip("/") if whole else ""
         hosts = dict.fromkeys(each.rstrip("/") for each in whole if urlsplit(each).netloc)
         return first if first.startswith("/") or not first else f"/{first}", tuple(hosts)
@@ -109,18 +109,14 @@ class OpenApi3:
         return re.sub(r"\{([^{}]*)\}", filled, self._reading.word(node, "url").strip())
 
     def _parameter(self, declared: Declared) -> Parameter:
-        node, name, location = declared
-        required = self._reading.flag(node, "required")
-        if location == "path" and not required:
-            self._ledger.note(node.where, f"a path parameter {shown(name)} that is not required", "required")
-        style, explode = self._style(node, location)
-        places: dict[str, Location] = {"path": "path", "header": "header", "cookie": "cookie"}
+        node, place = declared.node, declared.place
+        style, explode = self._style(node, place)
         media_type, _ = self._document(node)
         return Parameter(
-            name=name,
-            location=places.get(location, "query"),
+            name=declared.name,
+            location=place,
             schema=self._schema(node),
-            required=required or location == "path",
+            required=declared.required,
             style=style,
             explode=explode,
             reserved=self._reading.flag(node, "allowReserved"),
@@ -162,7 +158,7 @@ class OpenApi3:
         if "requestBody" not in operation.value:
             return {}, False
         node = self._reading.library.resolved(operation.child("requestBody"))
-        found = {name.strip(): self._media(held) for name, held in self._reading.members(node, "content")}
+        found = {sendable(name): self._media(held) for name, held in self._reading.members(node, "content")}
         if not found:
             self._ledger.note(node.where, "a request body without content", f"any value as {JSON}")
             found = {JSON: Media(schema=True)}
@@ -182,7 +178,7 @@ class OpenApi3:
 
     def _form(self, fields: list[Declared]) -> Media:
         properties = {field.name: self._schema(field.node) for field in fields}
-        required = [field.name for field in fields if self._reading.flag(field.node, "required")]
+        required = [field.name for field in fields if field.required]
         return Media(schema={"type": "object", "properties": properties, "required": required})
 
     def _query_string(self, node: Node) -> list[Parameter]:

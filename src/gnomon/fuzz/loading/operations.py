@@ -10,25 +10,35 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
-from gnomon.fuzz.base import NOTHING, Answer, Header, Link, Media, Operation, Parameter, Schema
+from gnomon.fuzz.base import NOTHING, Answer, Header, Link, Location, Media, Operation, Parameter, Schema
 from gnomon.fuzz.loading.reading import Reading
 from gnomon.fuzz.loading.references import Node
 from gnomon.fuzz.loading.repairs import shown
 
-__all__ = ["Declared", "Dialect", "Inputs", "operations"]
+__all__ = ["JSON", "MULTIPART", "URLENCODED", "Declared", "Dialect", "Inputs", "operations", "sendable"]
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+JSON, URLENCODED, MULTIPART = "application/json", "application/x-www-form-urlencoded", "multipart/form-data"
+
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _LOCATIONS = ("path", "query", "header", "cookie", "body", "formData", "querystring")
+_PLACES: dict[str, Location] = {"path": "path", "header": "header", "cookie": "cookie"}
+_RANGES = dict.fromkeys(("*", "*/*", "application/*", "application/*+json"), JSON)
+_RANGES |= {"text/*": "text/plain", "image/*": "image/png", "multipart/*": MULTIPART}
 _STATUS = re.compile(r"[1-5]([0-9]{2}|XX)", re.IGNORECASE)
 
 
 class Declared(NamedTuple):
-    """A parameter as the document declares it: its node, its name, and where it stands once that is a known word."""
+    """A parameter as the document declares it: its node and name, where it stands, and whether it must be there."""
 
     node: Node
     name: str
     location: str
+    required: bool
+
+    @property
+    def place(self) -> Location:
+        """Where a value outside the body stands."""
+        return _PLACES.get(self.location, "query")
 
 
 class Inputs(NamedTuple):
@@ -65,6 +75,16 @@ class Dialect(Protocol):
         ...
 
 
+def sendable(media_type: str) -> str:
+    """A media type to send where the document has a range of them.
+
+    >>> sendable("*/*"), sendable("text/csv")
+    ('application/json', 'text/csv')
+    """
+    plain = media_type.strip()
+    return _RANGES.get(plain, plain.replace("*", "octet-stream"))
+
+
 class _Place(NamedTuple):
     """An operation before it is read: where it stands, its template, and the parameters of its path item."""
 
@@ -97,9 +117,7 @@ def _places(reading: Reading, dialect: Dialect) -> Iterator[_Place]:
         if template.startswith("x-"):
             continue
         if not isinstance(item.value, dict):
-            reading.ledger.note(
-                item.where or f"/paths/{template}", f"{shown(item.value)} for a path item", "no methods"
-            )
+            reading.ledger.note(item.where, f"{shown(item.value)} for a path item", "no methods")
             continue
         path = _template(reading, template, item)
         for key in item.value:
@@ -115,9 +133,8 @@ def _template(reading: Reading, template: str, item: Node) -> str:
     """With places as OpenAPI writes them: `:id`, `<int:id>` and `{id:path}` are those of frameworks."""
     path = re.sub(r"\{([^{}:]+):[^{}]*\}", r"{\1}", template)
     path = re.sub(r"<(?:[^<>:]*:)?([^<>:]+)>", r"{\1}", path)
-    names = {
-        reading.word(p, "name") for n in (item, *map(item.child, item.value)) for p in reading.listed(n, "parameters")
-    }
+    holders = [item, *map(item.child, item.value)]
+    names = {reading.word(each, "name") for holder in holders for each in reading.listed(holder, "parameters")}
     path = re.sub(r"(?<=/):([A-Za-z_]\w*)", lambda m: f"{{{m[1]}}}" if m[1] in names else m[0], path)
     path = path if path.startswith("/") else f"/{path}"
     if path != template:
@@ -169,7 +186,10 @@ class _Reader:
                 name = name[1:-1]
             if (location, name) in found:
                 self._ledger.note(each.where, f"a second {location} parameter {shown(name)}", "instead of the first")
-            found[location, name] = Declared(each, name, location)
+            required = self._reading.flag(each, "required")
+            if location == "path" and not required:
+                self._ledger.note(each.where, f"a path parameter {shown(name)} that is not required", "required")
+            found[location, name] = Declared(each, name, location, required or location == "path")
         return found
 
     def _location(self, node: Node, name: str, path: str) -> str:

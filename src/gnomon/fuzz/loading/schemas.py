@@ -2,7 +2,7 @@
 
 A schema that something refers to becomes a definition under a name of its own, read once and from a queue, so that
 recursion ends and depth is bounded; what is nested deeper than `MAX_DEPTH` becomes a definition too, because validators
-stop at some depth.
+stop at some depth. Words that neither constrain a value nor say what it is for (title, description, xml) are left out.
 """
 
 from __future__ import annotations
@@ -256,7 +256,8 @@ class Schemas:
         """The schema, or null. Before 3.1 `nullable` counts beside `type` alone, yet it is meant wherever it stands."""
         if any(keyword in out for keyword in ("$ref", "allOf", "anyOf", "oneOf", "not", "const", "if")):
             self._note(node, "nullable", "nullable beside a schema without a type", "that schema, or null")
-            return {"anyOf": [out, _NULL]}
+            marks: dict[str, Any] = {mark: out.pop(mark) for mark in ("readOnly", "writeOnly") if mark in out}
+            return {"anyOf": [out, _NULL], **marks}
         kinds = out.get("type")
         if kinds is not None:
             out["type"] = distinct([*(kinds if isinstance(kinds, list) else [kinds]), "null"])

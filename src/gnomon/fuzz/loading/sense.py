@@ -68,14 +68,14 @@ def _array(node: Node, out: dict[str, Any], ledger: Ledger, unsaid_items: bool) 
 
 def _enum(node: Node, out: dict[str, Any], ledger: Ledger) -> None:
     """Values of another type than the schema's, which YAML and careless generators make: 1 for "1", "1" for 1."""
-    cast = {"string": _as_text, "integer": _as_number, "number": _as_number, "boolean": _as_flag}.get(
-        str(out.get("type"))
-    )
+    kinds = out.get("type")
+    kind = next((each for each in kinds if each != "null"), "") if isinstance(kinds, list) and len(kinds) < 3 else kinds
+    cast = {"string": _as_text, "integer": _as_number, "number": _as_number, "boolean": _as_flag}.get(str(kind))
     if cast is None:
         return
     meant = distinct([cast(value) for value in out["enum"]])
     if meant != out["enum"]:
-        ledger.note(node.where, f"values of an enum that are no {out['type']}", ", ".join(map(shown, meant[:4])))
+        ledger.note(node.where, f"values of an enum that are no {kind}", ", ".join(map(shown, meant[:4])))
         out["enum"] = meant
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gnomon.fuzz.base import Header, Location, Media, Parameter, Schema, SecurityScheme
+from gnomon.fuzz.base import Header, Media, Parameter, Schema, SecurityScheme
 from gnomon.fuzz.loading.keywords import CLEANED, LISTS, MAPS, SINGLE
-from gnomon.fuzz.loading.operations import Declared, Inputs
+from gnomon.fuzz.loading.operations import JSON, MULTIPART, URLENCODED, Declared, Inputs, sendable
 from gnomon.fuzz.loading.reading import Reading
 from gnomon.fuzz.loading.references import Node
 from gnomon.fuzz.loading.repairs import shown
 
 __all__ = ["Swagger2"]
 
-JSON = "application/json"
-URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 _SCHEMA = {*CLEANED, *SINGLE, *LISTS, *MAPS, "type", "exclusiveMinimum", "exclusiveMaximum", "nullable", "x-nullable"}
 _SCHEMA = (_SCHEMA | {"$ref", "example", "x-example"}) - {"required"}
 _STYLES = {"ssv": "spaceDelimited", "pipes": "pipeDelimited", "tsv": "tabDelimited"}
@@ -49,9 +47,9 @@ class Swagger2:
         if body is not None:
             if fields:
                 self._ledger.note(operation.where, "both a body and a form", "the body")
-            return Inputs(parameters, self._body(body, consumes), self._reading.flag(body.node, "required"))
+            return Inputs(parameters, self._body(body, consumes), body.required)
         if fields:
-            return Inputs(parameters, self._form(fields, consumes), any(map(self._is_required, fields)))
+            return Inputs(parameters, self._form(fields, consumes), any(field.required for field in fields))
         return Inputs(parameters, {}, False)
 
     def content(self, operation: Node, answer: Node) -> Mapping[str, Schema | None]:
@@ -99,19 +97,13 @@ class Swagger2:
         return list(dict.fromkeys(word.strip() for word in self._reading.words(holder, key)))
 
     def _parameter(self, declared: Declared) -> Parameter:
-        node, name, location = declared
-        if location == "querystring":
-            location = "query"
-        required = self._reading.flag(node, "required")
-        if location == "path" and not required:
-            self._ledger.note(node.where, f"a path parameter {shown(name)} that is not required", "required")
-        style, explode = self._style(node, location)
-        places: dict[str, Location] = {"path": "path", "header": "header", "cookie": "cookie"}
+        node, place = declared.node, declared.place
+        style, explode = self._style(node, place)
         return Parameter(
-            name=name,
-            location=places.get(location, "query"),
+            name=declared.name,
+            location=place,
             schema=self._inline(node),
-            required=required or location == "path",
+            required=declared.required,
             style=style,
             explode=explode,
             examples=self._reading.examples(node),
@@ -149,12 +141,12 @@ class Swagger2:
         else:
             schema = self._reading.schema(node, "schema")
         media = Media(schema=schema, examples=self._reading.examples(node))
-        return dict.fromkeys(consumes or [JSON], media)
+        return dict.fromkeys(map(sendable, consumes or [JSON]), media)
 
     def _form(self, fields: list[Declared], consumes: list[str]) -> dict[str, Media]:
         files = any(str(field.node.value.get("type")).lower() == "file" for field in fields)
         kinds = [each for each in consumes if each.split(";")[0].strip().lower() in (URLENCODED, MULTIPART)]
-        if files and MULTIPART not in kinds:
+        if files:
             kinds = [MULTIPART]
         encoding: dict[str, Mapping[str, Any]] = {}
         for field in fields:
@@ -165,7 +157,7 @@ class Swagger2:
             "type": "object",
             "properties": {field.name: self._field(field) for field in fields},
         }
-        required = [field.name for field in fields if self._is_required(field)]
+        required = [field.name for field in fields if field.required]
         if required:
             schema["required"] = required
         return dict.fromkeys(kinds or [URLENCODED], Media(schema=schema, encoding=encoding))
@@ -175,6 +167,3 @@ class Swagger2:
         if node.value.get("type") == "file":  # no mistake in a form of this dialect
             node = Node({**node.value, **_FILE}, node.place, node.pointer)
         return self._inline(node)
-
-    def _is_required(self, field: Declared) -> bool:
-        return self._reading.flag(field.node, "required")
