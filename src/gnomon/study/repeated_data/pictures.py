@@ -33,7 +33,7 @@ def figures(of: Family) -> list[Figure]:
     drawn += [*_boundaries(of), _sets(of)]
     drawn += [_over_training(of, share) for share in of.shares]
     drawn += [_twins(of, share) for share in of.shares]
-    drawn += [*_worths(of), *_copying(of), *_tuned(of)]
+    drawn += [*_worths(of), *_copying(of), *_matching(of), *_tuned(of)]
     return drawn
 
 
@@ -218,6 +218,18 @@ def _said(control: Measured, cell: Measured, place: str) -> Figure:
     return tokens(
         [TokenText("what repeats add", shown)], legend=legend, title=title, caption=caption, section=SECTION["copying"]
     )
+
+
+def _matching(of: Family) -> list[Figure]:
+    """The largest size at the largest share: when a head that matches prefixes forms, by epochs."""
+    width, share = of.widths[-1], of.shares[-1]
+    if "prefix" not in of.control(width)[0]["curve"]:
+        return []
+    lines = {"none": of.control(width)} | {f"{e:g}": of.cell(width, share, e) for e in of.epochs(width, share)}
+    points = [p for name, some in lines.items() for p in _line(some, "prefix", name)]
+    title = f"Most prefix matching of a head over training, {share:.0%} repeats, {_size(of, width)} parameters"
+    section = SECTION["copying"]
+    return [curves(points, x="tokens", y="prefix matching", title=title, section=section, log_x=True)]
 
 
 def _tuned(of: Family) -> list[Figure]:
