@@ -1,0 +1,95 @@
+"""Which fuzzer finds more? Both against the same fresh service for the same time, counted by the same rules.
+
+    python -m benches.fuzz_race race TARGET FUZZER [--seconds 60] [--seed 0] [--runs 1] --service PYTHON --peer PYTHON
+    python -m benches.fuzz_race compare [FIRST SECOND]
+
+`race` adds its results to build/fuzz_race/results.json; `compare` reads them. `--service` is the interpreter that has
+the service (pip install httpbin flasgger waitress; kinto; dagster-webserver; the shop needs none), `--peer` the one
+that has schemathesis. Each run keeps every exchange and exception in its folder, from which `recount` counts again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from benches.fuzz_race.entrants import FUZZERS, TARGETS
+from benches.fuzz_race.racing import Envs, count, race
+from benches.fuzz_race.verdict import table, verdict, wilcoxon
+
+
+def main() -> None:
+    """From the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("build/fuzz_race"), help="folder of the runs and the results")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    one = verbs.add_parser("race", help="run a fuzzer against a target")
+    one.add_argument("target", choices=TARGETS)
+    one.add_argument("fuzzer", choices=FUZZERS)
+    one.add_argument("--seconds", type=int, default=60)
+    one.add_argument("--seed", type=int, default=0, help="of the first run; each further run has the next")
+    one.add_argument("--runs", type=int, default=1)
+    one.add_argument("--service", default="", help="interpreter that has the service")
+    one.add_argument("--peer", default="", help="interpreter that has schemathesis")
+    two = verbs.add_parser("compare", help="table of all results, and a verdict on two fuzzers")
+    two.add_argument("fuzzers", nargs="*", default=["schemathesis", "gnomon"])
+    verbs.add_parser("recount", help="count every run again from what it kept")
+    args = parser.parse_args()
+    args.out = args.out.resolve()
+    if args.verb == "race":
+        for seed in range(args.seed, args.seed + args.runs):
+            folder = _folder(args.out, args.target, args.fuzzer, args.seconds, seed)
+            found = race(args.target, args.fuzzer, args.seconds, seed, Envs(args.service, args.peer), folder)
+            _keep(args.out, found)
+            print(table([found]), flush=True)
+    elif args.verb == "recount":
+        for folder in sorted(p.parent for p in args.out.glob("*/run.json")):
+            _keep(args.out, count(folder))
+        print(table(_results(args.out)))
+    else:
+        _compare(_results(args.out), *args.fuzzers)
+
+
+def _folder(out: Path, target: str, fuzzer: str, seconds: int, seed: int) -> Path:
+    import shutil
+
+    folder = out / f"{target}-{fuzzer}-{seconds}s-{seed}"
+    if folder.exists():
+        shutil.rmtree(folder)
+    return folder
+
+
+def _results(out: Path) -> list[dict[str, Any]]:
+    file = out / "results.json"
+    found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    return found
+
+
+def _keep(out: Path, found: dict[str, Any]) -> None:
+    def same(other: dict[str, Any]) -> bool:
+        return all(other[name] == found[name] for name in ("target", "fuzzer", "seconds", "seed"))
+
+    results = [*(r for r in _results(out) if not same(r)), found]
+    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+def _compare(results: list[dict[str, Any]], first: str, second: str) -> None:
+    print(table(results))
+    medians = []
+    for target in TARGETS:
+        sides = [[r["by_stack"] for r in results if (r["target"], r["fuzzer"]) == (target, f)] for f in (first, second)]
+        if all(sides):
+            found = verdict(sides[0], sides[1])
+            medians.append(found.medians)
+            print(
+                f"{target}: {second} {found.medians[1]:g} to {first} {found.medians[0]:g}, "
+                f"ratio of medians {found.low:.2f}..{found.high:.2f}, U test p {found.p:.3g}, A12 {found.a12:.2f}"
+            )
+    if medians:
+        print(f"over {len(medians)} targets: Wilcoxon p {wilcoxon(medians):.3g}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""One run of the race: a fresh service, a relay, a fuzzer; and what it comes to."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benches.fuzz_race.counting import Count, OpenApi, bodies_of, lines_of
+from benches.fuzz_race.entrants import TARGETS, command, document
+from benches.fuzz_race.processes import Tree, free_port, ready, start
+
+__all__ = ["Envs", "count", "race"]
+
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parents[1]
+_GRACE_SECONDS = 30
+
+
+class Envs(NamedTuple):
+    """Interpreters: of the service, and of the peer."""
+
+    service: str
+    peer: str
+
+
+def race(target: str, fuzzer: str, seconds: int, seed: int, envs: Envs, folder: Path) -> dict[str, Any]:
+    """Runs a fuzzer against a fresh service for so many seconds and counts; everything is kept in `folder`."""
+    folder.mkdir(parents=True)
+    known, port, crashes = TARGETS[target], free_port(), folder / "crashes.ndjson"
+    python = sys.executable if target.startswith("shop") else envs.service
+    served = [python, str(_HERE / "served.py"), target.partition("-")[0], "--port", str(port)]
+    kept = folder / "kept"
+    kept.mkdir()
+    trees: list[Tree] = []
+    try:
+        words = [*served, "--crashes", str(crashes), "--folder", str(kept)]
+        service = start(words, out=folder / "service.txt", cwd=kept)
+        trees.append(service)
+        base = f"http://127.0.0.1:{port}"
+        ready(base + known.document, service)
+        schema = document(known, base, folder)
+        relay = start(
+            [sys.executable, "-m", "benches.fuzz_race.relay", "--upstream", str(port), "--out", str(folder)],
+            out=folder / "relay.txt",
+            cwd=_ROOT,
+            piped=True,
+        )
+        trees.append(relay)
+        assert relay.process.stdout is not None
+        relayed = f"http://127.0.0.1:{int(relay.process.stdout.readline())}"
+        service.look()
+        idle = service.cpu
+        words = command(fuzzer, known, schema, relayed, seconds, seed, envs.peer)
+        began = time.time()
+        # What a fuzzer learnt in another run is not to help it in this one.
+        learnt = {"HOME": str(kept), "GNOMON_RUNS": str(kept / "runs")}
+        running = start(words, out=folder / "fuzzer.txt", cwd=kept, env=learnt)
+        trees.append(running)
+        in_time = running.wait(seconds + _GRACE_SECONDS)
+        took = time.time() - began
+        for tree in (service, relay):
+            tree.look()
+        figures = {
+            "target": target,
+            "fuzzer": fuzzer,
+            "seed": seed,
+            "seconds": seconds,
+            "began": began,
+            "took": round(took, 1),
+            "ended_by_itself": in_time,
+            "exit_code": running.process.returncode,
+            "cpu": {"fuzzer": running.cpu, "service": service.cpu - idle, "relay": relay.cpu},
+            "peak_mib": {"fuzzer": running.peak >> 20, "service": service.peak >> 20},
+        }
+    finally:
+        for tree in reversed(trees):
+            tree.end()
+    (folder / "run.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return count(folder)
+
+
+def count(folder: Path) -> dict[str, Any]:
+    """What a run comes to; pure, from its folder."""
+    run: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    judge = _judge(folder)
+    counted, bodies = Count(), bodies_of(folder)
+    for line in lines_of(folder / "crashes.ndjson"):
+        at = line["at"] - run["began"]
+        if 0 <= at <= run["seconds"]:
+            counted.defects.crash(at, line["type"], line["frames"])
+    statuses: Counter[str] = Counter()
+    for line in lines_of(folder / "exchanges.ndjson"):
+        at = line["at"] - run["began"]
+        if 0 <= at <= run["seconds"]:
+            statuses[f"{line['status'] // 100}xx"] += 1
+            judge.judge(line, bodies, at, counted)
+    kinds = Counter(key[0] for key in counted.defects.first)
+    cpu = {name: round(1000 * spent / max(1, counted.requests), 2) for name, spent in run["cpu"].items()}
+    figures = {
+        **{name: value for name, value in run.items() if name != "began"},
+        "requests": counted.requests,
+        "distinct_requests": len(counted.distinct),
+        "statuses": dict(sorted(statuses.items())),
+        "operations": judge.size,
+        "hit": len(counted.hit),
+        "good": len(counted.good),
+        "cpu_ms_per_request": cpu,
+        "kinds": dict(kinds),
+        "by_stack": sum(n for kind, n in kinds.items() if kind != "frame"),
+        "by_frame": sum(n for kind, n in kinds.items() if kind != "stack"),
+        "defects": sorted([[round(at, 2), *key] for key, at in counted.defects.first.items()]),
+    }
+    triggered = list(lines_of(folder / "kept" / "triggered.ndjson"))
+    return {**figures, "triggered": triggered} if run["target"].startswith("shop") else figures
+
+
+def _judge(folder: Path) -> Any:
+    if (folder / "schema.graphql").exists():
+        from benches.fuzz_race.counting_graphql import GraphQl
+
+        return GraphQl(folder / "schema.graphql")
+    from gnomon.fuzz.loading import load
+
+    return OpenApi(load(folder / "openapi.json"))
