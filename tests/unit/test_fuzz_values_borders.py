@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnomon.fuzz.values import Border, boundaries, compile, covering_sets
+from gnomon.fuzz.values import Border, compile, pairwise
 from tests.unit._schemas import AB, IMPOSSIBLE, INT, SCHEMAS, arr, num, obj, text, whole
 
 CLOSED = obj(properties={**AB, "c": {"type": "boolean"}}, required=["a"], additionalProperties=False)
@@ -21,7 +21,7 @@ UNJUDGED = [text(**{"not": {"format": "date"}})]
 
 def listed(schema: Any) -> list[Border]:
     """The borders of a schema."""
-    return list(boundaries(compile(schema)))
+    return compile(schema).boundaries
 
 
 def values(schema: Any, *, valid: bool) -> list[Any]:
@@ -107,7 +107,7 @@ def test_nothing_borders_on_nothing(schema: Any) -> None:
 
 @given(st.lists(st.sampled_from("abcdefghij"), unique=True))
 def test_each_pair_of_options_is_seen_in_all_ways(names: list[str]) -> None:
-    found = covering_sets(names)
+    found = pairwise(names)
     assert len(found) <= max(1, len(names) + 4)
     for a, b in combinations(names, 2):
         assert {(a in each, b in each) for each in found} == {(x, y) for x in (True, False) for y in (True, False)}
@@ -116,5 +116,5 @@ def test_each_pair_of_options_is_seen_in_all_ways(names: list[str]) -> None:
 
 
 def test_sets_are_capped() -> None:
-    assert len(covering_sets([f"p{i}" for i in range(54)], 20)) == 20
-    assert covering_sets([]) == [frozenset()]
+    assert len(pairwise([f"p{i}" for i in range(54)], 20)) == 20
+    assert pairwise([]) == [frozenset()]

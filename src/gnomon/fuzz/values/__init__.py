@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gnomon.fuzz.values.boundaries import Border, boundaries
+from gnomon.fuzz.values.boundaries import Border
 from gnomon.fuzz.values.compiling import Compiled, assemble, compile, replay, respoil, spoil
 from gnomon.fuzz.values.formats import Format, register_format
 from gnomon.fuzz.values.negation import Flaw
-from gnomon.fuzz.values.pairs import covering_sets
+from gnomon.fuzz.values.pairs import pairwise
 from gnomon.fuzz.values.pools import Assembled
 from gnomon.fuzz.values.spoiling import Spoiled
 
@@ -18,9 +18,8 @@ __all__ = [
     "Format",
     "Spoiled",
     "assemble",
-    "boundaries",
     "compile",
-    "covering_sets",
+    "pairwise",
     "register_format",
     "replay",
     "respoil",

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from gnomon.fuzz.base import Fault, Location
-from gnomon.fuzz.values.compiling import Compiled
-from gnomon.fuzz.values.nodes import Choice, Leaf, Source, escaped
+from gnomon.fuzz.values.nodes import Choice, Leaf, Node, Source, escaped
 from gnomon.fuzz.values.objects import ArrayNode, ObjectNode
 from gnomon.fuzz.values.places import Place, changed, places, reach
 from gnomon.fuzz.values.pools import EmptyPool, Simplest, as_json, pool_of
+from gnomon.fuzz.values.schemas import Read
 from gnomon.fuzz.values.spoiling import broken_keyword
 
-__all__ = ["Border", "boundaries"]
+__all__ = ["Border", "borders_of"]
 
 DEEP = 100
 "Levels of the nested value."
 
 MOST_PLACES = 400
 "Places of a schema whose borders are listed."
+
+SURROGATE = re.compile(r"\\ud800(?!\\u)")
+"A lone surrogate in JSON."
 
 MOST_LARGE = 70_000
 "Longest value, as JSON, that the borders of one place may have besides the simple ones."
@@ -51,31 +55,29 @@ class Border:
         return Fault(location=location, pointer=prefix + self.pointer, keyword=self.keyword, kind=self.kind)
 
 
-def boundaries(compiled: Compiled) -> Iterator[Border]:
-    """The borders of a schema, simplest first: the plainest value, then place by place, outer ones first.
+def borders_of(root: Node, read: Read) -> Iterator[Border]:
+    """The borders of a schema that admits something, simplest first: the plainest value, then place by place.
 
-    No value comes twice. Nothing comes of a schema that admits nothing.
+    Outer places come first. No value comes twice.
     """
-    if not compiled.satisfiable:
-        return
     seen: set[str] = set()
-    for pointer, keyword, kind, value in _all(compiled):
+    for pointer, keyword, kind, value in _all(root):
         key = as_json(value)
         if key not in seen:
             seen.add(key)
-            valid = _is_valid(compiled, value)
-            told = keyword if valid else broken_keyword(compiled.read, pointer, keyword, value)
+            valid = _is_valid(read, value)
+            told = keyword if valid else broken_keyword(read, pointer, keyword, value)
             yield Border(value, pointer, told, kind, valid)
 
 
-def _all(compiled: Compiled) -> Iterator[tuple[str, str, str, Any]]:
+def _all(root: Node) -> Iterator[tuple[str, str, str, Any]]:
     with suppress(EmptyPool):
-        yield "", "type", "simplest", compiled.node.build(Simplest(), "", 0)
-    for number, place in enumerate(places(compiled.node)):
+        yield "", "type", "simplest", root.build(Simplest(), "", 0)
+    for number, place in enumerate(places(root)):
         if number >= MOST_PLACES:
             return
         with suppress(EmptyPool, LookupError):
-            base = reach(compiled.node, place.route, Simplest())
+            base = reach(root, place.route, Simplest())
             for step, keyword, kind, inner in _of_place(place, base):
                 yield place.pointer + step, keyword, kind, changed(base, place.keys, _constant(inner))
 
@@ -179,8 +181,7 @@ def _described(value: Any) -> str:
     return f"{type(value).__name__} {value!r}"[:60]
 
 
-def _is_valid(compiled: Compiled, value: Any) -> bool:
+def _is_valid(read: Read, value: Any) -> bool:
     """Whether the schema admits it; a lone surrogate counts as one character."""
-    if value == "\ud800":
-        return compiled.is_valid("\ufffd")
-    return compiled.is_valid(value)
+    text = json.dumps(value)
+    return read.admits(json.loads(text.replace("\\ud800", "\\ufffd")) if SURROGATE.search(text) else value)

@@ -14,6 +14,7 @@ from jsonschema_rs import canonical
 from jsonschema_rs.canonical.json import to_string
 
 from gnomon.fuzz.base import Schema
+from gnomon.fuzz.values.boundaries import Border, borders_of
 from gnomon.fuzz.values.negation import Flaw
 from gnomon.fuzz.values.nodes import Node, strategy_of
 from gnomon.fuzz.values.pools import Accepted, Assembled, build_value, rebuild_value
@@ -73,12 +74,14 @@ class Compiled:
         """
         return [(flaw, broken_strategy(self.node, flaw, self.is_valid)) for flaw in self.flaws]
 
+    @cached_property
+    def boundaries(self) -> list[Border]:
+        """Values on the borders of the schema and just beyond, simplest first, none twice."""
+        return list(borders_of(self.node, self.read)) if self.satisfiable else []
+
     def is_valid(self, value: Any) -> bool:
         """Whether the schema admits a value; formats are asserted. Text that no JSON can carry is not admitted."""
-        try:
-            return self.read.validator.is_valid(value)
-        except ValueError:
-            return False
+        return self.read.admits(value)
 
 
 def compile(schema: Schema) -> Compiled:

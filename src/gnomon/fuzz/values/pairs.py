@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-__all__ = ["covering_sets"]
+__all__ = ["pairwise"]
 
 Pair = tuple[tuple[str, bool], tuple[str, bool]]
 
 
-def covering_sets(names: Sequence[str], most: int = 40) -> list[frozenset[str]]:
+def pairwise(names: Sequence[str], most: int = 40) -> list[frozenset[str]]:
     """Sets of names such that each two names are together, apart, and both left out, as far as `most` sets allow.
 
     Greedy two-way covering (Cohen et al. 1997, AETG): each further set is built name by name, always the way that
     brings more new pairs. All names and none come first.
 
-    >>> [sorted(each) for each in covering_sets(["a", "b"])]
+    >>> [sorted(each) for each in pairwise(["a", "b"])]
     [['a', 'b'], [], ['a'], ['b']]
     """
     names = list(dict.fromkeys(names))

@@ -55,6 +55,13 @@ class Read:
     partial: bool = False
     loose: tuple[str, ...] = field(default=())
 
+    def admits(self, value: Any) -> bool:
+        """Whether the validator accepts a value; text that no JSON in UTF-8 can carry is not accepted."""
+        try:
+            return self.validator.is_valid(value)
+        except ValueError:
+            return False
+
 
 def read_schema(schema: Schema) -> Read:
     """The schema made ready; never raises for what it says."""
