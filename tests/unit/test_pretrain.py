@@ -24,7 +24,7 @@ from gnomon.models.transformer import Transformer, TransformerConfig, num_parame
 from gnomon.store.run import Run
 from gnomon.train._readout import brook_readout
 from gnomon.train._text import open_text, read_texts
-from gnomon.train.pretrain import SHAPES, Pretrain, Special, document_mask, new_model, preview, step, train
+from gnomon.train.pretrain import SHAPES, Pretrain, Special, document_mask, identity, new_model, preview, step, train
 
 BEGIN = 1
 
@@ -279,3 +279,19 @@ def test_only_kinds_of_the_corpus_are_read() -> None:
     with torch.no_grad():
         found = brook_readout(corpus.world, corpus.planned_shares(), documents=1)(model)
     assert {name for name in found if not name.startswith("exposure-")} == set(corpus.planned_shares()) - {"exposure"}
+
+
+def test_a_run_on_own_text_is_named_by_what_the_files_hold(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.mkdir()
+    (text / "a.txt").write_text("the mill is old")
+    (text / "b.bin").write_text("not read")
+    cfg = Pretrain(data=text)
+    first = identity(cfg)
+    (text / "b.bin").write_text("not read either")
+    assert identity(cfg) == first and "brook" not in first
+    (text / "a.txt").write_text("the mill is new")
+    assert identity(cfg) != first
+    assert identity(Pretrain(data=text / "a.txt")) != identity(cfg)
+    with pytest.raises(DataError, match="no text there"):
+        identity(Pretrain(data=tmp_path / "nothing"))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import nn
 
-__all__ = ["Special", "TextCorpus", "TextDocuments", "open_documents", "open_text", "read_texts"]
+__all__ = ["Special", "TextCorpus", "TextDocuments", "open_documents", "open_text", "read_texts", "text_hash"]
 
 _END = "<|endoftext|>"
 _SUFFIXES = (".txt", ".md", ".jsonl", ".parquet", ".arrow")
@@ -148,14 +148,26 @@ def read_texts(data: Path) -> Iterator[str]:
     Raises:
         DataError: nothing there, or a file that cannot be read; the message names file and line.
     """
-    files = [data] if data.is_file() else sorted(p for p in data.rglob("*") if p.suffix in _SUFFIXES)
-    if not files:
-        raise DataError("no text there", where=str(data), todo=f"give a file or folder of {', '.join(_SUFFIXES)}")
-    for file in files:
+    for file in _files(data):
         try:
             yield from (text for text in _READERS.get(file.suffix, _whole)(file) if text.strip())
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"cannot be read as text: {error}", where=str(file)) from error
+
+
+def text_hash(data: Path) -> str:
+    """A hash over the files at `data`, their paths below it and their bytes; `DataError` where there are none."""
+    found = blake2b(digest_size=16)
+    for file in _files(data):
+        found.update(file.relative_to(data).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+def _files(data: Path) -> list[Path]:
+    files = [data] if data.is_file() else sorted(p for p in data.rglob("*") if p.suffix in _SUFFIXES)
+    if not files:
+        raise DataError("no text there", where=str(data), todo=f"give a file or folder of {', '.join(_SUFFIXES)}")
+    return files
 
 
 def _whole(file: Path) -> Iterator[str]:

@@ -41,7 +41,7 @@ from gnomon.models.families import save_folder
 from gnomon.models.transformer import Transformer, TransformerConfig, num_parameters
 from gnomon.train._fitting import shown_fit
 from gnomon.train._readout import brook_readout
-from gnomon.train._text import Special, open_text
+from gnomon.train._text import Special, open_text, text_hash
 
 if TYPE_CHECKING:
     from gnomon.store.run import Run
@@ -112,8 +112,8 @@ class Pretrain:
 
 
 def identity(cfg: Pretrain) -> dict[str, str]:
-    """What decides the run's numbers beside its config: which Brook it learns."""
-    return in_identity(["brook"] if cfg.data is None else [])
+    """What decides the run's numbers beside its config: which Brook, or the contents of which files."""
+    return in_identity(["brook"]) if cfg.data is None else {"data": text_hash(cfg.data)}
 
 
 def train(cfg: Pretrain, run: Run) -> Path:
