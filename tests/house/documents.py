@@ -23,6 +23,15 @@ SMALL = {
     "study rlhf": {"--pairs": "20", "--few": "10", "--rounds": "2", "--snapshots": "1", "--held-out": "10", "--n": "3"},
     "study agreement": {"--n": "30", "--resamples": "100"},
     "study prompts": {"--n": "20"},
+    "study robustness": {
+        "--data": "brook",
+        "--pairs": "24",
+        "--rounds": "4",
+        "--every": "2",
+        "--probes": "6",
+        "--held-out": "10",
+        "--seeds": "1",
+    },
     "study best-of": {"--pairs": "24", "--rounds": "2", "--answers": "8", "--k": "1,4", "--n": "6"},
     "study online": {
         "--pairs": "24",
