@@ -24,6 +24,7 @@ __all__ = ["Budget", "Campaign"]
 
 _TECHNIQUES = ("valid", "negative", "havoc")
 _SETTLED = 0.2
+_PATIENT = 3
 _GRACE = 0.15
 
 
@@ -101,7 +102,7 @@ class Campaign:
 
     async def _search(self) -> None:
         try:
-            workers = [asyncio.create_task(self._work()) for _ in range(self.budget.connections)]
+            workers = [asyncio.create_task(self._work()) for _ in range(self._workers)]
             await asyncio.gather(*workers)
             until = self.sender.elapsed + _GRACE * self.budget.seconds
             while self.triage.waiting and self.sender.elapsed < until and not (self.sender.dead or self.stopped):
@@ -110,6 +111,11 @@ class Campaign:
                 self._found.put_nowait(defect)
         finally:
             self._found.put_nowait(None)
+
+    @property
+    def _workers(self) -> int:
+        """Some of them wait for answers to settle; with one connection there is one, so that runs repeat."""
+        return _PATIENT * self.budget.connections if self.budget.connections > 1 else 1
 
     async def _work(self) -> None:
         while not self.over:
@@ -125,13 +131,8 @@ class Campaign:
 
     async def _play(self, play: Play) -> None:
         before = self.novelty.kinds
-        if isinstance(play.about, Resource):
-            await self._story().live(play.about)
-        elif play.technique == "at once":
-            thing = self.sender.memory.thing_for(play.about.path, self.rng)
-            await self._story().at_once(play.about, thing)
-        elif play.technique == "callers":
-            await ask_as_others(self._story(), play.about)
+        if isinstance(play.about, Resource) or play.technique in ("at once", "callers"):
+            await self._tell(play)
         else:
             case = play.case or self._case(play.technique, play.about)
             sent = await self.sender.send(case) if case else None
@@ -147,8 +148,18 @@ class Campaign:
             return self.variation.havoc(operation, self.rng)
         return self.maker.valid(operation, self.rng)
 
-    def _story(self) -> Story:
-        return Story(self.sender, self.maker, self.rng, self._offer)
+    async def _tell(self, play: Play) -> None:
+        """A play of several requests."""
+        story = Story(self.sender, self.maker, self.rng, self._offer, self.triage.known)
+        try:
+            if isinstance(play.about, Resource):
+                await story.live(play.about)
+            elif play.technique == "callers":
+                await ask_as_others(story, play.about)
+            else:
+                await story.at_once(play.about, self.sender.memory.thing_for(play.about.path, self.rng))
+        finally:
+            story.end()
 
     def _offer(self, violation: Violation) -> None:
         self.triage.offer(violation)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Case, Fault, Operation
 from gnomon.fuzz.making import Maker, Part
-from gnomon.fuzz.values import Flaw, spoil
+from gnomon.fuzz.values import Flaw, pairwise, spoil
 
 __all__ = ["Variation"]
 
-_PAIRS, _BORDERS, _MULTIPLE = 40, 400, 0.1
+_PAIRS, _BORDERS, _MULTIPLE = 40, 600, 0.1
 _ODD: Sequence[Any] = (
     None, True, False, 0, -1, 1, 2**31, -(2**31) - 1, 2**53 + 1, 2**63, -(2**63) - 1, 1e308, 5e-324, 0.1, "", " ", "0",
     "null", "true", "NaN", "\x00", "\ud800", "é", "ß", "ſ", "\u202eabc", "\u200b", "💥" * 3, "a" * 300, "'", '"', "<b>",
@@ -30,11 +31,13 @@ class Variation:
 
     def borders(self, operation: Operation, part: Part, rng: random.Random) -> Iterator[Case]:
         """A case for each value on a border of a part's schema, the simplest first; those beyond it are invalid."""
-        compiled = self._maker.compiled(operation, part)
-        for edge in compiled.boundaries[:_BORDERS]:
-            why = Fault(location=part.location, pointer=_at(part, edge.pointer), keyword=edge.keyword, kind=edge.kind)
-            mode = "valid" if edge.valid else "invalid"
-            yield self._put(operation, part, edge.value, rng, mode=mode, why=(why,), technique="boundary")
+        prefix = "" if part.location == "body" else f"/{part.name}"
+        for border in islice(self._maker.compiled(operation, part).boundaries, _BORDERS):
+            # What only answers have is left out of what is made, yet may be sent.
+            valid = border.valid or self._maker.compiled(operation, part, sent=False).is_valid(border.value)
+            why = border.fault(part.location, prefix)
+            mode = "valid" if valid else "invalid"
+            yield self._put(operation, part, border.value, rng, mode=mode, why=(why,), technique="boundary")
 
     def faults(self, operation: Operation, part: Part, rng: random.Random) -> Iterator[Case]:
         """A case for each way to leave a part's schema."""
@@ -71,8 +74,6 @@ class Variation:
 
     def pairs(self, operation: Operation, rng: random.Random) -> Iterator[Case]:
         """Cases in which every two optional parameters meet, both there, both absent, and one of each."""
-        from gnomon.fuzz.values import pairwise
-
         optional = [part for part in self._maker.parts(operation) if not part.required and part.location != "body"]
         if len(optional) < 2:
             return

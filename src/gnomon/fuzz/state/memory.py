@@ -54,6 +54,7 @@ class Memory:
         resources: the kinds of things, by item template.
         alive, gone: things by item template, the last ones.
         values: answered scalars by name of their member.
+        held: things that one story speaks of, so that no other request touches them meanwhile.
     """
 
     def __init__(self, api: Api) -> None:
@@ -62,6 +63,7 @@ class Memory:
         self.alive: dict[str, deque[Thing]] = {item: deque(maxlen=_KEPT) for item in self.resources}
         self.gone: dict[str, deque[Thing]] = {item: deque(maxlen=_KEPT) for item in self.resources}
         self.values: dict[str, deque[Any]] = {}
+        self.held: set[Thing] = set()
         self._creates = {op.key: each for each in self.resources.values() for op in each.creates}
         self._lists = {op.key: each for each in self.resources.values() for op in each.lists}
         self._own = {
@@ -119,7 +121,7 @@ class Memory:
         """A thing that a path is about or below; the latest more often."""
         fitting = [item for item in self.resources if path.rstrip("/") == item or path.startswith(item + "/")]
         for item in sorted(fitting, key=len, reverse=True):
-            there = (self.gone if gone else self.alive)[item]
+            there = [each for each in (self.gone if gone else self.alive)[item] if each not in self.held]
             if there:
                 return there[max(rng.randrange(len(there)), rng.randrange(len(there)))]
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gnomon.fuzz.base import NOTHING, Case, Exchange, Violation
-from gnomon.fuzz.sending import Sender
+from gnomon.fuzz.sending import Sender, Sent
 from gnomon.fuzz.state.expressions import evaluate
 
 __all__ = ["bound", "shown_again"]
@@ -23,19 +23,24 @@ async def shown_again(
     Args:
         other: the case with another valid body: what was made once can often not be made again under the same name.
     """
-    found: list[Exchange] = []
-    for i, step in enumerate(steps):
-        case = bound(step, found)
-        sent = await sender.send(case, again=True, takes=step.takes, caller=step.caller) if case else None
-        if sent and case and sent.exchange.reply.status == _CONFLICT != step.reply.status and i < len(steps) - 1:
-            sent = await sender.send(other(case), again=True, takes=step.takes, caller=step.caller)
-        if sent is None:
-            return None
-        found.append(sent.exchange)
+    found: list[Sent] = []
+    try:
+        for i, step in enumerate(steps):
+            case = bound(step, [each.exchange for each in found])
+            sent = await sender.send(case, again=True, takes=step.takes, caller=step.caller) if case else None
+            if sent and case and sent.exchange.reply.status == _CONFLICT != step.reply.status and i < len(steps) - 1:
+                sent = await sender.send(other(case), again=True, takes=step.takes, caller=step.caller)
+            if sent is None:
+                return None
+            found.append(sent)
+            sender.memory.held |= {sent.made} if sent.made else set()
+    finally:
+        sender.memory.held -= {each.made for each in found if each.made}
+    exchanges = tuple(each.exchange for each in found)
     if violation.holds is not None:
-        return replace(violation, steps=tuple(found)) if violation.holds(found) else None
-    same = next((each for each in sent.violations if each.key == violation.key), None) if steps and sent else None
-    return replace(same, steps=tuple(found)) if same else None
+        return replace(violation, steps=exchanges) if violation.holds(exchanges) else None
+    same = next((each for each in found[-1].violations if each.key == violation.key), None)
+    return replace(same, steps=exchanges) if same else None
 
 
 def bound(step: Exchange, before: Sequence[Exchange]) -> Case | None:

@@ -49,6 +49,10 @@ class Triage:
         """Violations that were not yet played again."""
         return len(self._waiting)
 
+    def known(self, key: tuple[str, ...]) -> bool:
+        """Whether a violation of this key was met."""
+        return key in self._met
+
     def offer(self, violation: Violation) -> bool:
         """Takes a violation; whether it is a new one."""
         met = self._met.get(violation.key)
