@@ -16,6 +16,7 @@ from gnomon.explain.repeated_data.readings import by_heart, losses, losses_by_co
 from gnomon.models.transformer import Transformer, TransformerConfig
 from gnomon.report.base import Report
 from gnomon.study.repeated_data import RepeatedData, study
+from gnomon.study.repeated_data.estimates import curves
 from gnomon.study.repeated_data.family import Family
 from gnomon.study.repeated_data.summary import report
 
@@ -213,3 +214,28 @@ def test_a_text_is_known_by_heart_when_greedy_decoding_says_it() -> None:
     wrong = text[:, :16].clone()
     wrong[0, 12] = (wrong[0, 12] + 1) % 60
     assert by_heart(net, wrong).tolist() == [False]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_signatures_of_repeated_data_show(tmp_path: Path) -> None:
+    """Harm at middle epochs and not at few, a descent within training after the harm, and no induction head there."""
+    cfg = RepeatedData(widths=(32, 64), shares=(0.9,), epochs=(8, 100, 800), fine_tune=0)
+    done = study(cfg, tmp_path, 2)
+    of = Family.of(done.rows)
+    for width in cfg.widths:
+        few, middle, many = of.damage(width, 0.9).mean(axis=0)
+        assert middle > many + 0.2 and middle > few + 1
+        assert few < 0.1
+        (rises,) = curves(of.cell(width, 0.9, 800))
+        assert rises.max() > rises[-1] + 0.3 and rises.max() > rises[:5].max() + 0.3
+        assert of.cell(width, 0.9, 800)[0]["curve"]["set"][-1] < 0.1
+    control, harmless, worst = of.control(64)[0], of.cell(64, 0.9, 8)[0], of.cell(64, 0.9, 100)[0]
+    assert min(np.mean(control["prefix"]), np.mean(harmless["prefix"])) > 0.3
+    assert np.mean(worst["prefix"]) < 0.1
+    assert (
+        np.mean([copies[1:] for copies in worst["copying"]])
+        > np.mean([copies[1:] for copies in control["copying"]]) + 2
+    )
+    without = [of.places[place][0] for place in of.places if place[0].startswith("without copies")]
+    assert all(np.mean(each["prefix"]) < 0.1 for each in without)

@@ -13,10 +13,11 @@ Shapes: N rows, T tokens of each.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from gnomon.data.overlap import hashes_of_runs
 
 __all__ = ["WINDOW", "Divided", "Schedule", "Tokens", "check_apart", "divide"]
 
-Tokens = NDArray[np.int32]
+Tokens = NDArray[np.integer[Any]]
 WINDOW = 50
 """Tokens that two sets may not have in common in a row."""
 _FARTHEST = 0.02
@@ -121,20 +122,14 @@ class Divided(NamedTuple):
     repeated: Tokens
     held_out: Tokens
 
-    def batch(self, schedule: Schedule, begin: int, end: int) -> Tokens:
-        """The tokens [end - begin, T] of slots `begin` to `end`."""
-        rows = schedule.rows(begin, end)
-        found = np.empty((len(rows), self.unique.shape[1]), dtype=np.int32)
-        again = rows < 0
-        found[~again] = self.unique[rows[~again]]
-        found[again] = self.repeated[-1 - rows[again]]
-        return found
-
 
 def divide(
     documents: Sequence[Tokens], *, width: int, unique: int, repeated: int, held_out: int, seed: Seed
 ) -> Divided:
     """Documents cut into whole rows and dealt out, a document to one role alone.
+
+    Held-out and repeated rows are dealt from one end of an order that the seed draws, unique ones from the other: a
+    smaller set is the beginning of a larger one, and unique rows come in the same order beside any set.
 
     Args:
         documents: tokens of each, 1-D; what does not fill a row is left out.
@@ -145,11 +140,12 @@ def divide(
         DataError: the documents have too few rows.
     """
     wanted = {"held_out": held_out, "repeated": repeated, "unique": unique}
-    order = iter(seed.child("documents").numpy().permutation(len(documents)).tolist())
+    order = deque(seed.child("documents").numpy().permutation(len(documents)).tolist())
     found: dict[str, Tokens] = {}
     for role, count in wanted.items():
         rows: list[Tokens] = []
-        while len(rows) < count and (place := next(order, None)) is not None:
+        while len(rows) < count and order:
+            place = order.pop() if role == "unique" else order.popleft()
             whole = len(documents[place]) // width
             rows += list(np.asarray(documents[place][: whole * width], dtype=np.int32).reshape(whole, width))
         if len(rows) < count:

@@ -21,11 +21,13 @@ from typing import Any, NamedTuple
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
 from gnomon.core.registry import registered
+from gnomon.data.repeats import check_apart
 from gnomon.study._trained import Studied, Trained, train_all
 from gnomon.study.repeated_data.family import Family
 from gnomon.study.repeated_data.measures import measure_all
 from gnomon.study.repeated_data.summary import report
-from gnomon.train.repeats import Repeats
+from gnomon.train.repeats import HELD_OUT_ROWS, Repeats, repeated_numbers, unique_numbers
+from gnomon.train.toy import HELD_OUT
 
 __all__ = ["Cell", "RepeatedData", "study"]
 
@@ -129,15 +131,28 @@ def study(cfg: RepeatedData, root: Path | None, workers: int) -> Studied:
 
     Raises:
         Stopped: Ctrl-C; the same call goes on.
+        DataError: documents of the set, those that come once and held-out ones have 50 tokens in a row in common.
         UsageError: in whole documents a share or a number of epochs is off by more than 2 %.
     """
     cells = cfg.cells()
+    if cfg.data is None:
+        # Of a text, every training checks its own rows.
+        for seed in range(cfg.seeds):
+            largest = cells[-1]._replace(seed=seed, epochs=min(cfg.epochs)).config(cfg)
+            _check(unique_numbers(replace(largest, share=0.0)), largest)
     trained, rows = _done(cfg, cells, root, workers)
     if cfg.data is None:
         more = list(_further(cfg, Family.of(rows), dict(zip(cells, trained, strict=True))))
         later, later_rows = _done(cfg, more, root, workers)
         trained, rows = [*trained, *later], [*rows, *later_rows]
     return Studied(report(rows), trained, rows)
+
+
+def _check(unique: Sequence[int], cfg: Repeats) -> None:
+    """Refuses documents that are not apart: those that come once, the set of `cfg`, and the held-out ones."""
+    held_out = range(HELD_OUT, HELD_OUT + HELD_OUT_ROWS)
+    numbers = {"unique": unique, "repeated": repeated_numbers(cfg), "held_out": held_out}
+    check_apart({name: cfg.language().documents(of, cfg.context).tokens for name, of in numbers.items()})
 
 
 def _done(cfg: RepeatedData, cells: Sequence[Cell], root: Path | None, workers: int) -> tuple[list[Trained], list[Row]]:

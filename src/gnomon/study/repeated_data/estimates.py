@@ -111,19 +111,21 @@ def _seeds(cell: Sequence[Measured], name: str) -> list[int] | None:
 def _double_descent(of: Family) -> Iterator[Estimate]:
     for width, share, _, _, first in _places(of):
         over = f"{_size(of, width)}, {share:.0%} repeats"
-        yield _peak("height of the peak over epochs, nats", peaks(of, width, share), over, first)
+        seeds = len(of.control(width))
+        yield _peak("height of the peak over epochs, nats", peaks(of, width, share), over, seeds, first)
         place = max(of.epochs(width, share), key=lambda e: within(of, width, share, e).above)
         found = within(of, width, share, place)
-        yield _peak("height of the peak within training, nats", found, f"{over}, {place:g} epochs", first)
+        yield _peak("height of the peak within training, nats", found, f"{over}, {place:g} epochs", seeds, first)
     for width in of.widths:
         found = interior_peak(curves(of.control(width)))
-        yield _peak("height of the peak within training, nats", found, f"{_size(of, width)}, no repeats", False)
+        group, seeds = f"{_size(of, width)}, no repeats", len(of.control(width))
+        yield _peak("height of the peak within training, nats", found, group, seeds, False)
 
 
-def _peak(metric: str, found: Peak, group: str, headline: bool) -> Estimate:
+def _peak(metric: str, found: Peak, group: str, seeds: int, headline: bool) -> Estimate:
     said = found.verdict if found.error is None else f"{found.verdict}; standard error {found.error:.3f}"
     value = found.above if np.isfinite(found.above) else None
-    return Estimate(metric=metric, value=value, n=1, group=group, headline=headline, null=0.0, reason=said)
+    return Estimate(metric=metric, value=value, n=seeds, group=group, headline=headline, null=0.0, reason=said)
 
 
 def _without_copies(of: Family) -> Iterator[Estimate]:
