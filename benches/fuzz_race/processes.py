@@ -34,8 +34,8 @@ class Tree:
         self._watch = threading.Thread(target=self._look_often, daemon=True)
         self._watch.start()
 
-    def look(self) -> None:
-        """Looks at the tree now."""
+    def looked(self) -> float:
+        """Looks at the tree now; its processor seconds so far."""
         cpu, resident = 0.0, 0
         for pid in _family(self.process.pid):
             try:
@@ -45,6 +45,7 @@ class Tree:
             cpu += sum(map(int, fields[11:15])) / _TICK
             resident += int(fields[21]) * _PAGE
         self.cpu, self.peak = max(self.cpu, cpu), max(self.peak, resident)
+        return self.cpu
 
     def wait(self, seconds: float) -> bool:
         """Whether it ended by itself within the time; else it is interrupted, and ended 10 s later.
@@ -67,7 +68,7 @@ class Tree:
     def end(self, grace: float = 5) -> None:
         """Ends what is left of the tree."""
         if self.process.poll() is None:
-            self.look()
+            self.looked()
             self._signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(grace)
@@ -81,7 +82,7 @@ class Tree:
 
     def _look_often(self) -> None:
         while not self._over.wait(_EVERY_SECONDS):
-            self.look()
+            self.looked()
 
 
 def start(

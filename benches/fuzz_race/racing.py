@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,58 +30,58 @@ class Envs(NamedTuple):
 
 def race(target: str, fuzzer: str, seconds: int, seed: int, envs: Envs, folder: Path) -> dict[str, Any]:
     """Runs a fuzzer against a fresh service for so many seconds and counts; everything is kept in `folder`."""
-    folder.mkdir(parents=True)
-    known, port, crashes = TARGETS[target], free_port(), folder / "crashes.ndjson"
-    python = sys.executable if target.startswith("shop") else envs.service
-    served = [python, str(_HERE / "served.py"), target.partition("-")[0], "--port", str(port)]
-    kept = folder / "kept"
-    kept.mkdir()
-    trees: list[Tree] = []
-    try:
-        words = [*served, "--crashes", str(crashes), "--folder", str(kept)]
-        service = start(words, out=folder / "service.txt", cwd=kept)
-        trees.append(service)
-        base = f"http://127.0.0.1:{port}"
-        ready(base + known.document, service)
+    kept, known = folder / "kept", TARGETS[target]
+    kept.mkdir(parents=True)
+    with ExitStack() as trees:
+        service, base = _service(target, envs, folder, trees)
         schema = document(known, base, folder)
-        relay = start(
-            [sys.executable, "-m", "benches.fuzz_race.relay", "--upstream", str(port), "--out", str(folder)],
-            out=folder / "relay.txt",
-            cwd=_ROOT,
-            piped=True,
-        )
-        trees.append(relay)
-        assert relay.process.stdout is not None
-        relayed = f"http://127.0.0.1:{int(relay.process.stdout.readline())}"
-        service.look()
-        idle = service.cpu
+        relay, relayed = _relay(base, folder, trees)
+        idle = [tree.looked() for tree in (service, relay)]
         words = command(fuzzer, known, schema, relayed, seconds, seed, envs.peer)
-        began = time.time()
         # What a fuzzer learnt in another run is not to help it in this one.
         learnt = {"HOME": str(kept), "GNOMON_RUNS": str(kept / "runs")}
+        began = time.time()
         running = start(words, out=folder / "fuzzer.txt", cwd=kept, env=learnt)
-        trees.append(running)
+        trees.callback(running.end)
         in_time = running.wait(seconds + _GRACE_SECONDS)
         took = time.time() - began
-        for tree in (service, relay):
-            tree.look()
-        figures = {
-            "target": target,
-            "fuzzer": fuzzer,
-            "seed": seed,
-            "seconds": seconds,
-            "began": began,
-            "took": round(took, 1),
-            "ended_by_itself": in_time,
-            "exit_code": running.process.returncode,
-            "cpu": {"fuzzer": running.cpu, "service": service.cpu - idle, "relay": relay.cpu},
-            "peak_mib": {"fuzzer": running.peak >> 20, "service": service.peak >> 20},
-        }
-    finally:
-        for tree in reversed(trees):
-            tree.end()
+        spent = [tree.looked() - before for tree, before in zip((service, relay), idle, strict=True)]
+    figures = {
+        "target": target,
+        "fuzzer": fuzzer,
+        "seed": seed,
+        "seconds": seconds,
+        "began": began,
+        "took": round(took, 1),
+        "ended_by_itself": in_time,
+        "exit_code": running.process.returncode,
+        "cpu": {"fuzzer": running.cpu, "service": spent[0], "relay": spent[1]},
+        "peak_mib": {"fuzzer": running.peak >> 20, "service": service.peak >> 20},
+    }
     (folder / "run.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return count(folder)
+
+
+def _service(target: str, envs: Envs, folder: Path, trees: ExitStack) -> tuple[Tree, str]:
+    """A fresh service that answers, and its address."""
+    python = sys.executable if target.startswith("shop") else envs.service
+    port, kept = free_port(), folder / "kept"
+    words = [python, str(_HERE / "served.py"), target.partition("-")[0], "--port", str(port)]
+    words += ["--crashes", str(folder / "crashes.ndjson"), "--folder", str(kept)]
+    service = start(words, out=folder / "service.txt", cwd=kept)
+    trees.callback(service.end)
+    base = f"http://127.0.0.1:{port}"
+    ready(base + TARGETS[target].document, service)
+    return service, base
+
+
+def _relay(base: str, folder: Path, trees: ExitStack) -> tuple[Tree, str]:
+    """A relay to a service, and its address."""
+    words = [sys.executable, "-m", "benches.fuzz_race.relay", "--upstream", base.rpartition(":")[2]]
+    relay = start([*words, "--out", str(folder)], out=folder / "relay.txt", cwd=_ROOT, piped=True)
+    trees.callback(relay.end)
+    assert relay.process.stdout is not None
+    return relay, f"http://127.0.0.1:{int(relay.process.stdout.readline())}"
 
 
 def count(folder: Path) -> dict[str, Any]:

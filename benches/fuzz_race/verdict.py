@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from benches.fuzz_race.counting import KINDS
+from gnomon.data.worlds.shop import DEFECTS
 
 __all__ = ["Verdict", "median_interval", "table", "verdict", "wilcoxon"]
 
@@ -86,10 +87,12 @@ def _row(target: str, fuzzer: str, runs: Sequence[Mapping[str, Any]]) -> str:
     found = [r["by_stack"] for r in runs]
     low, high = median_interval(found)
     hit = f"{middle([r['hit'] for r in runs]):g}/{runs[0]['operations']}"
+    planted = [len([t for t in r.get("triggered", ()) if not t["id"].startswith("graphql")]) for r in runs]
+    recall = f"  planted {middle(planted):g}/{len(DEFECTS)}" if target == "shop" else ""
     return (
         f"{target:14}{fuzzer:18}{len(runs):3}{middle([r['requests'] for r in runs]):10g}"
         f"{middle([r['distinct_requests'] for r in runs]):10g}{hit:>9}{middle([r['good'] for r in runs]):5g}{cpu:>20}"
-        f"{middle([r['peak_mib']['fuzzer'] for r in runs]):6g}  {kinds:54}{middle(found):8g}  {low:g}..{high:g}"
+        f"{middle([r['peak_mib']['fuzzer'] for r in runs]):6g}  {kinds:54}{middle(found):8g}  {low:g}..{high:g}{recall}"
     )
 
 
