@@ -10,10 +10,11 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from threading import Thread
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, currently_in_test_context, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
 from hypothesis.strategies import SearchStrategy
@@ -117,6 +118,18 @@ def pool_of(leaf: Leaf) -> Pool:
 def drawn(strategy: SearchStrategy[Any], number: int, count: int) -> list[Any]:
     """About `count` values of a strategy, the same for the same number; fewer where it has fewer, or rejects most."""
     found: list[Any] = []
+    if currently_in_test_context():
+        # A test of Hypothesis may assemble values too, and one does not run inside another; in a thread it is alone.
+        thread = Thread(target=_draw, args=(strategy, number, count, found))
+        thread.start()
+        thread.join()
+    else:
+        _draw(strategy, number, count, found)
+    return found
+
+
+def _draw(strategy: SearchStrategy[Any], number: int, count: int, found: list[Any]) -> None:
+    """Adds the values to `found`."""
 
     @seed(number)
     @settings(
@@ -130,15 +143,19 @@ def drawn(strategy: SearchStrategy[Any], number: int, count: int) -> list[Any]:
     def capture(values: list[Any]) -> None:
         found.extend(values)
 
-    try:
+    # That nothing more could be drawn shows in what was.
+    with suppress(HypothesisException):
         capture()
-    except HypothesisException:
-        return found
-    return found
 
 
 class EmptyPool(Exception):
     """A leaf for which nothing can be drawn."""
+
+
+def _quietly(capture: Callable[[], None]) -> None:
+    """Runs it; that nothing more could be drawn shows in what was."""
+    with suppress(HypothesisException):
+        capture()
 
 
 class _Picked:
