@@ -4,8 +4,9 @@ import jsonschema_rs
 import pytest
 
 from gnomon.core.errors import DataError
-from gnomon.fuzz.base import NOTHING, Api, Header, Link, Operation, SecurityScheme
+from gnomon.fuzz.base import NOTHING, Api, Case, Header, Link, Operation, SecurityScheme
 from gnomon.fuzz.loading import closed, dialect_of, load
+from gnomon.fuzz.writing import written
 
 SWAGGER = """
 swagger: "2.0"
@@ -213,6 +214,25 @@ def test_media_types_without_a_schema() -> None:
     get, put = load(document).operations
     assert get.answers["200"].content == {"text/html": None}
     assert put.answers["200"].content == {"*/*": {"type": "object"}}
+
+
+@pytest.mark.parametrize(
+    ("collection_format", "style", "sent"),
+    [
+        ("csv", ("form", False), "q=a,b"),
+        ("ssv", ("spaceDelimited", False), "q=a%20b"),
+        ("tsv", ("tabDelimited", False), "q=a%09b"),
+        ("pipes", ("pipeDelimited", False), "q=a%7Cb"),
+        ("multi", ("form", True), "q=a&q=b"),
+    ],
+)
+def test_collection_formats(collection_format: str, style: tuple[str, bool], sent: str) -> None:
+    parameter = {"name": "q", "in": "query", "type": "array", "items": {"type": "string"}}
+    answers = {"200": {"description": "d"}}
+    operation = {"parameters": [{**parameter, "collectionFormat": collection_format}], "responses": answers}
+    (read,) = load({"swagger": "2.0", "paths": {"/a": {"get": operation}}}).operations
+    assert (read.parameters[0].style, read.parameters[0].explode) == style
+    assert written(Case(operation=read, parameters={("query", "q"): ["a", "b"]})).target == f"/a?{sent}"
 
 
 def test_a_body_of_a_range_of_media_types_is_sent_as_one() -> None:

@@ -202,6 +202,24 @@ def test_what_stands_beside_a_reference_is_meant() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("#definitions/Pet", "the reference '#definitions/Pet' -> #/definitions/Pet"),
+        ("Pet", "the reference 'Pet' -> #/definitions/Pet"),
+        (
+            "#/components/schemas/Pet",
+            "the reference '#/components/schemas/Pet', which is not there -> #/definitions/Pet",
+        ),
+    ],
+)
+def test_references_whose_meaning_is_plain(reference: str, said: str) -> None:
+    body = {"name": "b", "in": "body", "schema": {"$ref": reference}}
+    operation, found = only(swagger([body], definitions={"Pet": {"type": "object"}}))
+    assert operation.bodies["application/json"].schema == {"$ref": "#/$defs/Pet"}
+    assert [words for _, words in found] == [said]
+
+
 def test_links_to_nothing_are_said() -> None:
     responses = {"200": {"description": "d", "links": {"x": {"operationId": "none"}}}}
     operation, found = only(openapi({"responses": responses}))

@@ -29,45 +29,40 @@ class Reading:
 
     def members(self, node: Node, key: str) -> Iterator[tuple[str, Node]]:
         """Names and nodes of the object under a key, references followed; nothing where there is no object."""
-        value = self._under(node, key)
-        if isinstance(value, dict):
-            inner = node.child(key)
-            for name in value:
+        inner = self._under(node, key)
+        if isinstance(inner.value, dict):
+            for name in inner.value:
                 yield name, self.library.resolved(inner.child(name))
-        elif value is not None:
-            self.ledger.note(node.child(key).where, f"{shown(value)} for an object", "an empty one")
+        elif inner.value is not None:
+            self.ledger.note(inner.where, f"{shown(inner.value)} for an object", "an empty one")
 
     def listed(self, node: Node, key: str) -> list[Node]:
         """Nodes of the list under a key, references followed; an object's values where it is written as one."""
-        value = self._under(node, key)
-        if value is None:
-            return []
-        inner = node.child(key)
-        if isinstance(value, list):
-            return [self.library.resolved(inner.child(i)) for i in range(len(value))]
-        if isinstance(value, dict):
+        inner = self._under(node, key)
+        if isinstance(inner.value, list):
+            return [self.library.resolved(inner.child(i)) for i in range(len(inner.value))]
+        if isinstance(inner.value, dict):
             self.ledger.note(inner.where, "an object for a list", "the list of its values")
-            return [self.library.resolved(inner.child(name)) for name in value]
-        self.ledger.note(inner.where, f"{shown(value)} for a list", "an empty one")
+            return [self.library.resolved(inner.child(name)) for name in inner.value]
+        if inner.value is not None:
+            self.ledger.note(inner.where, f"{shown(inner.value)} for a list", "an empty one")
         return []
 
     def words(self, node: Node, key: str) -> list[str]:
         """The texts of the list under a key; one text counts as a list of it."""
-        value = self._under(node, key)
-        return (
-            [each.value for each in self.listed(node, key) if isinstance(each.value, str)]
-            if not isinstance(value, str)
-            else [value]
-        )
+        value = self._under(node, key).value
+        if isinstance(value, str):
+            return [value]
+        return [each.value for each in self.listed(node, key) if isinstance(each.value, str)]
 
     def word(self, node: Node, key: str) -> str:
         """The text under a key, a number as its text; "" for none."""
-        value = self._under(node, key)
+        value = self._under(node, key).value
         return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
 
     def flag(self, node: Node, key: str) -> bool:
         """The boolean under a key; false where there is none."""
-        value = self._under(node, key)
+        value = self._under(node, key).value
         if value is None:
             return False
         try:
@@ -78,7 +73,7 @@ class Reading:
 
     def schema(self, node: Node, key: str) -> Schema:
         """The schema under a key; any value, with a repair, where there is none."""
-        if self._under(node, key) is None:
+        if not isinstance(node.value, dict) or node.value.get(key) is None:
             self.ledger.note(node.where, f"no {key}", "any value")
             return True
         return self.schemas.read(node.child(key))
@@ -104,8 +99,11 @@ class Reading:
         found = list(many) if isinstance(many, list) else []
         return (*found, *(schema[key] for key in ("example", "x-example") if key in schema))
 
-    def _under(self, node: Node, key: str) -> Any:
-        return node.value.get(key) if isinstance(node.value, dict) else None
+    def _under(self, node: Node, key: str) -> Node:
+        """What stands under a key, a reference followed; a node of `None` for nothing."""
+        if isinstance(node.value, dict) and key in node.value:
+            return self.library.resolved(node.child(key))
+        return Node(None)
 
 
 def _example(value: Any) -> list[Any]:

@@ -94,7 +94,7 @@ class Library:
         elif fragment.startswith("/"):
             found = _at(root, unquote(fragment)) or self._mistaken(node, unquote(fragment))
         else:
-            found = self._anchor(root, fragment) or self._by_name(node, reference)
+            found = self._anchor(root, fragment) or self._without_slash(node, root, fragment)
         # One repair a target, however many places name it.
         if found is None and (key := f"{node.place} {reference}") not in self._missing:
             self._missing.add(key)
@@ -126,6 +126,13 @@ class Library:
         found = self.section(unescaped(pointer.rpartition("/")[2]))
         if found:
             self._ledger.note(node.where, f"the reference '#{pointer}', which is not there", f"#{found.pointer}")
+        return found
+
+    def _without_slash(self, node: Node, root: Node, fragment: str) -> Node | None:
+        """`#definitions/Pet`, which is meant as a pointer."""
+        found = _at(root, f"/{unquote(fragment)}")
+        if found:
+            self._ledger.note(node.where, f"the reference '#{fragment}'", f"#{found.pointer}")
         return found
 
     def _by_name(self, node: Node, reference: str) -> Node | None:
