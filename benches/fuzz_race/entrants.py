@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FUZZERS", "TARGETS", "Target", "command", "document"]
+from gnomon.data.worlds.shop import TOKENS
+
+__all__ = ["FOUND", "FUZZERS", "TARGETS", "Target", "command", "document"]
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,13 @@ class Target:
     Attributes:
         document: path of its OpenAPI document; of its GraphQL endpoint where `graphql`.
         headers: credentials that every fuzzer is given.
+        other: bearer token of a second user, for fuzzers whose command line takes one.
     """
 
     document: str
     graphql: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    other: str = ""
 
 
 _ANY = "Basic " + base64.b64encode(b"ada:secret").decode()
@@ -32,9 +36,11 @@ TARGETS = {
     "httpbin": Target("/spec.json"),
     "kinto": Target("/v1/__api__", headers={"Authorization": _ANY}),
     "dagster": Target("/graphql", graphql=True),
-    "shop": Target("/openapi.json", headers={"Authorization": "Bearer token-of-alice"}),
+    "shop": Target("/openapi.json", headers={"Authorization": f"Bearer {TOKENS['alice']}"}, other=TOKENS["bob"]),
     "shop-graphql": Target("/graphql", graphql=True),
 }
+FOUND = "found.json"
+"Where our own fuzzer writes its findings, in the folder that it runs in."
 FUZZERS = ("gnomon", "schemathesis", "schemathesis-w4")
 
 
@@ -56,10 +62,12 @@ def document(target: Target, base: str, folder: Path) -> Path:
 def command(fuzzer: str, target: Target, schema: Path, base: str, seconds: int, seed: int, peer: str) -> list[str]:
     """The command line of a fuzzer; `peer` is the interpreter that has schemathesis."""
     url = base + (target.document if target.graphql else _base_path(schema))
-    headers = [word for name, value in target.headers.items() for word in ("-H", f"{name}: {value}")]
+    flag = "--header" if fuzzer == "gnomon" else "-H"
+    headers = [word for name, value in target.headers.items() for word in (flag, f"{name}: {value}")]
     if fuzzer == "gnomon":
         words = [str(Path(sys.executable).with_name("gnomon")), "fuzz", str(schema), "--url", url]
-        return [*words, "--max-time", str(seconds), "--seed", str(seed), *headers]
+        second = ["--other-bearer", target.other] if target.other else []
+        return [*words, "--max-time", str(seconds), "--seed", str(seed), *headers, *second, "--json", FOUND]
     workers = "4" if fuzzer.endswith("-w4") else "1"
     words = [str(Path(peer).with_name("schemathesis")), "run", str(schema), "--url", url, "-w", workers]
     limits = ["--max-time", str(seconds), "--seed", str(seed), "--continue-on-failure", "--no-color"]

@@ -99,7 +99,9 @@ class Reader:
         value = self._form(raw) if self._operation.media == FORM else _json(raw)
         if self._body.is_valid(value):
             return value, ()
-        errors = list(self._body.iter_errors(value))
+        # Messages quote values, and a lone surrogate cannot be quoted.
+        quotable = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        errors = list(self._body.iter_errors(quotable))
         holes = [next((h for h in self._holes if _fits(h, e)), None) for e in errors]
         if None in holes:
             raise Refused(422, [_fault(["body", *map(str, e.instance_path)], e.message, e.kind.name) for e in errors])
