@@ -213,34 +213,23 @@ def fit_toy(
     """
     model = start or new_toy(cfg, len(language.words))
     tokenizer = tokenizer or word_tokenizer(language.words)
-    batches = _Batches(language, schedule, cfg)
-    kept = snapshot_steps(cfg)
     held_out = language.documents(range(HELD_OUT, HELD_OUT + _KEPT), cfg.context)
-
-    watched = held_out.rows(slice(_READ))
+    _write_text(run.folder / TEXT, held_out, language.words)
+    batches, kept, watched = _Batches(language, schedule, cfg), snapshot_steps(cfg), held_out.rows(slice(_READ))
 
     def snapshot(done: int) -> None:
-        save_folder(model, run.folder / "snapshots" / str(done), tokenizer=tokenizer)
-        run.add_metrics(done, {f"held-out {name}": value for name, value in read(model, watched).items()})
+        if done in kept:
+            save_folder(model, run.folder / "snapshots" / str(done), tokenizer=tokenizer)
+            run.add_metrics(done, {f"held-out {name}": value for name, value in read(model, watched).items()})
 
     def at(step: int) -> _Batch:
         # The loop asks for a step's batch when the steps before it are done.
-        if step in kept:
-            snapshot(step)
+        snapshot(step)
         return batches(step)
 
-    _write_text(run.folder / TEXT, held_out, language.words)
-    plan = Fit(
-        num_steps=cfg.num_steps,
-        optim=Optim(
-            peak=cfg.peak_rate, final=1.0, warmup_steps=min(50, cfg.num_steps // 4), betas=(0.9, 0.99), weight_decay=0.0
-        ),
-        seed=Seed(cfg.seed).child("fit").value,
-        bf16=cfg.bf16,
-    )
-    shown_fit(partial(_step, schedule.parts), at, model, plan=plan, run=run, label=f"toy of {cfg.layers} layers")
-    if cfg.num_steps in kept:
-        snapshot(cfg.num_steps)
+    learn, label = partial(_step, schedule.parts), f"toy of {cfg.layers} layers"
+    shown_fit(learn, at, model, plan=_plan(cfg), run=run, label=label)
+    snapshot(cfg.num_steps)
     folder = run.folder / "checkpoint"
     save_folder(model, folder, tokenizer=tokenizer)
     recipe = {
@@ -309,6 +298,12 @@ def losses_by_kind(losses_BT: Tensor, documents: Documents) -> dict[str, Tensor]
         if mask.any():
             found[name] = losses_BT[torch.from_numpy(mask[:, 1:])].mean()
     return found
+
+
+def _plan(cfg: Toy) -> Fit:
+    warmup = min(50, cfg.num_steps // 4)
+    optim = Optim(peak=cfg.peak_rate, final=1.0, warmup_steps=warmup, betas=(0.9, 0.99), weight_decay=0.0)
+    return Fit(num_steps=cfg.num_steps, optim=optim, seed=Seed(cfg.seed).child("fit").value, bf16=cfg.bf16)
 
 
 def _write_text(path: Path, documents: Documents, words: Sequence[str]) -> None:
