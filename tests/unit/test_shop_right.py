@@ -213,6 +213,7 @@ def test_an_ordinary_day_triggers_nothing() -> None:
         ("POST /items", {"sku": "x", "title": "Mug"}, 422, ["body"]),
         ("POST /orders", {"user_id": NOWHERE, "lines": [{"item_id": 1}]}, 422, ["body", "lines", "0"]),
         ("POST /items", {**NEW_ITEM, "price": "\ud800"}, 422, ["body", "price"]),
+        ("POST /users", {"name": "Ada", "email": "\ud800@example.org"}, 422, ["body", "email"]),
         ("POST /items", b"{", 400, None),
         ("POST /items", b'{"price": NaN}', 400, None),
         ("POST /items", b'{"price": 1e999}', 400, None),

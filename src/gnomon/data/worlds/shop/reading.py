@@ -97,11 +97,10 @@ class Reader:
         if media.strip().lower() != self._operation.media or not _is_utf8(rest):
             raise Refused(415, f"Content-Type must be {self._operation.media}")
         value = self._form(raw) if self._operation.media == FORM else _json(raw)
-        if self._body.is_valid(value):
+        checked = _encodable(value) if b"\\u" in raw else value
+        if self._body.is_valid(checked):
             return value, ()
-        # Messages quote values, and a lone surrogate cannot be quoted.
-        quotable = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-        errors = list(self._body.iter_errors(quotable))
+        errors = list(self._body.iter_errors(checked))
         holes = [next((h for h in self._holes if _fits(h, e)), None) for e in errors]
         if None in holes:
             raise Refused(422, [_fault(["body", *map(str, e.instance_path)], e.message, e.kind.name) for e in errors])
@@ -159,6 +158,15 @@ def _json(raw: bytes) -> Any:
         return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise Refused(400, f"The body is no JSON: {type(error).__name__}") from None
+
+
+def _encodable(value: Any) -> Any:
+    """A value with U+FFFD for each lone surrogate, of which the validator can make nothing."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except RecursionError:
+        raise Refused(400, "The body is nested too deep") from None
 
 
 def _no_constant(name: str) -> Any:
