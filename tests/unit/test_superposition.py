@@ -66,7 +66,8 @@ def test_settings_that_make_no_sense_are_refused(given: dict[str, object], said:
 
 def test_every_experiment_runs_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(parts.TRAINING, "small", Training(steps=3, batch=16))
-    monkeypatch.setattr("gnomon.explain.superposition.thomson.STEPS", 5)
+    for descent in ("thomson", "surface"):
+        monkeypatch.setattr(f"gnomon.explain.superposition.{descent}.STEPS", 5)
     cfg = Superposition(seeds=2)
     assert set(cfg.only) == set(parts.EXPERIMENTS)
     report = run_explanation(cfg, "superposition", root=tmp_path).report

@@ -18,9 +18,11 @@ from torch import Tensor
 
 from gnomon.explain.superposition.theory import where_open
 
-__all__ = ["Minima", "exact_loss", "minima", "with_best_bias"]
+__all__ = ["STEPS", "Minima", "exact_loss", "minima", "with_best_bias"]
 
-_STARTS, _STEPS, _RATE = 12, 500, 0.05
+_STARTS, _RATE = 12, 0.05
+STEPS = 500
+"Steps of a descent."
 # Of three points, on [0, 1]; exact for polynomials up to degree 5.
 _NODES = (0.5 - 0.5 * 0.6**0.5, 0.5, 0.5 + 0.5 * 0.6**0.5)
 _SHARES = (5 / 18, 8 / 18, 5 / 18)
@@ -53,8 +55,8 @@ def minima(density: Tensor, importance: Tensor, *, biased: bool = True) -> Minim
     p_K1, i_K1 = density.double()[:, None], importance.double()[:, None]
     moved = [w.requires_grad_(), b.requires_grad_()] if biased else [w.requires_grad_()]
     optimiser = torch.optim.Adam(moved, lr=_RATE)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _STEPS)
-    for _ in range(_STEPS):
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
+    for _ in range(STEPS):
         optimiser.zero_grad()
         (exact_loss(w, b, p_K1, i_K1) / p_K1).sum().backward()  # type: ignore[no-untyped-call]  # torch's
         optimiser.step()
