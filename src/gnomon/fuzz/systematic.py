@@ -46,7 +46,10 @@ class Systematic:
         declared = methods_of(operations)
         yield from _alternated(
             [
-                chain(self._cases(each, rng), self._probes(each, declared[each.path], rng), self._pairs(each, rng))
+                chain(
+                    _alternated([self._cases(each, rng), self._probes(each, declared[each.path], rng)]),
+                    self._pairs(each, rng),
+                )
                 for each in operations
             ]
         )

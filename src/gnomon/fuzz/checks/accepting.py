@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from gnomon.fuzz.base import Case, Exchange, Fault, Violation
 from gnomon.fuzz.certificate import certificate
@@ -24,8 +25,9 @@ def negative_data_accepted(exchange: Exchange, promises: Promises) -> Iterator[V
     fault = _accepted_fault(exchange)
     if fault is None or (fault.location == "header" and fault.keyword == "required"):
         return
-    if not certificate(exchange.case, exchange.request, promises.api.definitions):
+    if not certificate(exchange.case, exchange.request, promises.asked):
         return
+    fault = _told(exchange.case, fault, promises)
     further = fault.location != "body" and fault.keyword in ("additionalProperties", "unevaluatedProperties")
     yield _accepted(exchange, "negative_data_accepted", fault, certain=not further)
 
@@ -72,6 +74,24 @@ def method_not_allowed(exchange: Exchange, promises: Promises) -> Iterator[Viola
     undeclared = case.method and method not in promises.methods[case.operation.path]
     if undeclared and 200 <= reply.status < 300 and method not in _OF_ANY_SERVER:
         yield _method(exchange, method, f"takes {method}, which is not documented", True)
+
+
+def _told(case: Case, fault: Fault, promises: Promises) -> Fault:
+    """The fault as the validator tells it of the body that was sent, so that one hole has one name."""
+    media = case.operation.bodies.get(case.media_type)
+    validator = promises.asking(media.schema) if media and fault.location == "body" else None
+    if validator is None or isinstance(case.body, bytes):
+        return fault
+    try:
+        errors = list(validator.iter_errors(case.body))
+    except ValueError:  # text that no JSON can carry
+        return fault
+    told = [(len(each.instance_path), str(each.kind.name), each) for each in errors]
+    if not told:
+        return fault
+    _, keyword, error = min(told, key=lambda each: each[:2])
+    missing = f"/{error.kind.property}" if keyword == "required" else ""
+    return replace(fault, pointer="".join(f"/{part}" for part in error.instance_path) + missing, keyword=keyword)
 
 
 def _undeclared(case: Case) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema_rs
 
 from gnomon.fuzz.base import Api, Exchange, Operation, Reply, Schema
-from gnomon.fuzz.directions import answered
+from gnomon.fuzz.directions import answered, request_side
 from gnomon.fuzz.loading import closed
 
 __all__ = ["ASSERTED_FORMATS", "Promises", "base_type", "matches"]
@@ -37,10 +37,18 @@ class Promises:
     Args:
         api: what is promised.
         slow: seconds after which a reply is slow whatever the others took; 0 for no limit.
+
+    Attributes:
+        asked: definitions as requests must be.
+        methods: by path.
+        accepted: valid cases that were taken, by operation.
+        rejected: valid cases that were refused, by operation and what was said.
+        latencies: seconds of the last replies, by operation.
     """
 
     def __init__(self, api: Api, *, slow: float = 0.0) -> None:
         self.api, self.slow = api, slow
+        self.asked = request_side(api).definitions
         self.methods: dict[str, set[str]] = defaultdict(set)
         for operation in api.operations:
             self.methods[operation.path].add(operation.method)
@@ -64,6 +72,13 @@ class Promises:
             found = self._validators[id(schema)] = (schema, self._compiled(schema))
         return found[1]
 
+    def asking(self, schema: Schema) -> Any:
+        """A validator of a schema of requests; None where it cannot be compiled."""
+        found = self._validators.get(id(schema))
+        if found is None:
+            found = self._validators[id(schema)] = (schema, _validator(closed(schema, self.asked)))
+        return found[1]
+
     def learn(self, exchange: Exchange) -> None:
         """Counts what was accepted, and how long it took."""
         key, reply = exchange.case.operation.key, exchange.reply
@@ -73,16 +88,19 @@ class Promises:
             self.latencies[key].append(reply.seconds)
 
     def _compiled(self, schema: Schema) -> Any:
-        whole: Any = closed(answered(schema), self._definitions)
-        formats = dict.fromkeys(_ANNOTATIONS, lambda _: True)
-        try:
-            return jsonschema_rs.Draft202012Validator(whole, validate_formats=True, formats=formats)
-        except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
-            return None
+        return _validator(closed(answered(schema), self._definitions))
 
     @cached_property
     def _definitions(self) -> Mapping[str, Schema]:
         return {name: answered(schema) for name, schema in self.api.definitions.items()}
+
+
+def _validator(schema: Any) -> Any:
+    formats = dict.fromkeys(_ANNOTATIONS, lambda _: True)
+    try:
+        return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, formats=formats)
+    except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
+        return None
 
 
 def base_type(media_type: str) -> str:
