@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benches.fuzz_race.counting import Count, OpenApi, bodies_of, lines_of
-from benches.fuzz_race.entrants import TARGETS, command, document
+from benches.fuzz_race.entrants import FOUND, TARGETS, command, document
 from benches.fuzz_race.processes import Tree, free_port, ready, start
+from gnomon.data.worlds.shop import DEFECTS, explained
 
-__all__ = ["Envs", "count", "race"]
+__all__ = ["Envs", "count", "race", "reported"]
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
@@ -115,8 +116,33 @@ def count(folder: Path) -> dict[str, Any]:
         "by_frame": sum(n for kind, n in kinds.items() if kind != "stack"),
         "defects": sorted([[round(at, 2), *key] for key, at in counted.defects.first.items()]),
     }
-    triggered = list(lines_of(folder / "kept" / "triggered.ndjson"))
-    return {**figures, "triggered": triggered} if run["target"].startswith("shop") else figures
+    if not run["target"].startswith("shop"):
+        return figures
+    return {**figures, "triggered": list(lines_of(folder / "kept" / "triggered.ndjson")), **reported(folder)}
+
+
+def reported(folder: Path) -> dict[str, list[str]]:
+    """Planted defects that our own fuzzer told of, and its findings that are none; nothing for another fuzzer."""
+    file = folder / "kept" / FOUND
+    if not file.exists():
+        return {}
+    told: set[str] = set()
+    alarms = []
+    for finding in json.loads(file.read_text(encoding="utf-8"))["findings"]:
+        check, where = finding["key"].split(" | ")[:2]
+        ids = _explained(check, where)
+        told.update(ids)
+        if not ids:
+            alarms.append(finding["key"])
+    return {"reported": sorted(told), "alarms": alarms}
+
+
+def _explained(check: str, where: str) -> tuple[str, ...]:
+    """A finding about a resource as such names its path alone: what is planted at a list of it counts."""
+    if " " in where:
+        return explained(where, check)
+    collection = where.rpartition("/")[0]
+    return tuple(d.id for d in DEFECTS if check in d.checks and d.operation.split()[1] in (where, collection))
 
 
 def _judge(folder: Path) -> Any:

@@ -88,7 +88,10 @@ def _row(target: str, fuzzer: str, runs: Sequence[Mapping[str, Any]]) -> str:
     low, high = median_interval(found)
     hit = f"{middle([r['hit'] for r in runs]):g}/{runs[0]['operations']}"
     planted = [len([t for t in r.get("triggered", ()) if not t["id"].startswith("graphql")]) for r in runs]
-    recall = f"  planted {middle(planted):g}/{len(DEFECTS)}" if target == "shop" else ""
+    recall = f"  triggered {middle(planted):g}/{len(DEFECTS)}" if target == "shop" else ""
+    if target == "shop" and all("reported" in r for r in runs):
+        told, false = middle([len(r["reported"]) for r in runs]), middle([len(r["alarms"]) for r in runs])
+        recall += f", reported {told:g}, false alarms {false:g}"
     return (
         f"{target:14}{fuzzer:18}{len(runs):3}{middle([r['requests'] for r in runs]):10g}"
         f"{middle([r['distinct_requests'] for r in runs]):10g}{hit:>9}{middle([r['good'] for r in runs]):5g}{cpu:>20}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 
 from benches.fuzz_race.counting import Count, OpenApi, bodies_of, lines_of
 from benches.fuzz_race.counting_graphql import GraphQl
+from benches.fuzz_race.entrants import FOUND, FUZZERS, TARGETS, command
 from benches.fuzz_race.framing import Splitter, Unreadable
 from benches.fuzz_race.hooks import Recorder, asgi
+from benches.fuzz_race.processes import start
+from benches.fuzz_race.racing import reported
 from benches.fuzz_race.relay import Book, Client
 from benches.fuzz_race.verdict import median_interval, verdict, wilcoxon
 from gnomon.data.worlds.shop import document, make_app
@@ -178,6 +182,36 @@ def test_errors_of_graphql_count_by_root_field_and_message(tmp_path: Path) -> No
         judge.judge(line("POST /graphql", 200, request_body="ask", body=body), bodies, float(at), count)
     assert count.defects.first == {("graphql", "Query.item", "no item #"): 0.0}
     assert count.hit == count.good == {"Query.item", "Query.items"}
+
+
+def test_findings_on_the_shop_are_planted_or_false(tmp_path: Path) -> None:
+    found = [
+        "server_error | GET /items | 500 | 1",
+        "list_inconsistent | /jobs/{job_id} | gone",
+        "server_error | GET /files/{file_id}/scan | 503 | 2",
+        "created_not_found | POST /jobs",
+    ]
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / FOUND).write_text(json.dumps({"findings": [{"key": key} for key in found]}), encoding="utf-8")
+    assert reported(tmp_path) == {"reported": ["input-limit-zero", "semantics-ghost"], "alarms": found[2:]}
+
+
+def test_every_fuzzer_is_given_the_same(tmp_path: Path) -> None:
+    schema = tmp_path / "openapi.json"
+    schema.write_text('{"basePath": "/v1"}', encoding="utf-8")
+    for fuzzer in FUZZERS:
+        words = command(fuzzer, TARGETS["kinto"], schema, "http://127.0.0.1:1", 60, 7, "/env/bin/python")
+        assert words[words.index("--url") + 1] == "http://127.0.0.1:1/v1"
+        assert words[words.index("--seed") + 1] == "7" and words[words.index("--max-time") + 1] == "60"
+        assert any(word.startswith("Authorization: Basic") for word in words)
+
+
+@pytest.mark.parametrize(("code", "in_time"), [("sum(range(3_000_000))", True), ("import time; time.sleep(60)", False)])
+def test_a_tree_is_waited_for_and_ended(tmp_path: Path, code: str, in_time: bool) -> None:
+    tree = start([sys.executable, "-c", code], out=tmp_path / "out.txt", cwd=tmp_path)
+    assert tree.wait(20 if in_time else 0.3) is in_time
+    assert tree.process.poll() is not None
+    assert tree.cpu > 0
 
 
 def test_a_verdict_is_none_where_nothing_differs() -> None:

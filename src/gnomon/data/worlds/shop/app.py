@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gnomon.data.worlds.shop.base import TOKENS, Answer, Call, Handler, Log, Refused, State
-from gnomon.data.worlds.shop.documents import document
+from gnomon.data.worlds.shop.documents import Dialect, document
 from gnomon.data.worlds.shop.files import FILES, JOBS
 from gnomon.data.worlds.shop.items import ITEMS
 from gnomon.data.worlds.shop.operations import OPERATIONS, Operation
@@ -26,7 +26,7 @@ _HANDLERS: Mapping[str, Handler] = {**ITEMS, **USERS, **ORDERS, **FILES, **JOBS}
 _CALLERS = {token: name for name, token in TOKENS.items()}
 # Planted: one asks for nothing, the other for any token.
 _ANYBODY, _ANY_TOKEN = "set_stock", "report_stock"
-_DOCUMENTS = {
+_DOCUMENTS: Mapping[str, Dialect] = {
     "/openapi.json": "openapi-3.1",
     "/openapi-3.0.json": "openapi-3.0",
     "/swagger.json": "openapi-2.0",
@@ -86,7 +86,7 @@ class Shop:
         if raw_path == "/graphql" and scope["method"] == "POST":
             return await self._ask_graph(raw)
         if raw_path in _DOCUMENTS and scope["method"] == "GET":
-            return Answer(body=document(_DOCUMENTS[raw_path]))  # type: ignore[arg-type]  # a value of the table
+            return Answer(body=document(_DOCUMENTS[raw_path]))
         template, path = self._find(raw_path)
         methods = self._routes[template]
         method = scope["method"]
