@@ -84,17 +84,31 @@ def _documents(count: int, *, length: int = 200) -> list[np.ndarray]:
     return [rng.integers(0, 1000, length).astype(np.int32) for _ in range(count)]
 
 
+def _sets(of: Divided) -> dict[str, np.ndarray]:
+    return {"unique": of.unique, "repeated": of.repeated, "held_out": of.held_out}
+
+
 def test_documents_are_dealt_out_whole_and_alike_beside_any_set() -> None:
     texts = _documents(30)
     made = divide(texts, width=60, unique=50, repeated=10, held_out=12, seed=Seed(3))
-    assert [len(rows) for rows in made] == [50, 10, 12]
+    assert [len(rows) for rows in made[:3]] == [50, 10, 12]
     of = {tuple(text[i : i + 60].tolist()): n for n, text in enumerate(texts) for i in (0, 60, 120)}
-    roles = [{of[tuple(row.tolist())] for row in rows} for rows in made]
+    roles = [{of[tuple(row.tolist())] for row in rows} for rows in made[:3]]
     assert not (roles[0] & roles[1] or roles[0] & roles[2] or roles[1] & roles[2])
-    check_apart(made._asdict())
+    check_apart(_sets(made))
+    assert made.dropped == 0
     fewer = divide(texts, width=60, unique=40, repeated=4, held_out=12, seed=Seed(3))
-    for one, other in zip(made, fewer, strict=True):
-        assert (one[: len(other)] == other).all()
+    for name, other in _sets(fewer).items():
+        assert (_sets(made)[name][: len(other)] == other).all()
+
+
+def test_duplicates_are_dropped_and_counted() -> None:
+    texts = _documents(30)
+    texts[7][60:120] = texts[3][:60]
+    texts[9][5:58] = texts[20][123:176]
+    made = divide(texts, width=60, unique=50, repeated=10, held_out=12, seed=Seed(3))
+    assert made.dropped == 2
+    check_apart(_sets(made))
 
 
 def test_too_little_text_is_refused_with_what_is_needed() -> None:
@@ -107,7 +121,7 @@ def test_leaks_are_found_by_row_and_by_window() -> None:
     whole = made.held_out.copy()
     whole[4] = made.unique[7]
     with pytest.raises(DataError, match=r"held_out: 1 of 12 rows share 50 tokens with unique: row 4"):
-        check_apart(Divided(made.unique, made.repeated, whole)._asdict())
+        check_apart({**_sets(made), "held_out": whole})
     part = made.repeated.copy()
     part[[1, 2, 3, 4], 10:] = made.unique[[7, 8, 9, 9], :50]
     with pytest.raises(DataError, match=r"repeated: 4 of 10 rows.*row 1.*row 2.*row 3: "):

@@ -116,17 +116,23 @@ class Schedule:
 
 
 class Divided(NamedTuple):
-    """A corpus by what its rows are for, tokens [N, T] each: said once, said again, and held out."""
+    """A corpus by what its rows are for.
+
+    Attributes:
+        unique, repeated, held_out: tokens [N, T] of what comes once, what comes again, and what is not trained on.
+        dropped: rows that were left out because they have `WINDOW` tokens in a row in common with an earlier one.
+    """
 
     unique: Tokens
     repeated: Tokens
     held_out: Tokens
+    dropped: int
 
 
 def divide(
     documents: Sequence[Tokens], *, width: int, unique: int, repeated: int, held_out: int, seed: Seed
 ) -> Divided:
-    """Documents cut into whole rows and dealt out, a document to one role alone.
+    """Documents cut into whole rows, freed of duplicates and dealt out, a document to one role alone.
 
     Held-out and repeated rows are dealt from one end of an order that the seed draws, unique ones from the other: a
     smaller set is the beginning of a larger one, and unique rows come in the same order beside any set.
@@ -139,6 +145,10 @@ def divide(
     Raises:
         DataError: the documents have too few rows.
     """
+    cut = [np.asarray(d[: len(d) // width * width], dtype=np.int32).reshape(-1, width) for d in documents]
+    every = np.concatenate(cut) if cut else np.empty((0, width), dtype=np.int32)
+    keep = _first_of_its_kind(every)
+    ends = np.cumsum([len(rows) for rows in cut])
     wanted = {"held_out": held_out, "repeated": repeated, "unique": unique}
     order = deque(seed.child("documents").numpy().permutation(len(documents)).tolist())
     found: dict[str, Tokens] = {}
@@ -146,14 +156,14 @@ def divide(
         rows: list[Tokens] = []
         while len(rows) < count and order:
             place = order.pop() if role == "unique" else order.popleft()
-            whole = len(documents[place]) // width
-            rows += list(np.asarray(documents[place][: whole * width], dtype=np.int32).reshape(whole, width))
+            own = slice(int(ends[place]) - len(cut[place]), int(ends[place]))
+            rows += list(every[own][keep[own]])
         if len(rows) < count:
             what = f"needs {count * width:,} {role.replace('_', ' ')} tokens in rows of {width}"
             todo = "give more text, lower --tokens, or raise the repeated share"
             raise DataError(f"{what}, and {len(rows) * width:,} are left", todo=todo)
         found[role] = np.stack(rows[:count]) if count else np.empty((0, width), dtype=np.int32)
-    return Divided(found["unique"], found["repeated"], found["held_out"])
+    return Divided(found["unique"], found["repeated"], found["held_out"], int((~keep).sum()))
 
 
 def check_apart(sets: Mapping[str, Tokens]) -> None:
@@ -169,14 +179,26 @@ def check_apart(sets: Mapping[str, Tokens]) -> None:
     for name in names:
         rows = sets[name]
         if twice := len(rows) - len(np.unique(rows, axis=0)):
-            raise DataError(f"{twice} of {len(rows)} rows stand there twice", where=name, todo="remove duplicates")
+            raise DataError(f"{twice} of {len(rows)} rows stand there twice", where=name, todo="draw other documents")
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
             places = np.flatnonzero(np.isin(hashed[other], hashed[one]).any(axis=1))
             if len(places):
                 told = "; ".join(f"row {p}: {sets[other][p][:8].tolist()} ..." for p in places[:_EXAMPLES])
                 what = f"{len(places)} of {len(sets[other])} rows share {WINDOW} tokens with {one}: {told}"
-                raise DataError(what, where=other, todo="remove duplicates from the text before it is divided")
+                raise DataError(what, where=other, todo="draw other documents")
+
+
+def _first_of_its_kind(rows: Tokens) -> NDArray[np.bool_]:
+    """Which rows [N] share no window with a row before them."""
+    hashes = _windows(rows)
+    owner = np.repeat(np.arange(len(rows)), hashes.shape[1])
+    order = np.argsort(hashes, axis=None, kind="stable")
+    flat, owner = hashes.reshape(-1)[order], owner[order]
+    again = (flat[1:] == flat[:-1]) & (owner[1:] != owner[:-1])
+    keep = np.ones(len(rows), dtype=np.bool_)
+    keep[owner[1:][again]] = False
+    return keep
 
 
 def _windows(rows: Tokens) -> NDArray[np.uint64]:

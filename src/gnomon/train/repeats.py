@@ -21,15 +21,14 @@ import numpy as np
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
-from gnomon.data.hub import files_hash
-from gnomon.data.repeats import Divided, Tokens, check_apart, divide
+from gnomon.data.repeats import Divided, Tokens, divide
 from gnomon.data.repeats import Schedule as Slots
 from gnomon.data.worlds.blocks import Blocks
 from gnomon.data.worlds.language import Documents, Language
 from gnomon.models.families import load_folder
 from gnomon.models.load import checkpoint_folder, content_hash
 from gnomon.models.tokenizer import Tokenizer
-from gnomon.train._text import open_documents
+from gnomon.train._text import open_documents, text_hash
 from gnomon.train.toy import HELD_OUT, Drawn, Schedule, Toy, fit_toy
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def language_of(cfg: Repeats, folder: Path) -> tuple[Language, Tokenizer | None]
         folder: of the run, which keeps the tokenizer of a text.
 
     Raises:
-        DataError: a text that cannot be read, is too short, or has in two roles what should be apart.
+        DataError: a text that cannot be read, is too short once duplicates are dropped.
     """
     if cfg.data:
         return _of_text(cfg, folder)
@@ -120,7 +119,7 @@ def language_of(cfg: Repeats, folder: Path) -> tuple[Language, Tokenizer | None]
 def identity(cfg: Repeats) -> dict[str, str]:
     """What decides a run's numbers beside its config: the hashes of the first weights and of the text."""
     found = {"start": content_hash(checkpoint_folder(cfg.start))} if cfg.start else {}
-    return found | ({"data": files_hash([str(cfg.data)])} if cfg.data else {})
+    return found | ({"data": text_hash(cfg.data)} if cfg.data else {})
 
 
 def train(cfg: Repeats, run: Run) -> Path:
@@ -132,12 +131,13 @@ def train(cfg: Repeats, run: Run) -> Path:
     """
     slots, once, again = slots_of(cfg), unique_numbers(cfg), repeated_numbers(cfg)
     language, tokenizer = language_of(cfg, run.folder)
+    dropped = {"rows dropped as duplicates": language.rows.dropped} if isinstance(language, TextRows) else {}
 
     def of(step: int) -> Drawn:
         rows = slots.rows(step * cfg.batch, (step + 1) * cfg.batch).tolist()
         return Drawn([once[row] if row >= 0 else again[-1 - row] for row in rows], [0] * len(rows))
 
-    facts = {"share": slots.share, "epochs": slots.epochs, "documents in the set": slots.size}
+    facts = {"share": slots.share, "epochs": slots.epochs, "documents in the set": slots.size, **dropped}
     start = load_folder(checkpoint_folder(cfg.start)) if cfg.start else None
     return fit_toy(cfg, run, language, Schedule(of), facts, start=start, tokenizer=tokenizer)
 
@@ -177,6 +177,5 @@ def _of_text(cfg: Repeats, folder: Path) -> tuple[TextRows, Tokenizer]:
         held_out=HELD_OUT_ROWS,
         seed=Seed(cfg.language_seed),
     )
-    check_apart(rows._asdict())
     tokenizer = Tokenizer.load(read.tokenizer)
     return TextRows(rows, [tokenizer.token_text(i) for i in range(tokenizer.vocab_size)]), tokenizer
