@@ -59,7 +59,7 @@ def _worst(of: Family) -> Iterator[Estimate]:
         cell, control = of.cell(width, share, epochs), of.control(width)
         added = apart(cell, control, METRICS["test loss"])
         yield Estimate.of("test loss added by repeats, nats", added, group=group, headline=first)
-        harm = [float(np.mean(c["held-out"])) - w for c, w in zip(cell, of.wasted(width, share), strict=True)]
+        harm = [c["curve"]["held-out"][-1] - w for c, w in zip(cell, of.wasted(width, share), strict=True)]
         yield Estimate.of("of it more than what new tokens are missing, nats", over_seeds(harm), group=group)
         for metric, name in (("copying", "paragraphs said again"), ("other language", "the other language")):
             found = apart(cell, control, METRICS[metric])
