@@ -15,9 +15,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benches.fuzz_race.curves import curve
 from benches.fuzz_race.entrants import FUZZERS, TARGETS
 from benches.fuzz_race.racing import Envs, count, race
-from benches.fuzz_race.verdict import table, verdict, wilcoxon
+from benches.fuzz_race.verdict import grouped, table, verdict, wilcoxon
 
 
 def main() -> None:
@@ -77,18 +78,23 @@ def _keep(out: Path, found: dict[str, Any]) -> None:
 
 def _compare(results: list[dict[str, Any]], first: str, second: str) -> None:
     print(table(results))
-    medians = []
-    for target in TARGETS:
-        sides = [[r["by_stack"] for r in results if (r["target"], r["fuzzer"]) == (target, f)] for f in (first, second)]
-        if all(sides):
-            found = verdict(sides[0], sides[1])
-            medians.append(found.medians)
-            print(
-                f"{target}: {second} {found.medians[1]:g} to {first} {found.medians[0]:g}, "
-                f"ratio of medians {found.low:.2f}..{found.high:.2f}, U test p {found.p:.3g}, A12 {found.a12:.2f}"
-            )
-    if medians:
-        print(f"over {len(medians)} targets: Wilcoxon p {wilcoxon(medians):.3g}")
+    groups = grouped(results)
+    for (target, fuzzer, seconds), runs in groups.items():
+        print(f"{target}, {fuzzer}, {seconds} s: {curve(runs)}")
+    for seconds in sorted({seconds for _, _, seconds in groups}):
+        medians = []
+        for target in TARGETS:
+            sides = [groups.get((target, fuzzer, seconds), []) for fuzzer in (first, second)]
+            if all(sides):
+                counts = [[run["by_stack"] for run in runs] for runs in sides]
+                found = verdict(counts[0], counts[1])
+                medians.append(found.medians)
+                print(
+                    f"{target}, {seconds} s: {second} {found.medians[1]:g} to {first} {found.medians[0]:g}, ratio of "
+                    f"medians {found.low:.2f}..{found.high:.2f}, U test p {found.p:.3g}, A12 {found.a12:.2f}"
+                )
+        if medians:
+            print(f"over {len(medians)} targets, {seconds} s: Wilcoxon p {wilcoxon(medians):.3g}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from bisect import bisect
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -88,33 +89,31 @@ def _relay(base: str, folder: Path, trees: ExitStack) -> tuple[Tree, str]:
 def count(folder: Path) -> dict[str, Any]:
     """What a run comes to; pure, from its folder."""
     run: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    judge = _judge(folder)
-    counted, bodies = Count(), bodies_of(folder)
+    judge, counted, bodies = _judge(folder), Count(), bodies_of(folder)
     for line in lines_of(folder / "crashes.ndjson"):
         at = line["at"] - run["began"]
         if 0 <= at <= run["seconds"]:
             counted.defects.crash(at, line["type"], line["frames"])
-    statuses: Counter[str] = Counter()
-    for line in lines_of(folder / "exchanges.ndjson"):
-        at = line["at"] - run["began"]
-        if 0 <= at <= run["seconds"]:
-            statuses[f"{line['status'] // 100}xx"] += 1
-            judge.judge(line, bodies, at, counted)
+    lines = sorted(lines_of(folder / "exchanges.ndjson"), key=lambda line: float(line["at"]))
+    in_time = [line for line in lines if line["at"] <= run["began"] + run["seconds"]]
+    for line in in_time:
+        judge.judge(line, bodies, line["at"] - run["began"], counted)
+    times = [line["at"] - run["began"] for line in in_time]
     kinds = Counter(key[0] for key in counted.defects.first)
-    cpu = {name: round(1000 * spent / max(1, counted.requests), 2) for name, spent in run["cpu"].items()}
     figures = {
         **{name: value for name, value in run.items() if name != "began"},
         "requests": counted.requests,
         "distinct_requests": len(counted.distinct),
-        "statuses": dict(sorted(statuses.items())),
+        "statuses": dict(sorted(Counter(f"{line['status'] // 100}xx" for line in in_time).items())),
         "operations": judge.size,
         "hit": len(counted.hit),
         "good": len(counted.good),
-        "cpu_ms_per_request": cpu,
+        "cpu_ms_per_request": {name: round(1000 * s / max(1, len(lines)), 2) for name, s in run["cpu"].items()},
         "kinds": dict(kinds),
         "by_stack": sum(n for kind, n in kinds.items() if kind != "frame"),
         "by_frame": sum(n for kind, n in kinds.items() if kind != "stack"),
-        "defects": sorted([[round(at, 2), *key] for key, at in counted.defects.first.items()]),
+        # Second, number of the request, kind and key.
+        "defects": sorted([round(at, 2), bisect(times, at), *key] for key, at in counted.defects.first.items()),
     }
     if not run["target"].startswith("shop"):
         return figures

@@ -12,7 +12,7 @@ from scipy import stats
 from benches.fuzz_race.counting import KINDS
 from gnomon.data.worlds.shop import DEFECTS
 
-__all__ = ["Verdict", "median_interval", "table", "verdict", "wilcoxon"]
+__all__ = ["Verdict", "grouped", "median_interval", "table", "verdict", "wilcoxon"]
 
 _RESAMPLES = 10_000
 
@@ -66,24 +66,29 @@ def wilcoxon(medians: Sequence[tuple[float, float]]) -> float:
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
-    """A line for each target and fuzzer: medians over its seeds."""
-    head = f"{'target':14}{'fuzzer':18}{'n':>3}{'requests':>10}{'distinct':>10}{'hit':>9}{'2xx':>5}"
-    head += f"{'CPU ms f/s/r':>20}{'MiB':>6}  {'/'.join(KINDS):54}{'defects':>8}  95 %"
-    lines = [head]
-    for target, fuzzer in sorted({(r["target"], r["fuzzer"]) for r in results}):
-        lines.append(_row(target, fuzzer, [r for r in results if (r["target"], r["fuzzer"]) == (target, fuzzer)]))
-    return "\n".join(lines)
+    """A line for each target, fuzzer and time: medians over its seeds."""
+    head = f"{'target':14}{'fuzzer':17}{'s':>4}{'n':>3}{'requests':>10}{'distinct':>10}{'hit':>9}{'2xx':>5}"
+    head += f"{'CPU ms f/s/r':>18}{'MiB':>6}  {'/'.join(KINDS):54}{'defects':>8}  95 %"
+    return "\n".join([head, *(_row(*runs_of) for runs_of in grouped(results).items())])
 
 
-def _row(target: str, fuzzer: str, runs: Sequence[Mapping[str, Any]]) -> str:
+def grouped(results: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, int], list[Mapping[str, Any]]]:
+    """Runs by target, fuzzer and seconds, in that order."""
+    groups: dict[tuple[str, str, int], list[Mapping[str, Any]]] = {}
+    for run in results:
+        groups.setdefault((run["target"], run["fuzzer"], run["seconds"]), []).append(run)
+    return dict(sorted(groups.items()))
+
+
+def _row(group: tuple[str, str, int], runs: Sequence[Mapping[str, Any]]) -> str:
+    target, fuzzer, seconds = group
+
     def middle(values: Sequence[float]) -> float:
         return statistics.median(values)
 
-    cpu = "/".join(
-        f"{middle([r['cpu_ms_per_request'][who] for r in runs]):.2f}" for who in ("fuzzer", "service", "relay")
-    )
-    names = ("stack", "frame", "5xx", "status", "media", "schema", "accepted", "graphql")
-    kinds = "/".join(f"{middle([r['kinds'].get(name, 0) for r in runs]):g}" for name in names)
+    spent = [r["cpu_ms_per_request"] for r in runs]
+    cpu = "/".join(f"{middle([s[who] for s in spent]):.2f}" for who in ("fuzzer", "service", "relay"))
+    kinds = "/".join(f"{middle([r['kinds'].get(name, 0) for r in runs]):g}" for name in KINDS)
     found = [r["by_stack"] for r in runs]
     low, high = median_interval(found)
     hit = f"{middle([r['hit'] for r in runs]):g}/{runs[0]['operations']}"
@@ -93,8 +98,8 @@ def _row(target: str, fuzzer: str, runs: Sequence[Mapping[str, Any]]) -> str:
         told, false = middle([len(r["reported"]) for r in runs]), middle([len(r["alarms"]) for r in runs])
         recall += f", reported {told:g}, false alarms {false:g}"
     return (
-        f"{target:14}{fuzzer:18}{len(runs):3}{middle([r['requests'] for r in runs]):10g}"
-        f"{middle([r['distinct_requests'] for r in runs]):10g}{hit:>9}{middle([r['good'] for r in runs]):5g}{cpu:>20}"
+        f"{target:14}{fuzzer:17}{seconds:4}{len(runs):3}{middle([r['requests'] for r in runs]):10g}"
+        f"{middle([r['distinct_requests'] for r in runs]):10g}{hit:>9}{middle([r['good'] for r in runs]):5g}{cpu:>18}"
         f"{middle([r['peak_mib']['fuzzer'] for r in runs]):6g}  {kinds:54}{middle(found):8g}  {low:g}..{high:g}{recall}"
     )
 

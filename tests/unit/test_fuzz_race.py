@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from benches.fuzz_race.counting import Count, OpenApi, bodies_of, lines_of
 from benches.fuzz_race.counting_graphql import GraphQl
+from benches.fuzz_race.curves import curve, found_by, union
 from benches.fuzz_race.entrants import FOUND, FUZZERS, TARGETS, command
 from benches.fuzz_race.framing import Splitter, Unreadable
 from benches.fuzz_race.hooks import Recorder, asgi
@@ -225,6 +226,17 @@ def test_a_verdict_sees_a_difference() -> None:
     assert found.medians == (10, 22)
     assert found.a12 == 1.0 and found.p < 0.02 and 1.5 < found.low < 2.2 < found.high
     assert wilcoxon([(10, 20), (4, 9), (7, 8), (3, 6), (1, 5), (6, 7)]) < 0.05
+
+
+def test_curves_count_up_to_a_mark_and_together() -> None:
+    first = [[1.0, 3, "5xx", "GET /a", "500"], [5.0, 40, "stack", "KeyError"], [5.0, 40, "frame", "KeyError"]]
+    runs = [
+        {"seconds": 10, "requests": 400, "defects": first},
+        {"seconds": 10, "requests": 200, "defects": [[9.0, 150, "5xx", "GET /b", "500"]]},
+    ]
+    assert (found_by(runs[0], 0, 4), found_by(runs[0], 0, 5), found_by(runs[0], 1, 3)) == (1, 2, 1)
+    assert union(runs) == 3
+    assert curve(runs) == "1 s 0.5  2.5 s 0.5  5 s 1  10 s 1.5; by requests  100 1; all runs together 3"
 
 
 def test_the_interval_of_a_median_holds_it() -> None:
