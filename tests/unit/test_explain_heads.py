@@ -13,8 +13,9 @@ from gnomon.core.seeds import Seed
 from gnomon.explain.induction.attention import copying, looked_back, looks
 from gnomon.explain.induction.sequences import Repeats, repeats, shuffled
 from gnomon.explain.induction.weights import compositions, ov_copying, qk_trace
-from gnomon.models.ablation import Kind, ablated_losses, token_losses
+from gnomon.models.ablation import Kind, ablated_losses
 from gnomon.models.hooks import Plan, keep
+from gnomon.models.tails import token_losses
 from gnomon.models.transformer import Block, Transformer, TransformerConfig
 from tests.unit._wired import PLACES, WORDS, wired
 
@@ -77,6 +78,7 @@ SHAPES = {
         "mlp_bias": True,
     }
     | {"qkv_bias": True, "out_bias": True, "rotary_fraction": 0.5, "tie_embeddings": False},
+    "window": {"family": "mistral", "window": 4, "num_kv_heads": 2, "d_mlp": 24},
     "toy": {"family": "toy", "positions": "shortformer", "mlp": "none", "smear_keys": True},
 }
 
@@ -116,6 +118,9 @@ def test_all_heads_at_once_equal_one_at_a_time(shape: str, kind: Kind) -> None:
             slow = token_losses(logits, tokens_BT)
             assert torch.allclose(found.without_LHBT[layer, head], slow, atol=1e-5), (layer, head)
     assert (found.without_LHBT - found.whole_BT).abs().max() > 0.01
+    some = ablated_losses(net, tokens_BT, kind, at=[2, 9, 12])
+    for few, all_ in zip(some, found, strict=True):
+        assert torch.allclose(few, all_[..., [2, 9, 12]], atol=1e-5)
 
 
 @torch.no_grad()

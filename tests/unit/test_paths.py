@@ -59,6 +59,8 @@ def test_leaving_a_head_out_is_leaving_its_paths_out(kind: str) -> None:
             slow = token_losses(without(net, tokens_BT, layer, head), tokens_BT)
             torch.testing.assert_close(found.without_LHBT[layer, head], slow, atol=1e-5, rtol=0)
     assert (found.without_LHBT - found.whole_BT).abs().max() > 0.01
+    some = pathless_losses(net, tokens_BT, at=[1, 5])
+    torch.testing.assert_close(some.without_LHBT, found.without_LHBT[..., [1, 5]], atol=1e-5, rtol=0)
 
 
 def without(net: Transformer, tokens_BT: Tensor, layer: int, head: int) -> Tensor:

@@ -64,13 +64,14 @@ def patch(net: Transformer, clean_T: Tensor, corrupt_T: Tensor, sites: Sequence[
     context, x_BTD = net.context(both_BT, {}), net.embedded(both_BT, None, 0)
     found = x_BTD.new_zeros(len(sites), net.config.d_model)
     entries = _entries(net, sites, len(clean_T))
-    behind: _Layer | None = None
+    behind, last = None, torch.tensor([len(clean_T) - 1])
     for entry in range(net.config.num_layers + 1):
         for some in chunks(len(entries.get(entry, ())), 1):
             places = entries[entry][some]
             altered_CTD = torch.stack([_altered(sites[place], x_BTD, behind) for place in places])
-            out_CTD = rest(net, entry, altered_CTD[:, None], context)[:, 0]
-            found[places] = net.ln_f(out_CTD[:, -1])
+            if entry < net.config.num_layers:
+                altered_CTD = rest(net, entry, altered_CTD[:, None], context, at=last)[:, 0]
+            found[places] = net.ln_f(altered_CTD[:, -1])
         if entry < net.config.num_layers:
             behind = _through(cast(Block, net.blocks[entry]), x_BTD, context)
             x_BTD = behind.after

@@ -12,6 +12,7 @@ Shapes: B rows, T tokens, L layers, H heads, O orders (L + 1 of them), C heads a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple, cast
 
@@ -23,19 +24,20 @@ from gnomon.core.errors import UsageError
 from gnomon.models.ablation import Ablated
 from gnomon.models.hooks import Plan, keep
 from gnomon.models.norms import bias_of, normed_at, scale_of
-from gnomon.models.tails import chunks, token_losses, under
+from gnomon.models.tails import chunks, losses_of, under
 from gnomon.models.transformer import Block, Transformer
 
 __all__ = ["order_losses", "pathless_losses", "terms"]
 
 
 class _Run(NamedTuple):
-    """What is kept of the whole run: scales [B, T, 1] of each layer's norm and of the last, patterns, heads' z."""
+    """What is kept of the whole run: scales [B, T, 1] of each layer's norm and of the last, patterns, heads' z, and
+    what the unembedding reads."""
 
     scales: list[Tensor]
     patterns: list[Tensor]
     z: list[Tensor]
-    logits_BTV: Tensor
+    said_BTD: Tensor
 
 
 @torch.no_grad()
@@ -52,18 +54,20 @@ def terms(net: Transformer, tokens_BT: Tensor) -> Tensor:
 def order_losses(net: Transformer, tokens_BT: Tensor) -> Tensor:
     """Losses [O, B, T - 1] of the terms up to each order, the last those of the whole model; errors as in `terms`."""
     so_far = terms(net, tokens_BT).cumsum(0)
-    return torch.stack([token_losses(x_BTD @ net.w_u.T, tokens_BT) for x_BTD in so_far])
+    return torch.stack([losses_of(net, said_BTD[:, :-1], tokens_BT[:, 1:]) for said_BTD in so_far])
 
 
 @torch.no_grad()
-def pathless_losses(net: Transformer, tokens_BT: Tensor) -> Ablated:
-    """Losses of the whole model, and without all paths through each head; errors as in `terms`.
+def pathless_losses(net: Transformer, tokens_BT: Tensor, *, at: Sequence[int] | None = None) -> Ablated:
+    """Losses of the whole model, and without all paths through each head; `at` as in `ablated_losses`, errors as in
+    `terms`.
 
     It is the ablation whose later patterns are as they were (`ablated_losses`, "frozen"), with norms' scales as they
     were too.
     """
     run = _run(net, tokens_BT)
-    found = []
+    places = torch.arange(tokens_BT.shape[1] - 1) if at is None else torch.tensor(at)
+    targets_BP, found = tokens_BT[:, places + 1], []
     for layer, block in enumerate(net.blocks):
         added_BTHD = cast(Block, block).attn.merge_apart(run.z[layer])
         parts = []
@@ -71,10 +75,10 @@ def pathless_losses(net: Transformer, tokens_BT: Tensor) -> Ablated:
             paths_CBTD = added_BTHD[:, :, heads].permute(2, 0, 1, 3)
             for later in range(layer + 1, net.config.num_layers):
                 paths_CBTD = paths_CBTD + _moved(net, run, later, paths_CBTD)
-            gone = normed_at(net.ln_f, paths_CBTD, run.scales[-1])
-            parts += [token_losses(run.logits_BTV - x_BTD @ net.w_u.T, tokens_BT) for x_BTD in gone]
+            kept_CBTD = run.said_BTD - normed_at(net.ln_f, paths_CBTD, run.scales[-1])
+            parts += [losses_of(net, kept_BTD[:, places], targets_BP) for kept_BTD in kept_CBTD]
         found.append(torch.stack(parts))
-    return Ablated(token_losses(run.logits_BTV, tokens_BT), torch.stack(found))
+    return Ablated(losses_of(net, run.said_BTD[:, places], targets_BP), torch.stack(found))
 
 
 def _terms(net: Transformer, tokens_BT: Tensor, run: _Run) -> Tensor:
@@ -101,14 +105,14 @@ def _run(net: Transformer, tokens_BT: Tensor) -> _Run:
     last = f"{layers[-1]}.resid_post"
     read = {f"{i}.{site}": keep for i in layers for site in ("pattern", "z")}
     scales = {f"{i}.resid_pre": partial(scale_of, cast(Block, net.blocks[i]).ln1) for i in layers}
-    plan = Plan(read={**read, **scales, last: partial(scale_of, net.ln_f)})
-    logits_BTV = net(tokens_BT, plan=plan)
+    plan = Plan(read={**read, **scales, last: partial(scale_of, net.ln_f)}, stop_at="ln_f")
+    said_BTD = net(tokens_BT, plan=plan)
     got = plan.results
     return _Run(
         [*(got[f"{i}.resid_pre"] for i in layers), got[last]],
         [got[f"{i}.pattern"] for i in layers],
         [got[f"{i}.z"] for i in layers],
-        logits_BTV,
+        said_BTD,
     )
 
 
@@ -117,7 +121,7 @@ def _moved(net: Transformer, run: _Run, layer: int, x_CBTD: Tensor) -> Tensor:
     block = cast(Block, net.blocks[layer])
     x = normed_at(block.ln1, x_CBTD, run.scales[layer]).flatten(0, 1)
     v = block.attn.values(x) - block.attn.values(torch.zeros_like(x[:1, :1]))
-    z = under(run.patterns[layer].repeat(len(x_CBTD), 1, 1, 1), v)
+    z = under(run.patterns[layer], v)
     return F.linear(z.transpose(1, 2).flatten(2), block.attn.out.weight).view_as(x_CBTD)
 
 

@@ -9,9 +9,9 @@ Shapes: N sequences or windows, T tokens, L layers, H heads.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -82,6 +82,14 @@ def read_heads(cfg: Induction, model: LocalModel) -> list[Row]:
 Step = Callable[[], dict[str, Tensor]]
 
 
+class _Losses(Protocol):
+    """What some tokens cost without each head."""
+
+    def __call__(self, tokens_BT: Tensor, *, at: Sequence[int]) -> Ablated:
+        """Behind the places `at`."""
+        ...
+
+
 def _steps(cfg: Induction, net: Transformer, shown: _Shown) -> Iterator[tuple[str, Step]]:
     """What to read, by name; scores are [N, L, H], those of weights [1, L, H]."""
     if "attention" in cfg.only or "weights" in cfg.only:
@@ -115,16 +123,17 @@ def _orders(net: Transformer, shown: _Shown) -> Tensor:
     return torch.cat(parts)
 
 
-def _without(shown: _Shown, losses: Callable[[Tensor], Ablated], name: str) -> dict[str, Tensor]:
+def _without(shown: _Shown, losses: _Losses, name: str) -> dict[str, Tensor]:
     """What leaving each head out changes: the loss of repeated tokens, and the in-context learning score."""
-    at = [p - 1 for p in shown.repeats.places if (p - shown.repeats.offset) % shown.repeats.period]
+    again = [p - 1 for p in shown.repeats.places if (p - shown.repeats.offset) % shown.repeats.period]
+    early, late = (list(range(band.start, band.stop)) for band in (shown.early, shown.late))
     found: dict[str, list[Tensor]] = {"repeats": [], "in-context learning": []}
     for tokens_BT in torch.split(shown.repeats.tokens_NT, _AT_ONCE):
-        lost = losses(tokens_BT)
-        found["repeats"].append((lost.without_LHBT - lost.whole_BT)[..., at].mean(-1).movedim(-1, 0))
+        lost = losses(tokens_BT, at=again)
+        found["repeats"].append((lost.without_LHBT - lost.whole_BT).mean(-1).movedim(-1, 0))
     for tokens_BT in torch.split(shown.windows.tokens_NT, _AT_ONCE):
-        lost = losses(tokens_BT)
-        scores = [each[..., shown.late].mean(-1) - each[..., shown.early].mean(-1) for each in lost]
+        lost = losses(tokens_BT, at=early + late)
+        scores = [each[..., len(early) :].mean(-1) - each[..., : len(early)].mean(-1) for each in lost]
         found["in-context learning"].append((scores[1] - scores[0]).movedim(-1, 0))
     return {f"{what} without it ({name})": torch.cat(parts) for what, parts in found.items()}
 
