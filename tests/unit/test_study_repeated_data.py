@@ -129,6 +129,8 @@ def test_training_further_is_held_against_training_from_scratch(planted: Report)
     metric = "loss further trained less that from scratch, nats"
     assert planted.estimate(metric, "40k, after 90% repeats, 100 epochs").value == pytest.approx(0.2, abs=0.03)
     assert planted.estimate(metric, "40k, after no repeats").value == pytest.approx(-0.3, abs=0.03)
+    worth = "effective size over size after training further, beside models from scratch"
+    assert planted.estimate(worth, "40k, after 90% repeats, 100 epochs").value == pytest.approx(np.exp(-1), rel=0.2)
     reached = "share of the tokens that reach what scratch reaches"
     assert planted.estimate(reached, "40k, after 90% repeats, 100 epochs").reason == "not reached"
     assert planted.estimate(reached, "40k, after no repeats").value == pytest.approx(0.075, abs=0.03)

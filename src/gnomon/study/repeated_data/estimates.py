@@ -9,7 +9,7 @@ import numpy as np
 
 from gnomon.core.errors import DataError
 from gnomon.report.base import Estimate
-from gnomon.stats.effective import ratio
+from gnomon.stats.effective import multiplier, ratio
 from gnomon.stats.intervals import Interval, proportion, undefined
 from gnomon.stats.repeats import Peak, break_even, interior_peak
 from gnomon.study._family import spoken
@@ -150,6 +150,10 @@ def _tuned(of: Family) -> Iterator[Estimate]:
         group = f"{_size(of, width)}, {before}"
         more = apart(tuned, scratch, METRICS["test loss"])
         yield Estimate.of("loss further trained less that from scratch, nats", more, group=group)
+        worth = of.worth_tuned(width, share, epochs)
+        if worth is not None:
+            metric = "effective size over size after training further, beside models from scratch"
+            yield Estimate.of(metric, multiplier(worth), group=group)
         share_of = [_steps_to(a, b) for a, b in zip(tuned, scratch, strict=True)]
         found = over_seeds([s for s in share_of if s is not None])
         if None in share_of:

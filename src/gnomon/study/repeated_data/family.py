@@ -99,10 +99,23 @@ class Family:
 
     def worth(self, metric: str, width: int, share: float, epochs: float) -> Worth | None:
         """A model with repeats beside the ladder of those without; None where the metric was not measured."""
-        read = METRICS[metric]
+        return self._worth(METRICS[metric], self.control, self.cell(width, share, epochs), width)
+
+    def worth_tuned(self, width: int, share: float, epochs: float) -> Worth | None:
+        """A model trained further, by its test loss there, beside the ladder of those trained on that language alone."""
+        tuned = self.places["tuned", width, share, epochs]
+        return self._worth(METRICS["test loss"], lambda w: self.places["scratch", w, 0.0, 1.0], tuned, width)
+
+    def _worth(
+        self,
+        read: Callable[[Measured], Sequence[float]],
+        undamaged: Callable[[int], Sequence[Measured]],
+        some: Sequence[Measured],
+        width: int,
+    ) -> Worth | None:
         try:
-            ladder = np.array([[read(of) for of in self.control(w)] for w in self.widths], dtype=np.float64)
-            cell = np.array([read(of) for of in self.cell(width, share, epochs)], dtype=np.float64)
+            ladder = np.array([[read(of) for of in undamaged(w)] for w in self.widths], dtype=np.float64)
+            cell = np.array([read(of) for of in some], dtype=np.float64)
         except KeyError:
             return None
         sizes = np.array([self.size(w) for w in self.widths])
