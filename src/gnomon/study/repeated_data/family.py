@@ -102,7 +102,7 @@ class Family:
         return self._worth(METRICS[metric], self.control, self.cell(width, share, epochs), width)
 
     def worth_tuned(self, width: int, share: float, epochs: float) -> Worth | None:
-        """A model trained further, by its test loss there, beside the ladder of those trained on that language alone."""
+        """A model trained further, by its test loss there, beside the ladder of those trained there from scratch."""
         tuned = self.places["tuned", width, share, epochs]
         return self._worth(METRICS["test loss"], lambda w: self.places["scratch", w, 0.0, 1.0], tuned, width)
 

@@ -61,7 +61,6 @@ def _map(of: Family, share: float) -> Figure:
         legend="nats",
         caption=f"At least half of the most is added between these epochs. {'; '.join(told)}.",
         section=SECTION["damage"],
-        diverging=True,
     )
 
 
