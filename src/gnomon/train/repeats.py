@@ -68,6 +68,8 @@ class Repeats(Toy):
     "Train on this text file, JSON lines file or folder of such instead, with a tokenizer trained on it."
     start: str = ""
     "Model to train further, such as run:ID; by default a new one."
+    seed: int = 0
+    "Seed of the first weights, and of which documents come and in which order."
     snapshots: int = 20
     "Models kept on the way, steps in geometric progression, beside the first and the last; 0 keeps none."
 
