@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 
 import pytest
@@ -118,7 +119,7 @@ async def _forever(head, reader, writer):
         await asyncio.sleep(0.001)
 
 
-@pytest.mark.parametrize(("answer", "fault"), [(_close, "dropped"), (_sleep, "timeout"), (_garbage, "dropped")])
+@pytest.mark.parametrize(("answer", "fault"), [(_close, "dropped"), (_sleep, "timeout"), (_garbage, "malformed")])
 def test_a_fault_of_the_connection_is_a_reply(answer, fault):
     reply = _over_socket(answer, Request(method="GET", target="/"), timeout=0.3)
     assert (reply.status, reply.fault) == (0, fault)
@@ -135,7 +136,21 @@ def test_a_port_where_nobody_listens_refuses():
 
 
 def test_a_traceback_in_a_body_is_read_even_as_html():
-    page = "<pre>Traceback (most recent call last):\n  File &quot;/app/a.py&quot;, line 3, in view\nValueError: no</pre>"
+    page = "<pre>Traceback (most recent call last):\n  File &quot;/app/a.py&quot;, line 3, in view\nValueError: no"
     trace = trace_in_text(page)
     assert (trace.type, trace.frames) == ("ValueError", (("/app/a.py", "view"),))
     assert trace_in_text("all is well") is None
+
+
+async def _zipped(head, reader, writer):
+    body = gzip.compress(b"plain")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
+async def _brotli(head, reader, writer):
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 3\r\n\r\nabc")
+
+
+@pytest.mark.parametrize(("answer", "body"), [(_zipped, b"plain"), (_brotli, b"abc")])
+def test_gzip_is_read_and_other_encodings_stay(answer, body):
+    assert _over_socket(answer, Request(method="GET", target="/")).body == body

@@ -38,7 +38,7 @@ def fuzz_command(
     schema: Annotated[str, Parameter(help="OpenAPI document: a file, a URL, or an application as module:name.")],
     /,
     *,
-    url: Annotated[str, Parameter(help="Base URL of the server. [default: the document's]")] = "",
+    url: Annotated[str, Parameter(help="Base URL of the server. [default: where the document is from, or what it names]")] = "",
     app: Annotated[str, Parameter(help="Application in this process, as module:name; no socket is opened.")] = "",
     max_time: Annotated[float, Parameter(help="Seconds to search.")] = 60.0,
     max_requests: Annotated[int, Parameter(help="Requests at most; 0 for no limit.")] = 0,

@@ -279,7 +279,7 @@ class Reply:
         headers: in order, names in lower case.
         body: at most what the transport reads.
         seconds: from the first byte sent to the last one read.
-        fault: "" or dropped, timeout, refused.
+        fault: "" or dropped, timeout, refused, malformed (what came is no HTTP).
         cut: whether the body goes on beyond what was read.
         trace: what an in-process application raised.
     """
@@ -366,6 +366,7 @@ class Defect:
     Attributes:
         violation: with the fewest and smallest steps that show it.
         reproduced: times that it came back, of so many replays.
+        replayed: whether there was time for them.
         first_seen: seconds after the start.
         requests: requests sent until then.
         count: times that it was met.
@@ -376,6 +377,7 @@ class Defect:
     first_seen: float
     requests: int
     count: int = 1
+    replayed: bool = True
 
 
 class Transport(Protocol):

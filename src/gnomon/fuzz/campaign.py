@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ _TECHNIQUES = ("valid", "negative", "havoc")
 _SETTLED = 0.2
 _PATIENT = 3
 _GRACE = 0.15
+_LATE = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +105,17 @@ class Campaign:
     async def _search(self) -> None:
         try:
             workers = [asyncio.create_task(self._work()) for _ in range(self._workers)]
-            await asyncio.gather(*workers)
-            until = self.sender.elapsed + _GRACE * self.budget.seconds
-            while self.triage.waiting and self.sender.elapsed < until and not (self.sender.dead or self.stopped):
-                await self._settle()
+            left = max(0.0, self.budget.seconds - self.sender.elapsed)
+            _, late = await asyncio.wait(workers, timeout=left + _LATE)
+            for worker in late:
+                worker.cancel()
+            for result in await asyncio.gather(*workers, return_exceptions=True):
+                if isinstance(result, Exception):
+                    raise result
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE * self.budget.seconds):
+                    while self.triage.waiting and not (self.sender.dead or self.stopped):
+                        await self._settle()
             for defect in self.triage.unsettled():
                 self._found.put_nowait(defect)
         finally:
@@ -122,7 +131,7 @@ class Campaign:
             if self.triage.waiting and self.rng.random() < _SETTLED:
                 await self._settle()
             else:
-                await self._play(self.schedule.next())
+                await self._play(self.schedule.next(self._busy))
 
     async def _settle(self) -> None:
         defect = await self.triage.settle()
@@ -160,6 +169,9 @@ class Campaign:
                 await story.at_once(play.about, self.sender.memory.thing_for(play.about.path, self.rng))
         finally:
             story.end()
+
+    def _busy(self, about: Operation | Resource) -> bool:
+        return isinstance(about, Operation) and self.sender.busy(about)
 
     def _offer(self, violation: Violation) -> None:
         self.triage.offer(violation)

@@ -7,6 +7,7 @@ Beta arm an operation and technique (Thompson 1933), rewarded when a reply is of
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from gnomon.fuzz.state.resources import Resource
 
 __all__ = ["Arm", "Novelty", "Play", "Schedule"]
 
-_FORGET, _SAMPLED = 0.98, 24
+_FORGET, _SAMPLED, _DEFERRED = 0.98, 24, 5000
 _REFUSALS, _FLOOR = 5, 0.01
 _REFUSED = frozenset({401, 403, 405, 501})
 
@@ -61,17 +62,28 @@ class Schedule:
         self.opened = False
         self.exhausted = False
         self._refusals: dict[str, int] = {}
+        self._later: deque[Play] = deque(maxlen=_DEFERRED)
 
-    def next(self) -> Play:
-        """The next play."""
+    def next(self, busy: Callable[[Operation | Resource], bool] = lambda about: False) -> Play:
+        """The next play; one about something `busy` waits, so that what is slow does not hold up the rest."""
         if not self.exhausted and (not self.opened or self._rng.random() < self._share or not self._arms):
-            play = next(self._systematic, None)
+            play = self._next_systematic(busy)
             if play is not None:
                 self.opened = self.opened or play.technique not in ("valid", "story")
                 return play
-            self.exhausted = True
-        arm = max(self._rng.choices(self._arms, k=_SAMPLED), key=self._drawn)
+        arms = self._rng.choices(self._arms, k=_SAMPLED)
+        arm = max([each for each in arms if not busy(each.about)] or arms, key=self._drawn)
         return Play(arm.technique, arm.about, arm=arm)
+
+    def _next_systematic(self, busy: Callable[[Operation | Resource], bool]) -> Play | None:
+        if self._later and not busy(self._later[0].about):
+            return self._later.popleft()
+        for play in self._systematic:
+            if not busy(play.about):
+                return play
+            self._later.append(play)
+        self.exhausted = not self._later
+        return None
 
     def saw(self, exchange: Exchange) -> None:
         """Counts refusals of an operation that nothing else interrupts."""

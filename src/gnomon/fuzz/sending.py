@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
-from gnomon.fuzz.base import Api, Case, Exchange, Request, Take, Transport, Violation
+from gnomon.fuzz.base import Api, Case, Exchange, Operation, Request, Take, Transport, Violation
 from gnomon.fuzz.checks import CHECKS, Check, Promises, violations
 from gnomon.fuzz.identities import ANONYMOUS, Identity, wrong
 from gnomon.fuzz.pace import Pace
@@ -18,6 +19,7 @@ __all__ = ["Sender", "Sent"]
 
 _RECENT = 50
 _REFUSALS = 3
+_SLOW = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Sender:
         self.recent: list[Exchange] = []
         self.began = monotonic()
         self._seen: set[int] = set()
+        self._under_way: Counter[str] = Counter()
         self._next = 0.0
         first = self.identities.get("first", ANONYMOUS)
         self.identities = {"first": first, "anonymous": ANONYMOUS, "wrong": wrong(first), **self.identities}
@@ -81,6 +84,11 @@ class Sender:
     def dead(self) -> bool:
         """Whether nobody listens any more."""
         return self.refusals >= _REFUSALS
+
+    def busy(self, operation: Operation) -> bool:
+        """Whether an operation is known to be slow and was asked already."""
+        seconds = self.promises.latencies.get(operation.key)
+        return bool(seconds and self._under_way[operation.key] and max(seconds[-1], seconds[0]) > _SLOW)
 
     async def send(
         self, case: Case, *, caller: str = "first", again: bool = False, takes: tuple[Take, ...] = ()
@@ -109,8 +117,12 @@ class Sender:
             self._next = max(self._next, now) + 1 / self.rate
             await asyncio.sleep(self._next - now - 1 / self.rate)
         number, self.requests = self.requests, self.requests + 1
-        async with self.pace:
-            reply = await self.transport.send(request, timeout=self.timeout)
+        self._under_way[case.operation.key] += 1
+        try:
+            async with self.pace:
+                reply = await self.transport.send(request, timeout=self.timeout)
+        finally:
+            self._under_way[case.operation.key] -= 1
         self.pace.saw(reply)
         self.refusals = self.refusals + 1 if reply.fault == "refused" else 0
         found = Exchange(

@@ -10,9 +10,10 @@ from typing import Any
 from gnomon.fuzz.base import Api, Defect, Exchange
 from gnomon.report.base import Drawn, Estimate, Figure, Finding, Report, Table
 
-__all__ = ["Tally", "summarise"]
+__all__ = ["Tally", "printable", "summarise"]
 
 _COUNT = "a count of this run, not an estimate"
+_EXCERPT = 400
 
 
 @dataclass
@@ -76,9 +77,10 @@ def summarise(
 
 def _finding(defect: Defect, reproduce: str) -> Finding:
     violation, (times, of) = defect.violation, defect.reproduced
-    said = f"met {defect.count} times, first after {defect.first_seen:.1f} s and {defect.requests:,} requests"
-    played = f"played again: {times} of {of} times" if violation.steps else ""
-    detail = "\n".join(part for part in (violation.check, said, played, violation.detail[:2000]) if part)
+    said = f"{violation.check}, met {defect.count} times, first after {defect.first_seen:.1f} s"
+    played = f"played again {times} of {of} times" if times or defect.replayed else "not played again: time was up"
+    excerpt = printable(violation.detail)[:_EXCERPT]
+    detail = f"{said}; {played}" + (f"\n  {excerpt}" if excerpt else "")
     return Finding(
         key=" | ".join(violation.key),
         title=violation.title,
@@ -86,6 +88,11 @@ def _finding(defect: Defect, reproduce: str) -> Finding:
         reproduce=reproduce,
         detail=detail,
     )
+
+
+def printable(text: str) -> str:
+    """One line that a terminal can be shown: blanks folded, control characters written out."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in " ".join(text.split()))
 
 
 def _notes(api: Api, tally: Tally) -> list[str]:

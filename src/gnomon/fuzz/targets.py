@@ -56,9 +56,8 @@ def opened(config: Fuzzing) -> Target:
     if app is not None:
         transport: Transport = AsgiTransport(app) if _is_asgi(app) else WsgiTransport(app)
         return Target(api, transport, "")
-    base = config.url or next(iter(api.servers), "")
-    if "://" not in base and "://" in config.schema:
-        base = config.schema
+    # A document that a server hands out speaks of that server, whatever host it names.
+    base = config.url or (config.schema if "://" in config.schema else next(iter(api.servers), ""))
     where = urlsplit(base)
     if not where.scheme or not where.netloc:
         raise UsageError("no server is named, and the document names none", where="--url", todo="give http://HOST:PORT")

@@ -13,6 +13,7 @@ from gnomon.fuzz.checks.promises import Promises, base_type
 __all__ = ["content_type", "response_body", "response_headers", "undocumented_status"]
 
 _EXPECTED_OF_ANY_SERVER = frozenset({401, 403, 405, 406, 413, 415, 429})
+_READ = (None, "", "identity", "gzip", "x-gzip", "deflate")
 _WITHOUT_BODY = frozenset({204, 205, 304})
 
 
@@ -55,7 +56,12 @@ def response_body(exchange: Exchange, promises: Promises) -> Iterator[Violation]
     """JSON that cannot be read, or that its schema does not allow; one defect is one operation, status and place in the
     schema. Of formats only those on which all tools agree are held."""
     reply, answer = exchange.reply, _answer(exchange)
-    if answer is None or reply.cut or not _is_json(reply.header("content-type") or ""):
+    if (
+        answer is None
+        or reply.cut
+        or reply.header("content-encoding") not in _READ
+        or not _is_json(reply.header("content-type") or "")
+    ):
         return
     kind = promises.promised_type(exchange.case.operation, reply)
     schema = answer.content.get(kind) if kind else None

@@ -26,7 +26,7 @@ def server_error(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
     reply, case = exchange.reply, exchange.case
     if reply.fault == "dropped":
         yield _violation(exchange, (case.operation.key, "dropped"), "drops the connection", "critical")
-    if reply.status < 500 and reply.trace is None:
+    if not 500 <= reply.status <= 599 and reply.trace is None:
         return
     if (reply.status == 501 and case.mode == "probe") or (reply.status == 503 and reply.header("retry-after")):
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from time import perf_counter
 
 import aiohttp
@@ -46,6 +47,7 @@ class HttpTransport:
                 ) as response,
             ):
                 body, cut = await _read(response)
+                body = body if cut else _plain(body, response.headers.get("Content-Encoding", ""))
                 headers = tuple((name.lower(), value) for name, value in response.headers.items())
                 return Reply(
                     status=response.status, headers=headers, body=body, seconds=perf_counter() - began, cut=cut
@@ -54,6 +56,9 @@ class HttpTransport:
             return Reply(status=0, seconds=perf_counter() - began, fault="timeout")
         except aiohttp.ClientConnectorError:
             return Reply(status=0, seconds=perf_counter() - began, fault="refused")
+        except aiohttp.ClientResponseError as error:
+            said = error.message.encode("utf-8", "replace")
+            return Reply(status=0, body=said, seconds=perf_counter() - began, fault="malformed")
         except (aiohttp.ClientError, ConnectionError, ValueError) as error:
             return Reply(status=0, body=repr(error).encode(), seconds=perf_counter() - began, fault="dropped")
 
@@ -68,6 +73,7 @@ class HttpTransport:
                 connector=aiohttp.TCPConnector(limit=self._connections, force_close=False),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
+                auto_decompress=False,
                 skip_auto_headers=("content-type", "user-agent", "accept-encoding"),
                 max_line_size=65536,
                 max_field_size=65536,
@@ -91,3 +97,13 @@ async def _read(response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         pass
     response.close()
     return b"".join(parts), True
+
+
+def _plain(body: bytes, encoding: str) -> bytes:
+    """The body without gzip or deflate; as it stands where it has another encoding or is broken."""
+    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        return body
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, MAX_BODY)
+    except zlib.error:
+        return body

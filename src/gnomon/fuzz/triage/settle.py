@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -69,7 +70,14 @@ class Triage:
         """Plays the first that waits again and makes it small; None where none waits."""
         if not self._waiting:
             return None
-        met = self._met[self._waiting.popleft()]
+        key = self._waiting.popleft()
+        try:
+            return await self._settled(self._met[key])
+        except asyncio.CancelledError:
+            self._waiting.append(key)
+            raise
+
+    async def _settled(self, met: _Met) -> Defect:
         violation, times = await self._again(met.violation)
         if not times and violation.holds is None:
             told = self._with_history(violation.steps[-1])
@@ -101,20 +109,21 @@ class Triage:
 
     def unsettled(self) -> list[Defect]:
         """What waits when time is up, as it was met."""
-        return [self._keep(self._met[key], self._met[key].violation, 0) for key in self._waiting]
+        return [self._keep(self._met[key], self._met[key].violation, 0, replayed=False) for key in self._waiting]
 
     def counted(self) -> list[Defect]:
         """All defects with how often they were met, in the order in which they were first seen."""
         found = [replace(defect, count=self._met[key].count) for key, defect in self.defects.items()]
         return sorted(found, key=lambda defect: defect.requests)
 
-    def _keep(self, met: _Met, violation: Violation, times: int) -> Defect:
+    def _keep(self, met: _Met, violation: Violation, times: int, *, replayed: bool = True) -> Defect:
         defect = Defect(
             violation=violation,
             reproduced=(times, _REPLAYS),
             first_seen=met.seconds,
             requests=met.requests,
             count=met.count,
+            replayed=replayed,
         )
         self.defects[met.violation.key] = defect
         return defect
