@@ -8,10 +8,14 @@ from typing import cast
 import pytest
 import torch
 
+from gnomon.cli import main
 from gnomon.core.errors import DataError, UsageError
 from gnomon.explain.repeated_data import RepeatedData, summarise
 from gnomon.explain.repeated_data.pair import read_pair
+from gnomon.models.families import load_folder, save_folder
+from gnomon.models.load import load
 from gnomon.models.local import LocalModel
+from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Block
 from gnomon.trial import ModelName
 from tests.unit._wired import wired, wired_model
@@ -84,8 +88,6 @@ def test_the_same_weights_or_other_tokens_are_refused(
     _against(monkeypatch, _without_copying(whole, revision=whole.revision))
     with pytest.raises(UsageError, match="hold the same weights"):
         read_pair(cfg, whole)
-    from gnomon.models.load import load
-
     _against(monkeypatch, cast(LocalModel, load(tiny)))
     with pytest.raises(DataError, match="other tokens"):
         read_pair(cfg, whole)
@@ -101,8 +103,15 @@ def test_what_is_no_comparison_is_refused() -> None:
         RepeatedData(against=ModelName("x"), n=1)
 
 
-def test_a_pair_is_read_from_the_command_line(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from gnomon.cli import main
-
-    assert main(["explain", "repeated-data", "--model", tiny, "--against", tiny, "--out", str(tmp_path)]) == 2
+def test_two_folders_are_read_from_the_command_line(
+    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["explain", "repeated-data", "--model", tiny, "--n", "2", "--window", "40", "--out", str(tmp_path)]
+    assert main([*command, "--against", tiny]) == 2
     assert "hold the same weights" in capsys.readouterr().err
+    net, other = load_folder(Path(tiny.removeprefix("hf:"))), tmp_path / "other"
+    with torch.no_grad():
+        net.embed.weight += 0.01
+    save_folder(net, other, tokenizer=Tokenizer.load(tiny.removeprefix("hf:")))
+    assert main([*command, "--against", f"hf:{other}"]) == 0
+    assert f"nats a token more than hf:{other}" in " ".join(capsys.readouterr().out.split())
