@@ -20,6 +20,8 @@ from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.directions import request_side
 from gnomon.fuzz.identities import Identity
 from gnomon.fuzz.outputs.curl import curl
+from gnomon.fuzz.outputs.steps import secrets_of
+from gnomon.fuzz.outputs.text import presentable
 from gnomon.fuzz.sending import Sender
 from gnomon.fuzz.summary import Tally, summarise
 from gnomon.fuzz.targets import Target
@@ -114,9 +116,10 @@ def fuzz(
     with Run.open("fuzz", _name(target), identity, root=root, fresh=True) as run:
         stopped = asyncio.run(_watched(search))
         defects = search.campaign.triage.counted()
-        secrets = frozenset(text for each in search.sender.identities.values() for text in each.secrets)
+        secrets = secrets_of(search.sender.identities)
         origin = target.origin or "http://127.0.0.1:8000"
-        curls = {i: curl(each, origin, target.api.base_path, secrets=secrets) for i, each in enumerate(defects)}
+        curls = {i: curl(each, origin, secrets=secrets) for i, each in enumerate(defects)}
+        defects = [presentable(each, secrets) for each in defects]
         run.add([_row(each, curls[i]) for i, each in enumerate(defects)])
         report = summarise(
             target.api,

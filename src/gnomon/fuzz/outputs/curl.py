@@ -1,88 +1,107 @@
-"""A defect as lines for a shell: one curl a step, with what a step answers put into the next by jq or sed."""
+"""A defect as lines for bash: one curl a step, with what a step answers put into the next by jq or sed.
+
+Credentials are `$TOKEN` and `$OTHER_TOKEN`, which the shell has to know.
+"""
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
-from gnomon.fuzz.base import Defect, Exchange, Request
+from gnomon.fuzz.base import Defect, Request
+from gnomon.fuzz.outputs.steps import Step, steps_of
 from gnomon.fuzz.state.expressions import LOCATION
-from gnomon.fuzz.writing import written
 
-__all__ = ["curl", "variable"]
+__all__ = ["curl"]
+
+_MARK = re.compile(r"(\$\{(?:ID\d+|(?:OTHER_)?TOKEN\d*)\})")
+_LONGEST_ARGUMENT = 100_000
+_BODY = "sed '1,/^\\r*$/d' | "
 
 
-def curl(defect: Defect, origin: str, base_path: str = "", *, secrets: frozenset[str] = frozenset()) -> str:
+def curl(defect: Defect, origin: str, *, secrets: Mapping[str, str] | None = None) -> str:
     """Lines that show the defect at `origin`.
 
     Args:
         origin: scheme, host and port.
-        base_path: as of the API.
-        secrets: texts that are written as `$TOKEN`.
+        secrets: names of variables by secret, as `steps_of` takes them.
     """
-    steps = defect.violation.steps
-    taken = sorted({(take.step, take.expression) for step in steps for take in step.takes})
-    lines = []
-    for i, step in enumerate(steps):
-        line = _line(_templated(step, base_path), origin, secrets)
-        wanted = [expression for at, expression in taken if at == i]
-        lines += [_keeping(line, i, expression) for expression in wanted[:1]] or [line]
-    return "\n".join(lines)
+    steps = steps_of(defect, secrets or {})
+    raw = {name for step in steps for name in _names(step.request.body.decode("latin-1"))}
+    return "\n".join(line for step in steps for line in _lines(step, origin, raw))
 
 
-def variable(step: int) -> str:
-    """Name of the shell's variable for what a step answers."""
-    return f"ID{step}"
+def _lines(step: Step, origin: str, raw: set[str]) -> list[str]:
+    """A step's line; `raw` are the variables that a body holds, which nothing is to encode."""
+    line = _line(step.request, origin)
+    if not step.keeps:
+        return [line]
+    if len(step.keeps) == 1:
+        ((name, expression),) = step.keeps.items()
+        if expression != LOCATION:
+            line = line.replace(" -i ", " ", 1)
+        return [f"{name}=$({line} | {_reading(expression, name in raw)})"]
+    bodies = {name: "" if expression == LOCATION else _BODY for name, expression in step.keeps.items()}
+    kept = [f'{name}=$(printf %s "$R" | {bodies[name]}{_reading(e, name in raw)})' for name, e in step.keeps.items()]
+    return [f"R=$({line})", *kept]
 
 
-def _templated(step: Exchange, base_path: str) -> Request:
-    """The step's request with `${ID0}` where an earlier step's answer goes."""
-    if not step.takes:
-        return step.request
-    marks = {(take.location, take.place): f"gnomonID{take.step}gnomon" for take in step.takes}
-    case = replace(step.case, parameters={**step.case.parameters, **marks})
-    target = written(case, base_path).target
-    for take in step.takes:
-        target = target.replace(f"gnomonID{take.step}gnomon", f"${{{variable(take.step)}}}")
-    return replace(step.request, target=target)
-
-
-def _line(request: Request, origin: str, secrets: frozenset[str]) -> str:
+def _line(request: Request, origin: str) -> str:
     words = ["curl", "-sS", "-i", "-X", request.method, "--path-as-is"]
     if request.method == "HEAD":
         words = ["curl", "-sS", "-I", "--path-as-is"]
+    if set("[]{}") & set(_MARK.sub("", request.target)):
+        words.append("--globoff")
     for name, value in request.headers:
-        words += ["-H", f"{name}: {_masked(name, value, secrets)}"]
-    url = origin + request.target
-    text = " ".join(map(_quoted, [*words, url]))
+        words += ["-H", f"{name}: {value}"]
+    if request.body and not any(name == "content-type" for name, _ in request.headers):
+        words += ["-H", "content-type:"]
+    text = " ".join(map(_quoted, [*words, origin + request.target]))
     if not request.body:
         return text
-    try:
-        return f"{text} --data-binary {shlex.quote(request.body.decode('ascii'))}"
-    except UnicodeDecodeError:
-        octal = "".join(f"\\{byte:03o}" for byte in request.body)
-        return f"printf {shlex.quote(octal)} | {text} --data-binary @-"
+    plain = request.body.decode("latin-1")
+    if plain.isascii() and plain.isprintable() and len(plain) < _LONGEST_ARGUMENT:
+        return f"{text} --data-raw {_quoted(plain)}"
+    return f"{_printing(plain)} | {text} --data-binary @-"
 
 
 def _quoted(word: str) -> str:
-    """Quoted for a shell; variables stay."""
-    if "${ID" in word or "$TOKEN" in word:
-        return '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`") + '"'
-    return shlex.quote(word)
+    """Quoted for bash; variables of marks stay, and what a terminal would obey is written in escapes."""
+    return "".join(f'"{part}"' if i % 2 else _literal(part) for i, part in enumerate(_MARK.split(word)) if part) or "''"
 
 
-def _keeping(line: str, step: int, expression: str) -> str:
-    """A line that keeps what it answers in a variable."""
+def _literal(part: str) -> str:
+    if part.isprintable():
+        return shlex.quote(part)
+    escaped = "".join(
+        c if c.isprintable() and c not in "'\\" else "".join(f"\\{byte:03o}" for byte in c.encode()) for c in part
+    )
+    return f"$'{escaped}'"
+
+
+def _printing(body: str) -> str:
+    """printf of bytes, one character of latin-1 each."""
+    parts = _MARK.split(body)
+    arguments = [f'"{part}"' for part in parts[1::2]]
+    shown = ["%s" if i % 2 else "".join(map(_octal, part)) for i, part in enumerate(parts)]
+    return " ".join(["printf", "--", shlex.quote("".join(shown)), *arguments])
+
+
+def _octal(c: str) -> str:
+    if c == "%":
+        return "%%"
+    return c if " " <= c <= "~" and c not in "\\'" else f"\\{ord(c):03o}"
+
+
+def _reading(expression: str, raw: bool) -> str:
+    """What reads an expression out of an answer, a header's out of its headers; fit for a URL unless `raw`."""
     if expression == LOCATION:
-        read = "sed -n 's/^[Ll]ocation: *//p' | tr -d '\\r' | sed 's|/*$||; s|.*/||'"
-        return f"{variable(step)}=$({line} | {read})"
-    path = "".join(f"[{part!r}]" for part in expression.partition("#")[2].split("/")[1:]).replace("'", '"')
-    return f"{variable(step)}=$({line.replace(' -i ', ' ', 1)} | jq -r '.{path}')"
+        return "sed -n 's/^[Ll]ocation: *//p' | tr -d '\\r' | sed 's|[?#].*||; s|/*$||; s|.*/||'"
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in expression.partition("#")[2].split("/")[1:]]
+    path = "".join(f"[{part}]" if part.isdigit() else '["' + part.replace('"', '\\"') + '"]' for part in parts)
+    return f"jq -r {shlex.quote(f'.{path}' if raw else f'.{path} | @uri')}"
 
 
-def _masked(name: str, value: str, secrets: Sequence[str] | frozenset[str]) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):
-        if secret in value:
-            value = value.replace(secret, "$TOKEN")
-    return value
+def _names(text: str) -> set[str]:
+    return {found[2:-1] for found in _MARK.findall(text) if found.startswith("${ID")}

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from gnomon.fuzz.base import NOTHING, Exchange
 
-__all__ = ["LOCATION", "evaluate", "pointed"]
+__all__ = ["LOCATION", "evaluate", "pointed", "put"]
 
 LOCATION = "$response.header.Location"
 "Of this header the last segment of the path is taken: the identifier of what was made."
@@ -50,6 +50,20 @@ def pointed(value: Any, pointer: str) -> Any:
         else:
             return NOTHING
     return value
+
+
+def put(value: Any, pointer: str, what: Any) -> Any:
+    """The value with `what` where a JSON pointer points; as it is where nothing is there."""
+    if pointed(value, pointer) is NOTHING:
+        return value
+    if not pointer:
+        return what
+    head, _, rest = pointer[1:].partition("/")
+    head, rest = head.replace("~1", "/").replace("~0", "~"), f"/{rest}" if rest else ""
+    if isinstance(value, dict):
+        return {**value, head: put(value[head], rest, what)}
+    at = int(head)
+    return [*value[:at], put(value[at], rest, what), *value[at + 1 :]]
 
 
 def _of_body(side: str, rest: str, exchange: Exchange) -> Any:

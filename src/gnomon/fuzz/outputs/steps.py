@@ -1,0 +1,115 @@
+"""The steps of a defect as other tools write them: bytes with marks where answers of earlier steps and credentials go.
+
+A mark is `${ID0}` for what a step answers, `${TOKEN}` for a credential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gnomon.fuzz.base import Defect, Exchange, Request, Take
+from gnomon.fuzz.identities import Identity
+from gnomon.fuzz.outputs.text import hidden, hidden_bytes, mark
+from gnomon.fuzz.state.expressions import pointed, put
+from gnomon.fuzz.writing.bodies import body_bytes
+from gnomon.fuzz.writing.styles import as_text, percent
+
+__all__ = ["Step", "secrets_of", "steps_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One request.
+
+    Attributes:
+        exchange: as it was.
+        request: with marks.
+        keeps: expression, by name of the mark, of what later steps need of the answer.
+    """
+
+    exchange: Exchange
+    request: Request
+    keeps: Mapping[str, str]
+
+    @property
+    def operation(self) -> str:
+        """`GET /users/{id}`."""
+        return self.exchange.case.operation.key
+
+
+def steps_of(defect: Defect, secrets: Mapping[str, str]) -> list[Step]:
+    """The steps of a defect in order.
+
+    Args:
+        secrets: names of marks by secret, as `secrets_of` gives them.
+    """
+    steps = defect.violation.steps
+    taken = sorted({(take.step, take.expression) for step in steps for take in step.takes})
+    names = {each: f"ID{i}" for i, each in enumerate(taken)}
+    return [
+        Step(
+            exchange=step,
+            request=_marked(step, names, secrets),
+            keeps={name: expression for (at, expression), name in names.items() if at == i},
+        )
+        for i, step in enumerate(steps)
+    ]
+
+
+def secrets_of(identities: Mapping[str, Identity]) -> dict[str, str]:
+    """Names of marks by secret: TOKEN (and TOKEN2, ...) of the first caller, OTHER_TOKEN of the other.
+
+    Of `Bearer abc` the secret is `abc`; what the wrong caller says is none.
+    """
+    found: dict[str, str] = {}
+    for caller, name in (("first", "TOKEN"), ("other", "OTHER_TOKEN")):
+        said = identities.get(caller)
+        values = [*said.headers.values(), *said.query.values(), *said.cookies.values()] if said else []
+        secrets = dict.fromkeys(value.rpartition(" ")[2] for value in values if len(value.rpartition(" ")[2]) > 3)
+        for i, secret in enumerate(secrets, 1):
+            found.setdefault(secret, name if i == 1 else f"{name}{i}")
+    return found
+
+
+def _marked(step: Exchange, names: Mapping[tuple[int, str], str], secrets: Mapping[str, str]) -> Request:
+    request = step.request
+    for take in step.takes:
+        request = _with_mark(step, request, take, mark(names[take.step, take.expression]))
+    return Request(
+        method=request.method,
+        target=hidden(request.target, secrets),
+        headers=tuple((name, hidden(value, secrets)) for name, value in request.headers),
+        body=hidden_bytes(request.body, secrets),
+    )
+
+
+def _with_mark(step: Exchange, request: Request, take: Take, text: str) -> Request:
+    """The request with a mark where an earlier step's answer stands."""
+    if take.location == "body":
+        return _body_with(step, request, take.place, text)
+    value = percent(as_text(step.case.parameters.get((take.location, take.place), "")))
+    if take.location == "query":
+        before, after = f"{percent(take.place)}={value}", f"{percent(take.place)}={text}"
+        return _targeted(request, request.target.replace(before, after, 1))
+    path, question, query = request.target.partition("?")
+    segments, template = path.split("/"), step.case.operation.path.split("/")
+    # The base path stands before the template's first segment.
+    shift = len(segments) - len(template)
+    for i, part in enumerate(template):
+        if f"{{{take.place}}}" in part and shift >= 0:
+            segments[i + shift] = segments[i + shift].replace(value, text, 1)
+    return _targeted(request, "/".join(segments) + question + query)
+
+
+def _targeted(request: Request, target: str) -> Request:
+    return Request(method=request.method, target=target, headers=request.headers, body=request.body)
+
+
+def _body_with(step: Exchange, request: Request, pointer: str, text: str) -> Request:
+    case = step.case
+    value, placed = pointed(case.body, pointer), put(case.body, pointer, text)
+    body, kind = body_bytes(placed, case.media_type, case.operation.bodies.get(case.media_type))
+    if "json" in kind and not isinstance(value, str):
+        body = body.replace(f'"{text}"'.encode(), text.encode(), 1)
+    return Request(method=request.method, target=request.target, headers=request.headers, body=body)
