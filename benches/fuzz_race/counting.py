@@ -148,7 +148,7 @@ class OpenApi:
 
     def _faults(self, key: tuple[str, ...], schema: Any, body: bytes) -> Iterator[str]:
         try:
-            value = json.loads(body)
+            value = _encodable(json.loads(body))
         except (ValueError, RecursionError):
             return
         if key not in self._validators:
@@ -187,6 +187,12 @@ def _plain(body: bytes, coding: str) -> bytes:
         return zlib.decompress(body) if coding == "deflate" else body
     except (OSError, zlib.error, EOFError):
         return body
+
+
+def _encodable(value: Any) -> Any:
+    """A value with U+FFFD for each lone surrogate, which the validator cannot read."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -124,6 +124,7 @@ def test_each_rule_counts_what_it_says() -> None:
         "item": b'{"id": 1, "sku": "A", "title": "t", "price": 1, "stock": 0, "tags": [], "deleted": false}',
         "bad": b'{"kind": "party"}',
         "good": b'{"kind": "export"}',
+        "surrogate": b'{"kind": "\\ud800"}',
         "trace": b'Traceback (most recent call last):\n  File "/srv/app.py", line 3, in view\nKeyError: 1\n',
     }
     exchanges = [
@@ -135,6 +136,7 @@ def test_each_rule_counts_what_it_says() -> None:
         line("POST /jobs", 202, request_body="good"),
         line("POST /jobs", 202, request_body="bad"),
         line("POST /jobs", 422, request_body="bad"),
+        line("POST /jobs", 202, request_body="surrogate"),
         line("GET /users", 500, body="trace", type="text/plain"),
         line("GET /users", 500, body="trace", type="text/plain"),
         line("PATCH /jobs/7", 501),
@@ -149,12 +151,12 @@ def test_each_rule_counts_what_it_says() -> None:
         ("status", "GET /items/{item_id}", "202"): 2.0,
         ("media", "GET /items/{item_id}", "200", "text/html"): 3.0,
         ("accepted", "POST /jobs"): 6.0,
-        ("5xx", "GET /users", "500"): 8.0,
-        ("stack", "KeyError", "/srv/app.py:view"): 8.0,
-        ("frame", "KeyError", "/srv/app.py:view"): 8.0,
-        ("5xx", "PUT /jobs/{job_id}", "500"): 11.0,
+        ("5xx", "GET /users", "500"): 9.0,
+        ("stack", "KeyError", "/srv/app.py:view"): 9.0,
+        ("frame", "KeyError", "/srv/app.py:view"): 9.0,
+        ("5xx", "PUT /jobs/{job_id}", "500"): 12.0,
     }
-    assert (count.requests, len(count.hit), len(count.good)) == (14, 3, 2)
+    assert (count.requests, len(count.hit), len(count.good)) == (15, 3, 2)
 
 
 def test_a_traceback_that_was_raised_in_sight_counts_once() -> None:
