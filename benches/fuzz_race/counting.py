@@ -19,10 +19,11 @@ from typing import Any
 
 import jsonschema_rs
 
+from benches.fuzz_race.hooks import NOISE
 from gnomon.fuzz.base import Api, Operation
 from gnomon.fuzz.transport.traces import trace_in_text
 
-__all__ = ["KINDS", "Count", "Defects", "OpenApi", "bodies_of", "lines_of"]
+__all__ = ["KINDS", "Count", "Defects", "OpenApi", "bodies_of", "is_noise", "lines_of"]
 
 KINDS = ("stack", "frame", "5xx", "status", "media", "schema", "accepted", "graphql")
 "Kinds of defect; `frame` counts again what `stack` counts."
@@ -100,7 +101,7 @@ class OpenApi:
         operation = self._operations.get(key)
         count.exchange(line, key if operation else "", at)
         status, body = line["status"], bodies.get(line["body"], b"")
-        if template is None or not 100 <= status <= 599:
+        if template is None or not 100 <= status <= 599 or is_noise(status, body):
             return
         if status >= 500:
             if operation or status != 501:
@@ -162,6 +163,11 @@ class OpenApi:
         if not validator.is_valid(value):
             for _, error in zip(range(_MOST_ERRORS), validator.iter_errors(value), strict=False):
                 yield "/".join(map(str, error.schema_path))
+
+
+def is_noise(status: int, body: bytes) -> bool:
+    """Whether an answer of 5xx tells of this machine rather than of the service."""
+    return status >= 500 and any(noise.encode() in body for noise in NOISE)
 
 
 def lines_of(file: Path) -> Iterator[dict[str, Any]]:

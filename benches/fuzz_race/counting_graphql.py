@@ -9,7 +9,7 @@ from typing import Any
 
 from graphql import FieldNode, GraphQLError, OperationDefinitionNode, build_schema, parse
 
-from benches.fuzz_race.counting import Count
+from benches.fuzz_race.counting import Count, is_noise
 from gnomon.fuzz.checks.fingerprint import masked
 
 __all__ = ["GraphQl"]
@@ -42,7 +42,8 @@ class GraphQl:
         count.hit.update(named)
         if said.get("data") and not said.get("errors"):
             count.good.update(named)
-        if 500 <= status <= 599:
+        noise = is_noise(status, body)
+        if 500 <= status <= 599 and not noise:
             for name in named or ["outside"]:
                 count.defects.add(at, "5xx", name, str(status))
         count.defects.shown(at, body.decode("utf-8", "replace"))
@@ -50,7 +51,7 @@ class GraphQl:
         for error in errors if isinstance(errors, list) else ():
             path = error.get("path") if isinstance(error, dict) else None
             # Without a path it is the question that is wrong.
-            if path:
+            if path and not noise:
                 name = roots.get(str(path[0]), str(path[0]))
                 count.defects.add(at, "graphql", name, masked(str(error.get("message"))))
 

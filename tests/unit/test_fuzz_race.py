@@ -124,6 +124,7 @@ def test_each_rule_counts_what_it_says() -> None:
         "item": b'{"id": 1, "sku": "A", "title": "t", "price": 1, "stock": 0, "tags": [], "deleted": false}',
         "bad": b'{"kind": "party"}',
         "good": b'{"kind": "export"}',
+        "noise": b"sqlite3.OperationalError: database is locked",
         "surrogate": b'{"kind": "\\ud800"}',
         "trace": b'Traceback (most recent call last):\n  File "/srv/app.py", line 3, in view\nKeyError: 1\n',
     }
@@ -143,6 +144,7 @@ def test_each_rule_counts_what_it_says() -> None:
         line("PUT /jobs/7", 500),
         line("GET /users", 999),
         line("GET /elsewhere", 500),
+        line("DELETE /items/1", 500, body="noise"),
     ]
     for at, exchange in enumerate(exchanges):
         judge.judge(exchange, bodies, float(at), count)
@@ -156,7 +158,7 @@ def test_each_rule_counts_what_it_says() -> None:
         ("frame", "KeyError", "/srv/app.py:view"): 9.0,
         ("5xx", "PUT /jobs/{job_id}", "500"): 12.0,
     }
-    assert (count.requests, len(count.hit), len(count.good)) == (15, 3, 2)
+    assert (count.requests, len(count.hit), len(count.good)) == (16, 4, 2)
 
 
 def test_a_traceback_that_was_raised_in_sight_counts_once() -> None:
