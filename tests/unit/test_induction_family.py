@@ -27,7 +27,7 @@ from gnomon.report.page import page
 from gnomon.study.induction_family import InductionFamily, study
 from gnomon.study.induction_family.changes import Seen, changes
 from gnomon.study.induction_family.measured import Measured
-from gnomon.study.induction_family.page import report
+from gnomon.study.induction_family.page import dated, report
 from gnomon.study.induction_family.series import Series, Snapshot, check, of_names
 from gnomon.train._running import run_training
 from gnomon.train.toy import Toy, new_toy, word_tokenizer
@@ -104,7 +104,7 @@ def test_a_planted_change_is_dated_by_every_sign() -> None:
 
 def test_the_page_says_what_was_planted_and_draws_gaps_as_gaps() -> None:
     series = [planted(120.0, missing=[int(STEPS[9]), int(STEPS[20])]), planted(None, name="flat")]
-    made = report(series, shown())
+    made = report(dated(series, shown()), shown())
     assert "planted: in-context learning changes suddenly in 1 of 1 training" in made.summary
     assert "the two windows overlap in 1" in made.summary
     assert "flat: no sudden change in 1 training" in made.summary
@@ -123,7 +123,7 @@ def test_the_page_says_what_was_planted_and_draws_gaps_as_gaps() -> None:
 def test_seeds_of_one_kind_are_read_together() -> None:
     one, two, three = (planted(at, name=f"s{at:g}") for at in (100.0, 120.0, 144.0))
     same = [each._replace(series=each.series._replace(kind="two layers")) for each in (one, two, three)]
-    made = report(same, shown())
+    made = report(dated(same, shown()), shown())
     half = made.estimate("tokens to half of the change of in-context learning", "two layers")
     assert half.n == 3 and half.value == pytest.approx(121_000, rel=0.05) and half.low is not None
     assert "in 3 of 3 trainings" in made.summary

@@ -10,7 +10,8 @@ Olsson et al. 2022 (arXiv 2209.11895), "In-context Learning and Induction Heads"
 analysis table" as one page. By default four small decoders are trained on a language whose copies are known: one layer
 and two, with and without smeared keys, which let one layer look for what the key's neighbour was.
 
-`series` finds the models, `measured` reads each of them once, `changes` dates what changed, `page` shows it.
+`series` finds the models, `measured` reads each of them once, `changes` dates what changed, `page` and `figures` show
+it, `spoken` shows it on one document.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from gnomon.models.load import checkpoint_folder
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.study._trained import Studied, Trained, environment, train_all
 from gnomon.study.induction_family.measured import measure
-from gnomon.study.induction_family.page import report
+from gnomon.study.induction_family.page import dated, report
 from gnomon.study.induction_family.series import Series, check, of_names, of_trainings
+from gnomon.study.induction_family.spoken import before_and_after
 from gnomon.train.toy import HELD_OUT, TEXT, Toy, word_tokenizer
 
 __all__ = ["InductionFamily", "study"]
@@ -107,7 +109,10 @@ def study(cfg: InductionFamily, root: Path | None, workers: int) -> Studied:
         series = check(of_names(cfg.model, cfg.tokens_a_step) if cfg.model else of_trainings(trained))
         shown = _read_aloud(cfg, series) if cfg.model else _language(cfg, trained[0].config)
     found = measure(series, shown, root=root, workers=workers)
-    return Studied(report(found, shown), [*trained, *found])
+    told = dated(found, shown)
+    with environment(root, workers):
+        spoken = before_and_after(told, shown)
+    return Studied(report(told, shown, spoken), [*trained, *found])
 
 
 def _toy(cfg: InductionFamily, layers: int, smeared: bool, seed: int) -> Toy:

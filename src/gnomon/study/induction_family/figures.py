@@ -25,6 +25,7 @@ __all__ = ["Told", "figures", "head_kinds"]
 _SECTION = "Model analysis table"
 _LEAST = 0.3
 _BINS = 14
+_EARLY = (0.05, 0.1, 0.2, 0.4)
 _DIGITS = 4
 
 
@@ -46,13 +47,14 @@ def figures(told: Sequence[Told], plane: Plane, unit: str) -> list[Figure]:
     shown = _Shown(told, list(reversed(first.values())), unit)
     return [
         _paths(shown, plane),
-        shown.lines("2. Loss", "nats", lambda s: s.losses("loss").mean(1)[None], _NOTHING),
+        shown.lines("2. Loss", "nats", lambda s: s.losses("loss").mean(1)[None], _WINDOW),
         *_maps(shown),
         shown.lines("5. In-context learning", "nats", lambda s: s.losses("icl").mean(1)[None], _NOTHING),
         shown.heads("6. Prefix matching by head", "share", lambda s: s.prefix.mean(-1), _layer),
         *_of_weights(shown),
         *_left_out(shown),
         *_copies(shown),
+        _choices(shown),
         _turning(shown),
     ]
 
@@ -78,6 +80,7 @@ def _kind(seen: Seen, layer: int, head: int) -> str:
 
 
 _NOTHING = ""
+_WINDOW = "Orange: from a tenth to nine tenths of the change of in-context learning, of the first training of a kind."
 _Read = Callable[[Seen], Matrix]
 
 
@@ -112,7 +115,8 @@ class _Shown:
             for layer, head in np.ndindex(values_SLH.shape[1:]):
                 line = f"{seen.name}, head {layer}.{head}"
                 points += _points(seen, values_SLH[:, layer, head], line, group(seen, layer, head))
-        return self._drawn(sorted(points, key=lambda p: p.group), title, y, caption)
+        # "layer 2" before "layer 10", and kinds of heads in one order on all pictures.
+        return self._drawn(sorted(points, key=lambda p: (len(p.group), p.group)), title, y, caption)
 
     def _drawn(self, points: Sequence[Trace], title: str, y: str, caption: str) -> Figure:
         order = [each.seen.series.kind for each in self.first]
@@ -243,6 +247,23 @@ def _copies(shown: _Shown) -> Iterator[Figure]:
             caption,
             names,
         )
+
+
+def _choices(shown: _Shown) -> Figure:
+    """In-context learning against other early tokens, over training: whether its date hangs on the choice."""
+    length = shown.told[0].seen.by_index.shape[1]
+    early = sorted({max(1, round(length * share)) for share in _EARLY})
+
+    def scores(seen: Seen) -> Matrix:
+        late = seen.by_index[:, 3 * length // 4 :].mean(1)
+        around = [seen.by_index[:, 3 * at // 4 : 5 * at // 4 + 1].mean(1) for at in early]
+        return np.stack([late - each for each in around])
+
+    caption = "The last quarter of a document less a band of half its own place around an early token."
+    names = [f"token {at}" for at in early]
+    return _Shown(shown.first, shown.first, shown.unit).lines(
+        "In-context learning against other early tokens", "nats", scores, caption, names
+    )
 
 
 def _turning(shown: _Shown) -> Figure:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from gnomon.explain.induction.snapshots import Shown
-from gnomon.report.base import Drawn, Estimate, Report, Table
+from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
+from gnomon.report.tokens import TokenText, tokens
 from gnomon.report.words import number
 from gnomon.stats.intervals import Interval, clustered_mean, undefined
 from gnomon.stats.trajectories import Plane, pivot, plane
@@ -17,18 +18,23 @@ from gnomon.study._trained import over_seeds
 from gnomon.study.induction_family.changes import Changes, Seen, changes
 from gnomon.study.induction_family.figures import Told, figures, head_kinds
 from gnomon.study.induction_family.measured import Measured
+from gnomon.study.induction_family.series import Series
 
-__all__ = ["report"]
+__all__ = ["dated", "report"]
 
 
-def report(found: Sequence[Measured], shown: Shown) -> Report:
-    """What was read of every series, dated and drawn.
+def dated(found: Sequence[Measured], shown: Shown) -> list[Told]:
+    """Every series, with what changed in it and when.
 
     Raises:
         DataError: a series has too few snapshots to date anything.
     """
-    told = [Told(seen, changes(seen, shown.clusters)) for seen in map(Seen, found)]
-    known = all(each.series.tokens_a_step > 1 for each in found)
+    return [Told(seen, changes(seen, shown.clusters)) for seen in map(Seen, found)]
+
+
+def report(told: Sequence[Told], shown: Shown, texts: Sequence[TokenText] = ()) -> Report:
+    """What was read of every series, dated and drawn; `texts` are one document before and after a change."""
+    known = all(each.seen.series.tokens_a_step > 1 for each in told)
     unit = "tokens" if known else "steps"
     joint = plane(np.concatenate([each.seen.picked for each in told]))
     kinds = list(dict.fromkeys(each.seen.series.kind for each in told))
@@ -37,10 +43,18 @@ def report(found: Sequence[Measured], shown: Shown) -> Report:
         title=f"{len(told)} trainings, {sum(len(each.seen.steps) for each in told)} snapshots",
         summary=" ".join(_said(kind, some, unit) for kind, some in by_kind.items()),
         estimates=[e for kind, some in by_kind.items() for e in _estimates(kind, some, shown, unit)],
-        figures=Drawn(lambda: figures(told, joint, unit)),
+        figures=Drawn(lambda: [*figures(told, joint, unit), *_spoken(texts)]),
         tables=[_dates(told, joint, unit), _heads(told)],
-        notes=_notes(found, shown, unit),
+        notes=_notes([each.seen.series for each in told], shown, unit),
     )
+
+
+def _spoken(texts: Sequence[TokenText]) -> list[Figure]:
+    if not texts:
+        return []
+    caption = "The last snapshot before the change of in-context learning, and the first after it. Hover for numbers."
+    title = "One document before and after"
+    return [tokens(texts, legend="probability of the token", title=title, caption=caption, section="A document")]
 
 
 def _said(kind: str, some: Sequence[Told], unit: str) -> str:
@@ -209,22 +223,12 @@ def _heads(told: Sequence[Told]) -> Table:
             trace = float(seen.trace[-1, layer, head])
             known = [round(float(v), 3) for v in numbers] + [round(trace, 3) if np.isfinite(trace) else None]
             rows.append([seen.name, f"{layer}.{head}", kinds[layer][head], *known, icl])
-    columns = (
-        "training",
-        "head",
-        "kind",
-        "prefix matching",
-        "previous token",
-        "copying",
-        "QK eigenvalues",
-        "ICL without it",
-    )
-    return Table(
-        title="Heads at the end", columns=columns, rows=rows, caption="ICL: change in nats, later patterns kept."
-    )
+    scores = ("prefix matching", "previous token", "copying", "QK eigenvalues", "ICL without it")
+    caption = "ICL: change of in-context learning in nats, later patterns kept."
+    return Table(title="Heads at the end", columns=("training", "head", "kind", *scores), rows=rows, caption=caption)
 
 
-def _notes(found: Sequence[Measured], shown: Shown, unit: str) -> list[str]:
+def _notes(series: Sequence[Series], shown: Shown, unit: str) -> list[str]:
     length = shown.tokens_NT.shape[1]
     late, early = (
         f"{s.start + 1} to {s.stop}" if s.stop - s.start > 1 else str(s.stop) for s in (shown.late, shown.early)
@@ -233,9 +237,7 @@ def _notes(found: Sequence[Measured], shown: Shown, unit: str) -> list[str]:
         f"in-context learning is the loss of tokens {late} of {length} less that of tokens {early}, in nats, over "
         f"{len(shown.clusters)} documents; below 0 the model gains from context"
     ]
-    gaps = [
-        f"{each.name}: {', '.join(str(s.step) for s in each.series.missing)}" for each in found if each.series.missing
-    ]
+    gaps = [f"{each.name}: {', '.join(str(s.step) for s in each.missing)}" for each in series if each.missing]
     if gaps:
         notes.append(f"steps whose models are missing, gaps in the lines: {'; '.join(gaps)}")
     if unit == "steps":
