@@ -23,7 +23,7 @@ def negative_data_accepted(exchange: Exchange, promises: Promises) -> Iterator[V
     Advice for a further parameter, which most servers overlook.
     """
     fault = _accepted_fault(exchange)
-    if fault is None or (fault.location == "header" and fault.keyword == "required"):
+    if fault is None or (fault.location == "header" and _lacks(exchange, fault)):
         return
     if not certificate(exchange.case, exchange.request, promises.asked):
         return
@@ -74,6 +74,12 @@ def method_not_allowed(exchange: Exchange, promises: Promises) -> Iterator[Viola
     undeclared = case.method and method not in promises.methods[case.operation.path]
     if undeclared and 200 <= reply.status < 300 and method not in _OF_ANY_SERVER:
         yield _method(exchange, method, f"takes {method}, which is not documented", True)
+
+
+def _lacks(exchange: Exchange, fault: Fault) -> bool:
+    """Whether the header of a fault was not sent, be it that its value is written as nothing."""
+    name = fault.pointer.partition("/")[2].partition("/")[0].lower()
+    return all(sent != name for sent, _ in exchange.request.headers)
 
 
 def _told(case: Case, fault: Fault, promises: Promises) -> Fault:

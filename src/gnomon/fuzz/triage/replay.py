@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gnomon.fuzz.base import NOTHING, Case, Exchange, Violation
 from gnomon.fuzz.sending import Sender, Sent
-from gnomon.fuzz.state.expressions import evaluate
+from gnomon.fuzz.state.expressions import evaluate, put
 
 __all__ = ["bound", "shown_again"]
 
@@ -45,12 +45,15 @@ async def shown_again(
 
 def bound(step: Exchange, before: Sequence[Exchange]) -> Case | None:
     """A step's case with what earlier steps answered; None where they did not answer it."""
-    parameters = dict(step.case.parameters)
+    parameters, body = dict(step.case.parameters), step.case.body
     for take in step.takes:
         if take.step >= len(before):
             return None
         value = evaluate(take.expression, before[take.step])
         if value is NOTHING:
             return None
-        parameters[(take.location, take.place)] = value
-    return replace(step.case, parameters=parameters)
+        if take.location == "body":
+            body = put(body, take.place, value)
+        elif (take.location, take.place) in parameters:
+            parameters[(take.location, take.place)] = value
+    return replace(step.case, parameters=parameters, body=body)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from gnomon.fuzz.base import Case, Defect, Exchange, Take, Violation
 from gnomon.fuzz.sending import Sender
-from gnomon.fuzz.triage.replay import shown_again
+from gnomon.fuzz.triage.grounding import grounded
+from gnomon.fuzz.triage.replay import bound, shown_again
 from gnomon.fuzz.triage.smaller import smaller_cases
 
 __all__ = ["Triage"]
@@ -78,13 +79,22 @@ class Triage:
             raise
 
     async def _settled(self, met: _Met) -> Defect:
-        violation, times = await self._again(met.violation)
+        violation, times = await self._by_itself(met.violation)
+        if times < _REPLAYS:
+            violation, times = await self._again(met.violation)
         if not times and violation.holds is None:
             told = self._with_history(violation.steps[-1])
             violation, times = await self._again(replace(violation, steps=told)) if len(told) > 1 else (violation, 0)
         if times == _REPLAYS:
             violation = await self._small(violation)
         return self._keep(met, violation if times else met.violation, times)
+
+    async def _by_itself(self, violation: Violation) -> tuple[Violation, int]:
+        """The violation after the making of all that it names, where something of that was made in this search."""
+        steps = grounded(violation.steps, self._sender.memory)
+        if len(steps) == len(violation.steps):
+            return violation, 0
+        return await self._again(replace(violation, steps=steps))
 
     async def _again(self, violation: Violation) -> tuple[Violation, int]:
         """The violation as it came back last, and how often it did in three replays."""
@@ -142,6 +152,8 @@ class Triage:
             for case in smaller_cases(last.case, kept):
                 if self._sender.requests >= until:
                     break
+                if bound(replace(last, case=case), violation.steps[:-1]) == last.case:
+                    continue
                 found = await self._still(violation, [*violation.steps[:-1], replace(last, case=case)], case)
                 if found:
                     violation, going = found, True
