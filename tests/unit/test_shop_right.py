@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import graphql
 import jsonschema_rs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gnomon.data.worlds.shop import DECOYS, DIALECTS, document
 from gnomon.data.worlds.shop.graph import schema
@@ -237,6 +240,40 @@ def test_what_the_schema_forbids_is_refused(line: str, body: Any, status: int, l
 
     log = run(story).shop.log
     assert (log.triggered, log.unplanned) == ({}, [])
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(st.characters(), max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+TEXTS = st.sampled_from(["0", "1", "-1", "1e9", "null", "true", "%00", "a%2Fb", "0000-00-00", ""])
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[str, Any]:
+    """Any operation with any values under the names that it knows."""
+    operation = draw(st.sampled_from(OPERATIONS))
+    path = re.sub(r"\{\w+\}", lambda _: draw(st.sampled_from(["1", NOWHERE, "home", "%ff"])), operation.path)
+    names = [p.name for p in operation.parameters if p.place == "query"]
+    query = "&".join(f"{name}={draw(TEXTS)}" for name in names if draw(st.booleans()))
+    body = None
+    if operation.body and operation.media == "application/json":
+        keys = list(SCHEMAS[operation.body].get("properties", {"any": {}}))
+        given_values = draw(st.dictionaries(st.sampled_from(keys), VALUES, max_size=4))
+        body = json.dumps(given_values if draw(st.booleans()) else draw(VALUES)).encode()
+    return f"{operation.method} {path}?{query}", body
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(requests(), min_size=20, max_size=20))
+def test_nothing_crashes_but_what_is_planted(asked: list[tuple[str, Any]]) -> None:
+    async def story(client: Client) -> None:
+        for line, body in asked:
+            headers = {"content-type": "application/json"} if body is not None else {}
+            assert (await client.send(line, body, headers=headers)).status in range(200, 504)
+
+    assert run(story).shop.log.unplanned == []
 
 
 def test_another_method_is_refused_with_those_there_are() -> None:
