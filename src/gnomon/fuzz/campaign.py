@@ -70,9 +70,7 @@ class Campaign:
         self.stopped = False
         self.novelty = Novelty(fingerprint)
         self.rng = Seed(self.seed).child("fuzz").random()
-        self.triage = Triage(
-            self.sender, valid=self.maker.is_valid, other=lambda case: self.maker.renamed(case, self.rng)
-        )
+        self.triage = Triage(self.sender, valid=self.maker.is_valid, other=self._other)
         self.variation = Variation(self.maker)
         systematic = Systematic(self.sender.api, self.maker, self.variation, self.sender.memory, self.stateful)
         self.schedule = Schedule(systematic.plays(self.rng), self._arms(), self.rng)
@@ -172,6 +170,13 @@ class Campaign:
 
     def _busy(self, about: Operation | Resource) -> bool:
         return isinstance(about, Operation) and self.sender.busy(about)
+
+    def _other(self, case: Case) -> Case:
+        """The case with other texts; a valid one where it is none, since it is only to make something."""
+        if self.maker.is_valid(case):
+            return self.maker.renamed(case, self.rng)
+        path = {name: value for (location, name), value in case.parameters.items() if location == "path"}
+        return self.maker.valid(case.operation, self.rng, path=path)
 
     def _offer(self, violation: Violation) -> None:
         self.triage.offer(violation)

@@ -21,6 +21,7 @@ _KEPT = 16
 # Shares of where a path's values come from; the rest is made (section "state" of the docs page says why these).
 _LIVE, _GONE = 0.7, 0.08
 _KNOWN_NAME = 0.4
+_MADE_ANYWAY = 0.15
 _SENDABLE = {"type": "string", "pattern": r"^[!-~]([ -~]*[!-~])?$"}
 
 
@@ -98,25 +99,33 @@ class Maker:
         if not there or rng.random() < 0.2:
             return self.valid(operation, rng)
         case = rng.choice(there)
-        live = self._path(operation, rng) if "{" in operation.path else {}
-        return replace(case, parameters={**case.parameters, **{("path", name): value for name, value in live.items()}})
+        live = self._memory.thing_for(operation.path, rng) if "{" in operation.path else None
+        path: dict[tuple[Location, str], Any] = {("path", n): v for n, v in (live.params if live else {}).items()}
+        case = replace(case, parameters={**case.parameters, **path}, body=self.referring(case.body, rng))
+        return self.renamed(case, rng) if operation.method == "POST" else case
 
-    def renamed(self, case: Case, rng: random.Random) -> Case:
-        """The case with other texts in its body, where its schema allows: a server may have the first ones already."""
+    def renamed(self, case: Case, rng: random.Random, *, besides: str | None = None) -> Case:
+        """The case with other texts in its body, where its schema allows: a server may have the first ones already.
+
+        Args:
+            besides: JSON pointer of what stays as it is.
+        """
         part = next((each for each in self.parts(case.operation) if each.name == case.media_type), None)
         if part is None or not isinstance(case.body, dict):
             return case
-        compiled, body = self.compiled(case.operation, part), case.body
+        compiled, body = self.compiled(case.operation, part, sent=False), case.body
+        valid = compiled.is_valid(body)
         for name, value in body.items():
-            if isinstance(value, str):
+            if isinstance(value, str) and value and not (besides or "-").startswith(f"/{name}"):
                 tag = f"{rng.randrange(36**6):x}"
+                short = value[: max(1, len(value) - len(tag))]
                 tried = (
+                    f"{short}{tag}",
+                    f"{tag}{value[len(tag) :]}",
                     f"{tag}{value}",
-                    f"{value}{tag}",
-                    f"{value[: -len(tag)]}{tag}",
                     *self._others(compiled, name, rng),
                 )
-                fitting = (each for each in tried if compiled.is_valid({**body, name: each}))
+                fitting = (each for each in tried if compiled.is_valid({**body, name: each}) is valid)
                 body = {**body, name: next(fitting, value)}
         return replace(case, body=body)
 
@@ -196,18 +205,31 @@ class Maker:
         made = assemble(self.compiled(operation, part), rng)
         if made is None:
             return NOTHING, ""
-        return self._referring(made.value, self.compiled(operation, part), rng), part.name
+        referring = self.referring(made.value, rng)
+        return (referring if self.compiled(operation, part).is_valid(referring) else made.value), part.name
 
-    def _referring(self, body: Any, compiled: Compiled, rng: random.Random) -> Any:
-        """A body whose identifiers are of things that live, as far as the schema allows."""
-        if not isinstance(body, dict):
-            return body
-        for name in body:
-            if is_identifier(name) and rng.random() < 1 - _KNOWN_NAME / 2:
-                known = self._known(name, rng)
-                if known is not None and compiled.is_valid(changed := {**body, name: known}):
-                    body = changed
-        return body
+    def referring(
+        self, value: Any, rng: random.Random, *, besides: str | None = None, at: str = "", name: str = ""
+    ) -> Any:
+        """A value whose identifiers are of things that live, where the server has answered such.
+
+        Args:
+            besides: JSON pointer of what stays as it is, with all that holds it.
+            at, name: where the value stands, and the member that it is.
+        """
+        if isinstance(value, dict):
+            return {
+                key: self.referring(each, rng, besides=besides, at=f"{at}/{key}", name=key)
+                for key, each in value.items()
+            }
+        if isinstance(value, list):
+            return [
+                self.referring(each, rng, besides=besides, at=f"{at}/{i}", name=name) for i, each in enumerate(value)
+            ]
+        if at == besides or not is_identifier(name) or rng.random() < _MADE_ANYWAY:
+            return value
+        known = self._known(name, rng)
+        return known if type(known) is type(value) else value
 
 
 def _written_schema(parameter: Parameter) -> Schema:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Case, Fault, Operation
@@ -29,12 +30,19 @@ def missing_parts(base: Case) -> Iterator[Case]:
         yield replace(base, body=NOTHING, media_type="", mode="invalid", why=(why,), technique="negative")
 
 
-def probes(base: Case, declared: frozenset[str] | set[str]) -> Iterator[Case]:
-    """Probes of an operation around a valid case of it.
+def probes(fresh: Callable[[], Case], declared: frozenset[str] | set[str]) -> Iterator[Case]:
+    """Probes of an operation, each around a valid case of its own.
 
     Args:
+        fresh: makes such a case.
         declared: methods that the document has for this path.
     """
+    for i, probe in enumerate(_probes(fresh(), declared)):
+        # Only the values around the probe differ from one case to the next, never how many probes there are.
+        yield next(islice(_probes(fresh(), declared), i, None), probe)
+
+
+def _probes(base: Case, declared: frozenset[str] | set[str]) -> Iterator[Case]:
     for method in _METHODS:
         if method not in declared:
             yield _probe(base, "method", method=method, body=NOTHING, media_type="")
@@ -69,8 +77,8 @@ def _spoiled(raw: bytes, is_json: bool, value: Any) -> Iterator[tuple[str, bytes
     for literal in (b"NaN", b"Infinity", b"-Infinity", b"1e999", b"null", b"[]", b'""', b"0"):
         yield f"is {literal.decode()}", literal
     if isinstance(value, dict) and value:
-        name = json.dumps(next(iter(value)))
-        yield "a key twice", f"{{{name}:null,".encode() + raw[1:]
+        for name, each in value.items():
+            yield "a key twice", f"{{{json.dumps(name)}:{json.dumps(each)},".encode() + raw[1:]
         for key in value:
             for text in ("NaN", "1e400", '"\\ud800"'):
                 spoiled = json.dumps({**value, key: "@@"}, separators=(",", ":")).replace('"@@"', text)

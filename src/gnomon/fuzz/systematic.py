@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from typing import TypeVar
 
 from gnomon.fuzz.base import Api, Operation
@@ -18,6 +18,7 @@ from gnomon.fuzz.variation import Variation
 __all__ = ["Systematic"]
 
 T = TypeVar("T")
+_LIVES = 20
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,22 @@ class Systematic:
         yield from (Play("callers", each) for each in operations if each.security)
         yield from _alternated([self._examples(each) for each in operations])
         declared = methods_of(operations)
-        yield from _alternated(
-            [
-                chain(
-                    _alternated([self._cases(each, rng), self._probes(each, declared[each.path], rng)]),
-                    self._pairs(each, rng),
-                )
-                for each in operations
-            ]
-        )
+        streams = [
+            chain(
+                _alternated([self._cases(each, rng), self._probes(each, declared[each.path], rng)]),
+                self._pairs(each, rng),
+            )
+            for each in operations
+        ]
+        yield from _alternated([*streams, *self._lives()])
+        yield from (Play("callers", each) for each in operations if each.security)
+
+    def _lives(self) -> list[Iterator[Play]]:
+        """More lives of each thing, as many as its operations are likely to need."""
+        if not self.stateful:
+            return []
+        things = [each for each in self.memory.resources.values() if each.creates]
+        return [repeat(Play("story", each), _LIVES) for each in things]
 
     def _examples(self, operation: Operation) -> Iterator[Play]:
         return (Play("example", operation, case) for case in self.maker.examples(operation))
@@ -67,7 +75,7 @@ class Systematic:
             yield Play(case.technique, operation, case)
 
     def _probes(self, operation: Operation, declared: set[str], rng: random.Random) -> Iterator[Play]:
-        return (Play("probe", operation, case) for case in probes(self.maker.base(operation, rng), declared))
+        return (Play("probe", operation, case) for case in probes(lambda: self.maker.base(operation, rng), declared))
 
     def _pairs(self, operation: Operation, rng: random.Random) -> Iterator[Play]:
         return (Play("valid", operation, case) for case in self.variation.pairs(operation, rng))

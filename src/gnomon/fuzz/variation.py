@@ -19,7 +19,7 @@ _ODD: Sequence[Any] = (
     None, True, False, 0, -1, 1, 2**31, -(2**31) - 1, 2**53 + 1, 2**63, -(2**63) - 1, 1e308, 5e-324, 0.1, "", " ", "0",
     "null", "true", "NaN", "\x00", "\ud800", "é", "ß", "ſ", "\u202eabc", "\u200b", "💥" * 3, "a" * 300, "'", '"', "<b>",
     "{{7*7}}", "${7*7}", "%s%n", "../../etc/passwd", "%00", "1e400", "-0", "0000-00-00", "9999-12-31T23:59:59Z",
-    "2024-02-30", "00:00:60", [], {}, [None], [[]], {"": None}, [0] * 100, {"a": {"a": {"a": {}}}},
+    "0000-01-01", "2024-02-30", "00:00:60", [], {}, [None], [[]], {"": None}, [0] * 100, {"a": {"a": {"a": {}}}},
 )  # fmt: skip
 
 
@@ -37,7 +37,8 @@ class Variation:
             valid = border.valid or self._maker.compiled(operation, part, sent=False).is_valid(border.value)
             why = border.fault(part.location, prefix)
             mode = "valid" if valid else "invalid"
-            yield self._put(operation, part, border.value, rng, mode=mode, why=(why,), technique="boundary")
+            case = self._put(operation, part, border.value, rng, mode=mode, why=(why,), technique="boundary")
+            yield self._placed(case, part, border.pointer, rng)
 
     def faults(self, operation: Operation, part: Part, rng: random.Random) -> Iterator[Case]:
         """A case for each way to leave a part's schema."""
@@ -102,7 +103,18 @@ class Variation:
             return None
         found = made.flaw
         why = Fault(location=part.location, pointer=_at(part, found.pointer), keyword=found.keyword, kind=found.kind)
-        return self._put(operation, part, made.value, rng, mode="invalid", why=(why,), technique="negative")
+        case = self._put(operation, part, made.value, rng, mode="invalid", why=(why,), technique="negative")
+        return self._placed(case, part, found.pointer, rng)
+
+    def _placed(self, case: Case, part: Part, pointer: str, rng: random.Random) -> Case:
+        """A body among things that live and under new names, all but the place that is looked at."""
+        if part.location != "body" or isinstance(case.body, bytes):
+            return case
+        compiled = self._maker.compiled(case.operation, part, sent=False)
+        referring = self._maker.referring(case.body, rng, besides=pointer)
+        if compiled.is_valid(referring) is (case.mode == "valid"):
+            case = replace(case, body=referring)
+        return self._maker.renamed(case, rng, besides=pointer) if case.operation.method == "POST" else case
 
     def _put(self, operation: Operation, part: Part, value: Any, rng: random.Random, **more: Any) -> Case:
         return self._maker.put(self._maker.base(operation, rng), part, value, **more)

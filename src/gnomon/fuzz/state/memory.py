@@ -11,15 +11,22 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gnomon.fuzz.base import Api, Exchange
 from gnomon.fuzz.state.names import is_identifier, subject_of, words
 from gnomon.fuzz.state.resources import Resource, Route, resources
 
-__all__ = ["Memory", "Thing", "identified", "leaves", "rows_of"]
+__all__ = ["Making", "Memory", "Thing", "identified", "leaves", "rows_of"]
 
-_KEPT, _DEEPEST, _WIDEST, _HISTORY = 64, 4, 20, 12
+_KEPT, _DEEPEST, _WIDEST, _HISTORY, _MAKINGS = 64, 4, 20, 12, 5000
+
+
+class Making(NamedTuple):
+    """How a thing was made: the exchange, and where its answer says what the thing is called; "" where the path did."""
+
+    exchange: Exchange
+    expression: str
 
 
 @dataclass(eq=False)
@@ -55,6 +62,7 @@ class Memory:
         alive, gone: things by item template, the last ones.
         values: answered scalars by name of their member.
         held: things that one story speaks of, so that no other request touches them meanwhile.
+        makings: how things were made, by item template and identifier; the last ones.
     """
 
     def __init__(self, api: Api) -> None:
@@ -64,6 +72,7 @@ class Memory:
         self.gone: dict[str, deque[Thing]] = {item: deque(maxlen=_KEPT) for item in self.resources}
         self.values: dict[str, deque[Any]] = {}
         self.held: set[Thing] = set()
+        self.makings: dict[tuple[str, str], Making] = {}
         self._creates = {op.key: each for each in self.resources.values() for op in each.creates}
         self._lists = {op.key: each for each in self.resources.values() for op in each.lists}
         self._own = {
@@ -88,8 +97,10 @@ class Memory:
         if key in self._lists:
             self._learn_list(self._lists[key], params, body)
         made = self._made(self._creates[key], params, exchange, body) if key in self._creates else None
-        if made is not None and not made.history:
-            made.keep(exchange)
+        if made is not None:
+            self._keep_making(made, exchange)
+            if not made.history:
+                made.keep(exchange)
         return made or (self.remember(Thing(own, params, body)) if own is not None else None)
 
     def about(self, exchange: Exchange) -> list[Thing]:
@@ -139,6 +150,12 @@ class Memory:
         """An answered scalar whose member had this name; None where there is none."""
         there = self.values.get("".join(words(name)))
         return rng.choice(there) if there else None
+
+    def _keep_making(self, made: Thing, exchange: Exchange) -> None:
+        key = made.resource.key
+        self.makings[made.resource.item, str(made.params.get(key))] = Making(exchange, made.source.get(key, ""))
+        if len(self.makings) > _MAKINGS:
+            del self.makings[next(iter(self.makings))]
 
     def _keep(self, name: str, value: Any) -> None:
         key = "".join(words(name))

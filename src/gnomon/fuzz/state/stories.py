@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from gnomon.fuzz.base import Case, Exchange, Location, Operation, Take, Violation
 from gnomon.fuzz.sending import Sender, Sent
 from gnomon.fuzz.state.expressions import evaluate
-from gnomon.fuzz.state.memory import Thing
+from gnomon.fuzz.state.memory import Thing, leaves
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.semantics import listed, moved, not_found, still_there, unseen_of
 
@@ -64,7 +64,8 @@ class Story:
             thing = await self.make(resource) or thing
         if thing is None:
             return
-        acts: list[Callable[[Thing], Awaitable[Any]]] = [self.read, self.list_, self.update, self.put_twice, self.act]
+        acts: list[Callable[[Thing], Awaitable[Any]]] = [self.read, self.list_, self.update, self.put_twice]
+        acts += [self.act, self.gather, self.orphan] if thing.resource.inner else [self.orphan]
         for _ in range(self.rng.randint(1, 4)):
             await self.rng.choice(acts)(thing)
         if resource.deletes and len(self.steps) < _LONGEST and self.rng.random() < 0.7:
@@ -118,11 +119,17 @@ class Story:
 
     async def put_twice(self, thing: Thing) -> None:
         """The same PUT again leaves the same thing."""
-        first = await self._on(thing, tuple(each for each in thing.resource.updates if each.method == "PUT"))
-        if not first or not first.ok or not await self.read(thing):
+        both = (*thing.resource.updates, *thing.resource.inner)
+        first = await self._on(thing, tuple(each for each in both if each.method == "PUT"))
+        if not first or not first.ok:
+            return
+        path = first.exchange.case.operation.path
+        there = tuple(each for each in thing.resource.inner if each.method == "GET" and each.path == path)
+        reads = there or thing.resource.reads
+        if not await self._on(thing, reads, bare=True):
             return
         await self._again(first)
-        await self.read(thing)
+        await self._on(thing, reads, bare=True)
         fields = moved(self.steps)
         if fields:
             what = f"changes {', '.join(sorted(fields))} when the same PUT comes again"
@@ -132,6 +139,29 @@ class Story:
     async def act(self, thing: Thing) -> None:
         """One of the operations below the item."""
         await self._on(thing, thing.resource.inner)
+
+    async def gather(self, thing: Thing) -> None:
+        """Three of what belongs to a thing, then all of them."""
+        inner = thing.resource.inner
+        for operation in [each for each in inner if each.method == "POST"]:
+            same = tuple(each for each in inner if each.method == "GET" and each.path == operation.path)
+            if same:
+                for _ in range(3):
+                    await self.send(self.case(operation, thing), thing)
+                await self._on(thing, same)
+
+    async def orphan(self, thing: Thing) -> None:
+        """Removes what a thing names or belongs to, then asks for the thing."""
+        made = thing.history[0].case.body if thing.history else None
+        named = {str(value) for _, value in leaves(made)} if isinstance(made, dict) else set()
+        for resource in self.sender.memory.resources.values():
+            for other in list(self.sender.memory.alive[resource.item]):
+                if other is not thing and str(other.params.get(resource.key)) in named and resource.deletes:
+                    self._hold(other)
+                    await self._on(other, resource.deletes)
+                    await self.read(thing)
+                    await self._on(thing, (*thing.resource.lists, *thing.resource.updates, *thing.resource.inner))
+                    return
 
     async def remove(self, thing: Thing) -> None:
         """Removes a thing, then asks for it in every way there is."""

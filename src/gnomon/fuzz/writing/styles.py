@@ -15,6 +15,7 @@ from gnomon.fuzz.base import Parameter
 
 __all__ = ["as_text", "header_value", "path_segment", "percent", "query_pairs"]
 
+_EXACT = 2**53
 _RESERVED = ":/?#[]@!$'()*,;"
 _DELIMITERS = {"spaceDelimited": " ", "pipeDelimited": "|", "tabDelimited": "\t", "form": ","}
 
@@ -23,6 +24,8 @@ def as_text(value: Any) -> str:
     """A JSON value as a client writes it where only text can stand: true, null, 1.5; compound values as JSON."""
     if isinstance(value, str):
         return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        value = int(value)  # 1.0 is the integer 1 in JSON Schema, and no integer as text
     return json.dumps(value)
 
 
