@@ -32,17 +32,17 @@ class Book:
         self._bodies = (folder / "bodies.ndjson").open("w", encoding="utf-8")
         self._known: set[str] = set()
 
-    def note(self, request: Message, answer: Message, began: float) -> None:
-        """Writes an exchange down."""
+    def note(self, request: Message, answer: Message | None, began: float) -> None:
+        """Writes an exchange down; without an answer its status is 0."""
         line = {
             "at": round(began, 4),
             "method": request.start[0],
             "target": request.start[1],
             "request_type": request.headers.get("content-type", ""),
             "request_body": self._body(request),
-            "status": answer.status,
-            "type": answer.headers.get("content-type", ""),
-            "body": self._body(answer),
+            "status": answer.status if answer else 0,
+            "type": answer.headers.get("content-type", "") if answer else "",
+            "body": self._body(answer) if answer else "",
             "seconds": round(time.time() - began, 5),
         }
         self._exchanges.write(json.dumps(line) + "\n")
@@ -133,6 +133,9 @@ class Client(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if self._service is not None:
             self._service.close()
+        while self._asked:
+            request, began = self._asked.popleft()
+            self._book.note(request, None, began)
 
 
 class Service(asyncio.Protocol):

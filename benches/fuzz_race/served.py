@@ -67,19 +67,24 @@ def main() -> None:
 
 
 def httpbin(port: int, folder: Path) -> None:
-    """Flask by waitress."""
+    """Flask by a thread for each connection: some of its answers take as long as one likes."""
     import flask
     from httpbin import app
+    from werkzeug.serving import WSGIRequestHandler, make_server
 
     flask.got_request_exception.connect(lambda sender, exception, **_: RECORDER.note(exception), weak=False)
-    _wait(hooks.wsgi(app, RECORDER), port)
+    WSGIRequestHandler.protocol_version = "HTTP/1.1"
+    WSGIRequestHandler.log = lambda *_: None
+    make_server("127.0.0.1", port, hooks.wsgi(app, RECORDER), threaded=True).serve_forever()
 
 
 def kinto(port: int, folder: Path) -> None:
     """Pyramid by waitress, everything in memory."""
+    import waitress
     from kinto import main as make
 
-    _wait(hooks.wsgi(make({}, **_KINTO), RECORDER), port)
+    app = hooks.wsgi(make({}, **_KINTO), RECORDER)
+    waitress.serve(app, host="127.0.0.1", port=port, threads=8, _quiet=True)
 
 
 def dagster(port: int, folder: Path) -> None:
@@ -153,12 +158,6 @@ def tween(handler: Any, registry: Any) -> Any:
             raise
 
     return noted
-
-
-def _wait(app: Any, port: int) -> None:
-    import waitress
-
-    waitress.serve(app, host="127.0.0.1", port=port, threads=8, _quiet=True)
 
 
 SERVERS = {"httpbin": httpbin, "kinto": kinto, "dagster": dagster, "shop": shop}

@@ -105,6 +105,29 @@ def test_the_relay_passes_on_and_writes_down(tmp_path: Path) -> None:
     assert noted["frames"][-1][1] == "_list"
 
 
+def test_a_request_that_is_dropped_has_status_0(tmp_path: Path) -> None:
+    async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.close()
+
+    async def story() -> None:
+        book, loop = Book(tmp_path), asyncio.get_running_loop()
+        service = await asyncio.start_server(drop, "127.0.0.1", 0)
+        upstream = service.sockets[0].getsockname()[1]
+        relay = await loop.create_server(lambda: Client(upstream, book), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.sockets[0].getsockname()[1])
+        writer.write(b"GET /a HTTP/1.1\r\n\r\n")
+        assert await reader.read() == b""
+        writer.close()
+        await asyncio.sleep(0)
+        relay.close()
+        service.close()
+        book.close()
+
+    asyncio.run(story())
+    assert [(e["target"], e["status"]) for e in lines_of(tmp_path / "exchanges.ndjson")] == [("/a", 0)]
+
+
 def test_noise_and_repeats_are_not_noted(tmp_path: Path) -> None:
     recorder, error = Recorder(tmp_path / "crashes.ndjson"), ValueError("bad")
     for each in (error, error, RuntimeError("database is locked"), asyncio.CancelledError()):
