@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gnomon.fuzz.base import Exchange, Location, Take
-from gnomon.fuzz.state.memory import Memory, Thing
+from gnomon.fuzz.state.memory import Making, Memory
 from gnomon.fuzz.state.names import is_identifier, subject_of
 
 __all__ = ["grounded"]
@@ -32,7 +32,7 @@ def grounded(steps: Sequence[Exchange], memory: Memory) -> tuple[Exchange, ...]:
 
 
 class _Ground:
-    """The creations that were needed so far."""
+    """The makings that were needed so far."""
 
     def __init__(self, memory: Memory) -> None:
         self.made: list[Exchange] = []
@@ -43,60 +43,49 @@ class _Ground:
         """Where a step's values come from, of those that it does not take already."""
         there = {(take.location, take.place) for take in step.takes}
         found = []
-        for thing, location, place in self._named(step):
-            if (location, place) not in there and len(self.made) < _MOST:
-                at = self._placed(thing)
-                found.append(Take(step=at, expression=_source(thing), location=location, place=place))
+        for making, location, place in self._named(step):
+            if (location, place) in there or len(self.made) >= _MOST:
+                continue
+            at = self._placed(making)
+            if making.expression:
+                found.append(Take(step=at, expression=making.expression, location=location, place=place))
         return tuple(found)
 
-    def _placed(self, thing: Thing) -> int:
+    def _placed(self, making: Making) -> int:
         """Index of the step that makes a thing; what that step names is made before it."""
-        if id(thing) not in self._at:
-            creation = thing.history[0]
-            takes = self.takes(replace(creation, takes=()))
-            self._at[id(thing)] = len(self.made)
-            self.made.append(replace(creation, takes=takes))
-        return self._at[id(thing)]
+        number = making.exchange.number
+        if number not in self._at:
+            takes = self.takes(replace(making.exchange, takes=()))
+            self._at[number] = len(self.made)
+            self.made.append(replace(making.exchange, takes=takes))
+        return self._at[number]
 
-    def _named(self, step: Exchange) -> Iterator[tuple[Thing, Location, str]]:
-        """Things that a step names, and where."""
+    def _named(self, step: Exchange) -> Iterator[tuple[Making, Location, str]]:
+        """How the things were made that a step names, and where it names them."""
         path = step.case.operation.path
         for (location, name), value in step.case.parameters.items():
             if location in ("path", "query"):
-                below = path if location == "path" else ""
-                thing = self._thing(step, name, value, below)
-                if thing:
-                    yield thing, location, name
+                making = self._making(step, name, value, path if location == "path" else "")
+                if making:
+                    yield making, location, name
         if isinstance(step.case.body, dict | list):
             for pointer, name, value in _leaves(step.case.body):
-                thing = self._thing(step, name, value, "")
-                if thing:
-                    yield thing, "body", pointer
+                making = self._making(step, name, value, "")
+                if making:
+                    yield making, "body", pointer
 
-    def _thing(self, step: Exchange, name: str, value: Any, path: str) -> Thing | None:
-        """The thing made before a step that this value identifies."""
+    def _making(self, step: Exchange, name: str, value: Any, path: str) -> Making | None:
+        """How the thing was made, before a step, that this value identifies."""
         if isinstance(value, bool) or not isinstance(value, str | int):
             return None
         for item, resource in self._memory.resources.items():
             by_path = bool(path) and resource.key == name and (path + "/").startswith(item + "/")
             by_name = is_identifier(name) and subject_of(name) == resource.name
-            if not (by_path or by_name or (isinstance(value, str) and len(value) >= _TELLING)):
-                continue
-            for thing in (*self._memory.alive[item], *self._memory.gone[item]):
-                if str(thing.params.get(resource.key)) == str(value) and _was_made(thing, step):
-                    return thing
+            telling = isinstance(value, str) and len(value) >= _TELLING
+            making = self._memory.makings.get((item, str(value))) if by_path or by_name or telling else None
+            if making and making.exchange.number < step.number and (making.expression or by_path):
+                return making
         return None
-
-
-def _was_made(thing: Thing, before: Exchange) -> bool:
-    """Whether a thing's creation is known, told what it is called, and came before a step."""
-    made = thing.history[0] if thing.history else None
-    creates = thing.resource.creates
-    return bool(made and thing.source and made.case.operation in creates and made.number < before.number)
-
-
-def _source(thing: Thing) -> str:
-    return thing.source[thing.resource.key]
 
 
 def _leaves(value: Any, pointer: str = "", name: str = "") -> Iterator[tuple[str, str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gnomon.fuzz.base import Case, Defect, Exchange, Take, Violation
@@ -13,7 +13,7 @@ from gnomon.fuzz.triage.grounding import grounded
 from gnomon.fuzz.triage.replay import bound, shown_again
 from gnomon.fuzz.triage.smaller import smaller_cases
 
-__all__ = ["Triage"]
+__all__ = ["Triage", "without"]
 
 _REPLAYS = 3
 
@@ -79,22 +79,23 @@ class Triage:
             raise
 
     async def _settled(self, met: _Met) -> Defect:
-        violation, times = await self._by_itself(met.violation)
-        if times < _REPLAYS:
-            violation, times = await self._again(met.violation)
-        if not times and violation.holds is None:
-            told = self._with_history(violation.steps[-1])
-            violation, times = await self._again(replace(violation, steps=told)) if len(told) > 1 else (violation, 0)
-        if times == _REPLAYS:
-            violation = await self._small(violation)
-        return self._keep(met, violation if times else met.violation, times)
+        violation, times = met.violation, 0
+        for steps in self._tellings(met.violation):
+            shown, of = await self._again(replace(met.violation, steps=steps))
+            violation, times = (shown, of) if of > times else (violation, times)
+            if times == _REPLAYS:
+                violation = await self._small(violation)
+                break
+        return self._keep(met, violation, times)
 
-    async def _by_itself(self, violation: Violation) -> tuple[Violation, int]:
-        """The violation after the making of all that it names, where something of that was made in this search."""
-        steps = grounded(violation.steps, self._sender.memory)
-        if len(steps) == len(violation.steps):
-            return violation, 0
-        return await self._again(replace(violation, steps=steps))
+    def _tellings(self, violation: Violation) -> Iterator[tuple[Exchange, ...]]:
+        """Steps that may show a violation: first those that would on a server that is new, last those that did."""
+        steps, memory = violation.steps, self._sender.memory
+        tellings = [grounded(steps, memory)]
+        if violation.holds is None:
+            tellings.append(grounded(self._with_history(steps[-1]), memory))
+        yield from (each for each in tellings if len(each) > len(steps))
+        yield steps
 
     async def _again(self, violation: Violation) -> tuple[Violation, int]:
         """The violation as it came back last, and how often it did in three replays."""
@@ -161,12 +162,15 @@ class Triage:
         return violation
 
     async def _fewer(self, violation: Violation, until: int) -> Violation:
-        """Without the steps that nothing needs, the last ones first."""
-        i = len(violation.steps) - 2
-        while i >= 0 and self._sender.requests < until:
-            steps = _without(violation.steps, i)
-            found = await self._shown(violation, steps) if steps else None
-            violation, i = found or violation, i - 1
+        """Without the steps that nothing needs: halves, quarters and so on to single ones, the last ones first."""
+        size = len(violation.steps) // 2
+        while size:
+            end = len(violation.steps) - 1
+            while end > 0 and self._sender.requests < until:
+                steps = without(violation.steps, set(range(max(0, end - size), end)))
+                found = await self._shown(violation, steps) if len(steps) < len(violation.steps) else None
+                violation, end = found or violation, end - size
+            size //= 2
         return violation
 
     async def _still(self, violation: Violation, steps: Sequence[Exchange], case: Case) -> Violation | None:
@@ -175,12 +179,12 @@ class Triage:
         return await self._shown(violation, steps)
 
 
-def _without(steps: Sequence[Exchange], i: int) -> list[Exchange]:
-    """All steps but one, what is taken counted anew; none where a later step takes from it."""
-    if any(take.step == i for step in steps for take in step.takes):
-        return []
-    left = [step for j, step in enumerate(steps) if j != i]
+def without(steps: Sequence[Exchange], dropped: set[int]) -> list[Exchange]:
+    """The steps without those dropped that no step which stays takes from; what is taken is counted anew."""
+    for i in reversed(range(len(steps))):
+        if i not in dropped:
+            dropped = dropped - {take.step for take in steps[i].takes}
+    place = {old: new for new, old in enumerate(i for i in range(len(steps)) if i not in dropped)}
     return [
-        replace(step, takes=tuple(replace(take, step=take.step - (take.step > i)) for take in step.takes))
-        for step in left
+        replace(steps[i], takes=tuple(replace(take, step=place[take.step]) for take in steps[i].takes)) for i in place
     ]
