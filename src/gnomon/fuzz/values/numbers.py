@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from jsonschema_rs.canonical import IntegerView, NumberView
 
-__all__ = ["integer_edges", "integer_strategy", "number_edges", "number_strategy"]
+__all__ = ["integer_edges", "integer_strategy", "integers_of", "number_edges", "number_strategy"]
 
 Number = int | float
 EDGES = (0, 1, -1, 2**31 - 1, 2**31, -(2**31) - 1, 2**53 - 1, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1)
 "Integers where a type of some server ends."
 
 REALS = (-0.0, 0.5, 1.0, 0.1, -1.5, 1e308, 5e-324, 1e21)
+NEAR = 100
+"Distance from the plainest number within which every other one is drawn."
+
 LARGEST = 1.7976931348623157e308
 
 
@@ -26,7 +29,7 @@ def integer_strategy(view: IntegerView, accepts: Callable[[Number], bool]) -> Se
     low, high = view.minimum, view.maximum
     step = _common(view.multiple_of)
     if step is None:
-        drawn: SearchStrategy[Number] = st.integers(low, high)
+        drawn: SearchStrategy[Number] = integers_of(low, high)
     else:
         step = Fraction(step.numerator)  # integers that a/b divides are those that a divides
         drawn = _multiples(step, low, high).map(int)
@@ -50,7 +53,19 @@ def number_strategy(view: NumberView, accepts: Callable[[Number], bool]) -> Sear
     most = None if high is None else math.floor(high)
     if least is not None and most is not None and least > most:
         return reals.filter(accepts)
-    return st.one_of(st.integers(least, most), reals).filter(accepts)
+    return st.one_of(integers_of(least, most), reals).filter(accepts)
+
+
+def integers_of(low: int | None, high: int | None) -> SearchStrategy[Number]:
+    """Integers of a range: where it is wide, as often near its plainest number as anywhere."""
+    wide = st.integers(low, high)
+    if low is not None and high is not None and high - low < 4 * NEAR:
+        return wide
+    plain = max(0, low) if low is not None else 0
+    plain = min(plain, high) if high is not None else plain
+    least = plain if low is None else max(low, plain - NEAR)
+    most = plain + NEAR if high is None else min(high, plain + NEAR)
+    return st.one_of(st.integers(least, most), wide)
 
 
 def integer_edges(view: IntegerView) -> list[tuple[Number, str]]:

@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from threading import Thread
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -31,6 +32,9 @@ BATCH = 32
 
 TOGETHER = 16
 "Values drawn in one example of Hypothesis."
+
+MOST_SIZE = 2**19
+"Characters, as JSON, from which a pool grows no more."
 
 LARGE = 2000
 "Length, as JSON, from which a border value is not for every day."
@@ -60,16 +64,16 @@ class Pool:
         self._leaf = leaf
         self._seen: set[str] = set()
         self._rounds = 0
-        self._uses = 0
+        self._uses = self._size = 0
         self.values: list[Any] = []
         few = drawn(leaf.strategy, leaf.seed, 1)[:2]
         self._add([*few, *(value for value, _ in leaf.edges if _fits(leaf, value) and len(as_json(value)) < LARGE)])
         self.grow()
 
     def grow(self) -> bool:
-        """Adds a batch; False where the pool is full, or two rounds have brought nothing new."""
+        """Adds a batch; False where the pool is full, or a round has brought nothing new."""
         before = len(self.values)
-        if before >= MOST or self._rounds > 2 * MOST // BATCH:
+        if before >= MOST or self._size > MOST_SIZE or self._rounds > 2 * MOST // BATCH:
             return False
         self._rounds += 1
         self._add(drawn(self._leaf.strategy, self._leaf.seed + self._rounds, BATCH))
@@ -101,6 +105,7 @@ class Pool:
             key = as_json(value)
             if key not in self._seen and len(self.values) < MOST:
                 self._seen.add(key)
+                self._size += len(key)
                 self.values.append(value)
 
 
@@ -118,18 +123,26 @@ def pool_of(leaf: Leaf) -> Pool:
 def drawn(strategy: SearchStrategy[Any], number: int, count: int) -> list[Any]:
     """About `count` values of a strategy, the same for the same number; fewer where it has fewer, or rejects most."""
     found: list[Any] = []
-    if currently_in_test_context():
-        # A test of Hypothesis may assemble values too, and one does not run inside another; in a thread it is alone.
-        thread = Thread(target=_draw, args=(strategy, number, count, found))
-        thread.start()
-        thread.join()
-    else:
-        _draw(strategy, number, count, found)
+    for least in (TOGETHER // 2, 1):
+        # Where most values are rejected, only short lists of them come through.
+        if not found:
+            lists = st.lists(strategy, min_size=least, max_size=2 * TOGETHER)
+            _apart(partial(_draw, lists, number, count, found))
     return found
 
 
-def _draw(strategy: SearchStrategy[Any], number: int, count: int, found: list[Any]) -> None:
-    """Adds the values to `found`."""
+def _apart(work: Callable[[], None]) -> None:
+    """Does it; in a thread inside a test of Hypothesis, which may assemble values too, and bears no other within it."""
+    if currently_in_test_context():
+        thread = Thread(target=work)
+        thread.start()
+        thread.join()
+    else:
+        work()
+
+
+def _draw(lists: SearchStrategy[list[Any]], number: int, count: int, found: list[Any]) -> None:
+    """Adds the values of some lists to `found`."""
 
     @seed(number)
     @settings(
@@ -139,7 +152,7 @@ def _draw(strategy: SearchStrategy[Any], number: int, count: int, found: list[An
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.lists(strategy, min_size=1, max_size=2 * TOGETHER))
+    @given(lists)
     def capture(values: list[Any]) -> None:
         found.extend(values)
 

@@ -21,10 +21,9 @@ __all__ = ["AWKWARD", "LONG", "TEXT", "keys_like", "near_pattern", "string_edges
 ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
 ANY = st.characters(codec="utf-8")
 CHARACTER = st.one_of(ASCII, ANY)
-TEXT = st.text(CHARACTER, max_size=20)
-"Any text, short."
+PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
-LONG = 4096
+LONG = 2**16 + 64
 "Least lengths above this are not built."
 
 MOST_DRAWN = 24
@@ -59,6 +58,15 @@ AWKWARD = (
     "-1",
 )
 "Strings that servers stumble over; each is one of section 2.4's kinds."
+
+
+def text_of(low: int, high: int) -> SearchStrategy[str]:
+    """Text of a length: as often plain or printable as any at all, for what is odd everywhere never gets far."""
+    return st.one_of([st.text(alphabet, min_size=low, max_size=high) for alphabet in (PLAIN, ASCII, CHARACTER)])
+
+
+TEXT = text_of(0, 20)
+"Any text, short."
 
 
 def string_strategy(view: StringView, accepts: Callable[[str], bool]) -> SearchStrategy[str]:
@@ -150,8 +158,8 @@ def _sized(low: int, high: int | None) -> SearchStrategy[str]:
     most = low + MOST_DRAWN if high is None else min(high, low + MOST_DRAWN)
     if low > MOST_DRAWN:
         # One short text, padded: drawing thousands of characters one by one would cost as many choices.
-        return st.text(CHARACTER, max_size=most - low).map(lambda text: text + "a" * low)
-    return st.text(CHARACTER, min_size=low, max_size=most)
+        return text_of(0, most - low).map(lambda text: text + "a" * low)
+    return text_of(low, most)
 
 
 @lru_cache(maxsize=1024)

@@ -13,7 +13,7 @@ from jsonschema_rs import CanonicalSchema, canonical
 
 from gnomon.fuzz.values.containers import array_node, object_node
 from gnomon.fuzz.values.nodes import Choice, Lazy, Leaf, Node, settle
-from gnomon.fuzz.values.numbers import integer_edges, integer_strategy, number_edges, number_strategy
+from gnomon.fuzz.values.numbers import integer_edges, integer_strategy, integers_of, number_edges, number_strategy
 from gnomon.fuzz.values.schemas import canonical_of, judge_of
 from gnomon.fuzz.values.strings import LONG, TEXT, string_edges, string_strategy, sure
 from gnomon.fuzz.values.wrong import near_values
@@ -23,7 +23,7 @@ __all__ = ["Build"]
 MOST_BRANCHES = 64
 "Branches of a choice that are kept: those of a product of cases are many and alike."
 
-INTEGERS = st.integers(-(2**63), 2**64)
+INTEGERS = integers_of(-(2**63), 2**64)
 REALS = st.floats(allow_nan=False, allow_infinity=False)
 SCALARS: dict[str, SearchStrategy[Any]] = {
     "null": st.none(),
