@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gnomon.fuzz.base import NOTHING, Case, Exchange, Violation
 from gnomon.fuzz.sending import Sender, Sent
-from gnomon.fuzz.state.expressions import evaluate, put
+from gnomon.fuzz.state.expressions import evaluate, pointed, put
 
 __all__ = ["bound", "shown_again"]
 
@@ -53,7 +53,8 @@ def bound(step: Exchange, before: Sequence[Exchange]) -> Case | None:
         if value is NOTHING:
             return None
         if take.location == "body":
-            body = put(body, take.place, value)
+            numeric = isinstance(pointed(body, take.place), int) and str(value).isdecimal()
+            body = put(body, take.place, int(value) if numeric else value)
         elif (take.location, take.place) in parameters:
             parameters[(take.location, take.place)] = value
     return replace(step.case, parameters=parameters, body=body)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from gnomon.fuzz.base import Case, Defect, Exchange, Take, Violation
 from gnomon.fuzz.sending import Sender
+from gnomon.fuzz.triage.fewer import unbound, without
 from gnomon.fuzz.triage.grounding import grounded
 from gnomon.fuzz.triage.replay import bound, shown_again
 from gnomon.fuzz.triage.smaller import smaller_cases
 
-__all__ = ["Triage", "without"]
+__all__ = ["Triage"]
 
 _REPLAYS = 3
 
@@ -171,20 +172,17 @@ class Triage:
                 found = await self._shown(violation, steps) if len(steps) < len(violation.steps) else None
                 violation, end = found or violation, end - size
             size //= 2
+        return await self._unmade(violation, until)
+
+    async def _unmade(self, violation: Violation, until: int) -> Violation:
+        """Without making what may as well not be there."""
+        for i in range(len(violation.steps) - 2, -1, -1):
+            steps = unbound(violation.steps, i)
+            if steps and self._sender.requests < until:
+                violation = await self._shown(violation, without(steps, {i})) or violation
         return violation
 
     async def _still(self, violation: Violation, steps: Sequence[Exchange], case: Case) -> Violation | None:
         if violation.check == "valid_data_rejected" and not self._valid(case):
             return None
         return await self._shown(violation, steps)
-
-
-def without(steps: Sequence[Exchange], dropped: set[int]) -> list[Exchange]:
-    """The steps without those dropped that no step which stays takes from; what is taken is counted anew."""
-    for i in reversed(range(len(steps))):
-        if i not in dropped:
-            dropped = dropped - {take.step for take in steps[i].takes}
-    place = {old: new for new, old in enumerate(i for i in range(len(steps)) if i not in dropped)}
-    return [
-        replace(steps[i], takes=tuple(replace(take, step=place[take.step]) for take in steps[i].takes)) for i in place
-    ]
