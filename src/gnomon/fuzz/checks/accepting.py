@@ -59,7 +59,7 @@ def valid_data_rejected(exchange: Exchange, promises: Promises) -> Iterator[Viol
             key=("valid_data_rejected", *key),
             title=f"{case.operation.key} refuses {'its own example' if of_examples else 'what its schema allows'}",
             severity="medium",
-            certain=of_examples or not _undeclared(case),
+            certain=of_examples or not _undeclared(case, promises),
             detail=exchange.reply.body[:1000].decode("utf-8", "replace"),
             steps=(exchange,),
         )
@@ -100,12 +100,15 @@ def _told(case: Case, fault: Fault, promises: Promises) -> Fault:
     return replace(fault, pointer="".join(f"/{part}" for part in error.instance_path) + missing, keyword=keyword)
 
 
-def _undeclared(case: Case) -> bool:
+def _undeclared(case: Case, promises: Promises) -> bool:
     """Whether a body has members that its schema does not name: what a loose schema allows says little."""
     media = case.operation.bodies.get(case.media_type)
     if media is None or not isinstance(case.body, dict):
         return False
-    named = media.schema.get("properties") if isinstance(media.schema, Mapping) else None
+    schema = media.schema
+    while isinstance(schema, Mapping) and "$ref" in schema:
+        schema = promises.asked.get(str(schema["$ref"]).rpartition("/")[2], True)
+    named = schema.get("properties") if isinstance(schema, Mapping) else None
     return isinstance(named, Mapping) and bool(case.body.keys() - named.keys())
 
 

@@ -56,6 +56,7 @@ class Promises:
         self.rejected: Counter[tuple[str, ...]] = Counter()
         self.latencies: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_LATENCIES))
         self._validators: dict[int, tuple[Schema, Any]] = {}
+        self._asking: dict[int, tuple[Schema, Any]] = {}
 
     def promised_type(self, operation: Operation, reply: Reply) -> str | None:
         """The documented media type that the reply's falls under; None where none does or none is documented."""
@@ -74,9 +75,9 @@ class Promises:
 
     def asking(self, schema: Schema) -> Any:
         """A validator of a schema of requests; None where it cannot be compiled."""
-        found = self._validators.get(id(schema))
+        found = self._asking.get(id(schema))
         if found is None:
-            found = self._validators[id(schema)] = (schema, _validator(closed(schema, self.asked)))
+            found = self._asking[id(schema)] = (schema, _validator(closed(schema, self.asked)))
         return found[1]
 
     def learn(self, exchange: Exchange) -> None:
