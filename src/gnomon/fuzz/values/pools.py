@@ -30,8 +30,8 @@ MOST = 256
 BATCH = 32
 "Values that one round of Hypothesis adds."
 
-TOGETHER = 16
-"Values drawn in one example of Hypothesis."
+TOGETHER = 5
+"Values that an example of Hypothesis has, or more; lists that have to be longer are rejected whole too often."
 
 MOST_SIZE = 2**19
 "Characters, as JSON, from which a pool grows no more."
@@ -123,11 +123,7 @@ def pool_of(leaf: Leaf) -> Pool:
 def drawn(strategy: SearchStrategy[Any], number: int, count: int) -> list[Any]:
     """About `count` values of a strategy, the same for the same number; fewer where it has fewer, or rejects most."""
     found: list[Any] = []
-    for least in (TOGETHER // 2, 1):
-        # Where most values are rejected, only short lists of them come through.
-        if not found:
-            lists = st.lists(strategy, min_size=least, max_size=2 * TOGETHER)
-            _apart(partial(_draw, lists, number, count, found))
+    _apart(partial(_draw, st.lists(strategy, min_size=1, max_size=BATCH), number, count, found))
     return found
 
 
