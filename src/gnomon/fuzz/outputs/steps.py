@@ -74,42 +74,49 @@ def secrets_of(identities: Mapping[str, Identity]) -> dict[str, str]:
 
 def _marked(step: Exchange, names: Mapping[tuple[int, str], str], secrets: Mapping[str, str]) -> Request:
     request = step.request
-    for take in step.takes:
-        request = _with_mark(step, request, take, mark(names[take.step, take.expression]))
+    marks = {take: mark(names[take.step, take.expression]) for take in step.takes}
+    inside = {take.place: text for take, text in marks.items() if take.location == "body"}
+    for take, text in marks.items():
+        if take.location != "body":
+            request = _targeted(request, _with_mark(step, request.target, take, text))
     return Request(
         method=request.method,
         target=hidden(request.target, secrets),
         headers=tuple((name, hidden(value, secrets)) for name, value in request.headers),
-        body=hidden_bytes(request.body, secrets),
+        body=hidden_bytes(_body_with(step, inside) if inside else request.body, secrets),
     )
 
 
-def _with_mark(step: Exchange, request: Request, take: Take, text: str) -> Request:
-    """The request with a mark where an earlier step's answer stands."""
-    if take.location == "body":
-        return _body_with(step, request, take.place, text)
+def _with_mark(step: Exchange, target: str, take: Take, text: str) -> str:
+    """The target with a mark where an earlier step's answer stands."""
     value = percent(as_text(step.case.parameters.get((take.location, take.place), "")))
     if take.location == "query":
-        before, after = f"{percent(take.place)}={value}", f"{percent(take.place)}={text}"
-        return _targeted(request, request.target.replace(before, after, 1))
-    path, question, query = request.target.partition("?")
+        return target.replace(f"{percent(take.place)}={value}", f"{percent(take.place)}={text}", 1)
+    path, question, query = target.partition("?")
     segments, template = path.split("/"), step.case.operation.path.split("/")
     # The base path stands before the template's first segment.
     shift = len(segments) - len(template)
     for i, part in enumerate(template):
         if f"{{{take.place}}}" in part and shift >= 0:
             segments[i + shift] = segments[i + shift].replace(value, text, 1)
-    return _targeted(request, "/".join(segments) + question + query)
+    return "/".join(segments) + question + query
 
 
 def _targeted(request: Request, target: str) -> Request:
     return Request(method=request.method, target=target, headers=request.headers, body=request.body)
 
 
-def _body_with(step: Exchange, request: Request, pointer: str, text: str) -> Request:
+def _body_with(step: Exchange, marks: Mapping[str, str]) -> bytes:
+    """The body with marks by JSON pointer; one that stands for no text has no quotes around it."""
     case = step.case
-    value, placed = pointed(case.body, pointer), put(case.body, pointer, text)
+    placed, bare = case.body, []
+    for pointer, text in marks.items():
+        if not isinstance(pointed(placed, pointer), str):
+            bare.append(text)
+            text = f"bare{text}"
+        placed = put(placed, pointer, text)
     body, kind = body_bytes(placed, case.media_type, case.operation.bodies.get(case.media_type))
-    if "json" in kind and not isinstance(value, str):
-        body = body.replace(f'"{text}"'.encode(), text.encode(), 1)
-    return Request(method=request.method, target=request.target, headers=request.headers, body=body)
+    for text in bare:
+        quote = '"' if "json" in kind else ""
+        body = body.replace(f"{quote}bare{text}{quote}".encode(), text.encode())
+    return body

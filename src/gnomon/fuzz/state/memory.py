@@ -137,9 +137,13 @@ class Memory:
                 return there[max(rng.randrange(len(there)), rng.randrange(len(there)))]
         return None
 
-    def identifier(self, name: str, rng: random.Random) -> Any:
-        """A live value for a name such as userId: the key of a user; None where there is none."""
-        subject = subject_of(name)
+    def identifier(self, name: str, rng: random.Random, *, about: str = "") -> Any:
+        """A live value for a name such as userId: the key of a user; None where there is none.
+
+        Args:
+            about: what a bare `id` speaks of.
+        """
+        subject = subject_of(name) or about
         fitting = [each for each in self.resources.values() if each.name == subject and self.alive[each.item]]
         if not fitting:
             return None
@@ -150,6 +154,13 @@ class Memory:
         """An answered scalar whose member had this name; None where there is none."""
         there = self.values.get("".join(words(name)))
         return rng.choice(there) if there else None
+
+    def making_of(self, thing: Thing) -> Making | None:
+        """How a thing was made, or the last of its kind that was; None where no answer said what it is called."""
+        item, resource = thing.resource.item, thing.resource
+        own = self.makings.get((item, str(thing.params.get(resource.key))))
+        others = (each for (of, _), each in reversed(self.makings.items()) if of == item)
+        return next((each for each in (own, *others) if each and each.expression), None)
 
     def _keep_making(self, made: Thing, exchange: Exchange) -> None:
         key = made.resource.key

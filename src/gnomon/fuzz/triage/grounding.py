@@ -12,7 +12,7 @@ from gnomon.fuzz.state.names import is_identifier, subject_of
 
 __all__ = ["grounded"]
 
-_MOST = 6
+_MOST = 12
 _TELLING = 8
 
 

@@ -110,14 +110,17 @@ class Triage:
         return await shown_again(self._sender, violation, steps, self._other)
 
     def _with_history(self, last: Exchange) -> tuple[Exchange, ...]:
-        """What was sent about the thing that a path names, then the last step about a new one made the same way."""
-        things = [each for each in self._sender.memory.about(last) if each.history and each.source]
-        if not things:
+        """What was sent about the thing that a path names, then the last step, all of it about a new one."""
+        memory = self._sender.memory
+        things = [each for each in memory.about(last) if each.history]
+        thing = max(things, key=lambda each: len(each.params), default=None)
+        making = memory.making_of(thing) if thing else None
+        if thing is None or making is None:
             return (last,)
-        thing = max(things, key=lambda each: len(each.params))
+        takes = (Take(step=0, expression=making.expression, location="path", place=thing.resource.key),)
         before = [each for each in thing.history if each.number < last.number]
-        takes = [Take(step=0, expression=e, location="path", place=name) for name, e in thing.source.items()]
-        return tuple(replace(step, takes=tuple(takes) if i else step.takes) for i, step in enumerate([*before, last]))
+        after = [each for each in before if each.case.operation not in thing.resource.creates]
+        return (making.exchange, *(replace(step, takes=takes) for step in (*after, last)))
 
     def unsettled(self) -> list[Defect]:
         """What waits when time is up, as it was met."""
@@ -164,7 +167,7 @@ class Triage:
 
     async def _fewer(self, violation: Violation, until: int) -> Violation:
         """Without the steps that nothing needs: halves, quarters and so on to single ones, the last ones first."""
-        size = len(violation.steps) // 2
+        size = len(violation.steps) - 1
         while size:
             end = len(violation.steps) - 1
             while end > 0 and self._sender.requests < until:
