@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnomon.fuzz.values import Border, compile, pairwise
-from tests.unit._schemas import AB, IMPOSSIBLE, INT, SCHEMAS, arr, num, obj, text, whole
+from tests.unit._schemas import AB, DOG, IMPOSSIBLE, INT, SCHEMAS, arr, num, obj, text, whole
 
 CLOSED = obj(properties={**AB, "c": {"type": "boolean"}}, required=["a"], additionalProperties=False)
 UNJUDGED = [text(**{"not": {"format": "date"}})]
@@ -98,6 +98,13 @@ def test_what_lies_beyond_names_the_keyword_it_breaks() -> None:
     assert {("0", "minimum"), ("10", "maximum"), ("null", "type")} <= told
     fault = next(b for b in listed(CLOSED) if b.pointer == "/a" and not b.valid).fault("body")
     assert (fault.location, fault.pointer) == ("body", "/a")
+
+
+def test_branches_are_seen_and_their_discriminators_swapped() -> None:
+    fish = obj(required=["kind", "fins"], properties={"kind": {"const": "fish"}, "fins": whole(minimum=1)})
+    found = {(b.kind, json.dumps(b.value, sort_keys=True)): b.valid for b in listed({"oneOf": [DOG, fish]})}
+    assert {kind for kind, _ in found} >= {"simplest", "branch 1", "discriminator swapped"}
+    assert [valid for (kind, _), valid in found.items() if kind == "discriminator swapped"] == [False, False]
 
 
 @pytest.mark.parametrize("schema", IMPOSSIBLE[:3], ids=str)

@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from gnomon.fuzz.base import Fault, Location
-from gnomon.fuzz.values.nodes import Choice, Leaf, Node, Source, escaped
+from gnomon.fuzz.values.nodes import Choice, Lazy, Leaf, Node, Source, escaped
 from gnomon.fuzz.values.objects import ArrayNode, ObjectNode
 from gnomon.fuzz.values.places import Place, changed, places, reach
 from gnomon.fuzz.values.pools import EmptyPool, Simplest, as_json, pool_of
@@ -27,6 +28,9 @@ MOST_PLACES = 400
 
 SURROGATE = re.compile(r"\\ud800(?!\\u)")
 "A lone surrogate in JSON."
+
+MOST_SWAPPED = 12
+"Branches of a choice whose discriminators are swapped."
 
 MOST_LARGE = 70_000
 "Longest value, as JSON, that the borders of one place may have besides the simple ones."
@@ -98,6 +102,26 @@ def _of_place(place: Place, base: Any) -> Iterator[tuple[str, str, str, Any]]:
         for index, branch in enumerate(node.branches):
             with suppress(EmptyPool):
                 yield "", "anyOf", f"branch {index}", branch.build(Simplest(), "", 0)
+        yield from _swapped(node)
+
+
+def _swapped(node: Choice) -> Iterator[tuple[str, str, str, Any]]:
+    """Values of a branch that name another: the constant that tells the branches apart is that of the next."""
+    branches = [branch.target if isinstance(branch, Lazy) else branch for branch in node.branches]
+    objects = [branch for branch in branches if isinstance(branch, ObjectNode)][:MOST_SWAPPED]
+    for mine, other in pairwise([*objects, *objects[:1]]):
+        theirs = dict(_constants(other))
+        for name, value in _constants(mine):
+            if theirs.get(name, value) != value:
+                with suppress(EmptyPool):
+                    swapped = {**mine.build(Simplest(), "", 0), name: theirs[name]}
+                    yield escaped(name), "oneOf", "discriminator swapped", swapped
+
+
+def _constants(node: ObjectNode) -> Iterator[tuple[str, Any]]:
+    for name, _, inner in node.required:
+        if isinstance(inner, Leaf) and [keyword for _, keyword in inner.edges] == ["const"]:
+            yield name, inner.edges[0][0]
 
 
 def _of_leaf(leaf: Leaf) -> Iterator[tuple[str, str, str, Any]]:
