@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from gnomon.cli.assay import keep, kept_rows
 from gnomon.cli.output import command_line, emit, origin_of, say
-from gnomon.fuzz.config import Fuzzing
+from gnomon.fuzz.config import Fuzzing, Technique
 from gnomon.fuzz.identities import Identity, identity
 
 __all__ = ["EXAMPLES", "fuzz_command"]
@@ -38,7 +38,7 @@ def fuzz_command(
     schema: Annotated[str, Parameter(help="OpenAPI document: a file, a URL, or an application as module:name.")],
     /,
     *,
-    url: Annotated[str, Parameter(help="Base URL of the server. [default: where the document is from, or what it names]")] = "",
+    url: Annotated[str, Parameter(help="Base URL of the server. [default: the document's]")] = "",
     app: Annotated[str, Parameter(help="Application in this process, as module:name; no socket is opened.")] = "",
     max_time: Annotated[float, Parameter(help="Seconds to search.")] = 60.0,
     max_requests: Annotated[int, Parameter(help="Requests at most; 0 for no limit.")] = 0,
@@ -57,7 +57,7 @@ def fuzz_command(
     timeout: Annotated[float, Parameter(help="Seconds to wait for one reply.")] = 10.0,
     rate: Annotated[float, Parameter(help="Requests a second at most; 0 for no limit.")] = 0.0,
     slow: Annotated[float, Parameter(help="Seconds after which a reply is a defect; 0 for no limit.")] = 0.0,
-    stateful: Annotated[bool, Parameter(help="Make things, change them, remove them and ask again.")] = True,
+    without: Annotated[tuple[Technique, ...], Parameter(help="Leave a part out, to see what it finds.")] = (),
     i_own_this_host: Annotated[bool, Parameter(help="Send to a host that is not this machine.", negative="")] = False,
     seed: Annotated[int, Parameter(help="Root of every random draw.")] = 0,
     json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
@@ -81,7 +81,7 @@ def fuzz_command(
         timeout=timeout,
         rate=rate,
         slow=slow,
-        stateful=stateful,
+        without=without,
         own_host=i_own_this_host,
         seed=seed,
     )

@@ -23,7 +23,7 @@ from gnomon.fuzz.variation import Variation
 
 __all__ = ["Budget", "Campaign"]
 
-_TECHNIQUES = ("valid", "negative", "havoc")
+_TECHNIQUES = ("valid", "negation", "havoc")
 _SETTLED = 0.2
 _PATIENT = 3
 _GRACE = 0.15
@@ -54,7 +54,7 @@ class Campaign:
         sender: how it is reached.
         budget: when to stop.
         seed: of everything drawn.
-        stateful: whether lives of things are told.
+        without: parts that are left out.
         watch: called with each exchange.
     """
 
@@ -62,7 +62,7 @@ class Campaign:
     sender: Sender
     budget: Budget = field(default_factory=Budget)
     seed: int = 0
-    stateful: bool = True
+    without: frozenset[str] = frozenset()
     watch: Callable[[Exchange], None] = lambda exchange: None
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class Campaign:
         self.rng = Seed(self.seed).child("fuzz").random()
         self.triage = Triage(self.sender, valid=self.maker.is_valid, other=self._other)
         self.variation = Variation(self.maker)
-        systematic = Systematic(self.sender.api, self.maker, self.variation, self.sender.memory, self.stateful)
+        systematic = Systematic(self.sender.api, self.maker, self.variation, self.sender.memory, self.without)
         self.schedule = Schedule(systematic.plays(self.rng), self._arms(), self.rng)
         self.sender.pace = Pace(self.budget.connections)
         self.sender.on_exchange = self._saw
@@ -145,11 +145,11 @@ class Campaign:
             sent = await self.sender.send(case) if case else None
             for each in sent.violations if sent else ():
                 self.triage.offer(each)
-        if play.arm:
+        if play.arm and "feedback" not in self.without:
             play.arm.learn(self.novelty.kinds > before)
 
     def _case(self, technique: str, operation: Operation) -> Case | None:
-        if technique == "negative":
+        if technique == "negation":
             return self.variation.negative(operation, self.rng)
         if technique == "havoc":
             return self.variation.havoc(operation, self.rng)
@@ -188,8 +188,9 @@ class Campaign:
         self.watch(exchange)
 
     def _arms(self) -> list[Arm]:
-        arms = [Arm(technique, each) for each in self.sender.api.operations for technique in _TECHNIQUES]
-        if not self.stateful:
+        techniques = [each for each in _TECHNIQUES if each not in self.without]
+        arms = [Arm(technique, each) for each in self.sender.api.operations for technique in techniques]
+        if "stateful" in self.without:
             return arms
         things = [each for each in self.sender.memory.resources.values() if each.creates]
         changing = [each for each in self.sender.api.operations if each.method in ("POST", "PUT", "PATCH", "DELETE")]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from gnomon.core.errors import UsageError, closest
 from gnomon.fuzz.checks import CHECKS, Check
 
-__all__ = ["Fuzzing"]
+__all__ = ["Fuzzing", "Technique"]
+
+Technique = Literal["stateful", "negation", "borders", "probes", "havoc", "feedback", "formats"]
+"Parts of a search that may be left out."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,7 @@ class Fuzzing:
         timeout: seconds for one reply.
         rate: requests a second at most; 0 for no limit.
         slow: seconds after which a reply is slow; 0 for no limit.
-        stateful: whether lives of things are told.
+        without: parts that are left out, to see what each of them finds.
         own_host: the user says that the host is theirs; else only this machine and private networks.
         seed: of everything drawn.
     """
@@ -44,7 +48,7 @@ class Fuzzing:
     timeout: float = 10.0
     rate: float = 0.0
     slow: float = 0.0
-    stateful: bool = True
+    without: tuple[Technique, ...] = ()
     own_host: bool = False
     seed: int = 0
 
@@ -54,6 +58,10 @@ class Fuzzing:
             raise UsageError(what, todo="give times above 0 and at least one connection")
         if self.url and self.app:
             raise UsageError("a URL and an application", where="--url, --app", todo="give one of them")
+        for part in self.without:
+            if part not in get_args(Technique):
+                todo = closest(part, list(get_args(Technique)))
+                raise UsageError(f"{part!r} is no part", where="--without", todo=todo)
         for name in (each.lstrip("-") for each in self.checks):
             if name not in CHECKS:
                 raise UsageError(f"{name!r} is no check", where="--checks", todo=closest(name, list(CHECKS)))

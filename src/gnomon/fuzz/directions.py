@@ -8,13 +8,27 @@ from typing import Any
 
 from gnomon.fuzz.base import Api, Operation
 
-__all__ = ["answered", "request_side", "unsent"]
+__all__ = ["answered", "request_side", "unsent", "without_formats"]
 
 
 def request_side(api: Api) -> Api:
     """The API as requests must be: members that only answers have may be left out."""
     definitions = {name: _marked(schema, "readOnly", absent=False) for name, schema in api.definitions.items()}
     return replace(api, definitions=definitions, operations=tuple(_requesting(each) for each in api.operations))
+
+
+def without_formats(api: Api) -> Api:
+    """The API with every `format` forgotten: any text will do where it promised a date."""
+    operations = tuple(
+        replace(
+            each,
+            parameters=tuple(replace(p, schema=_formatless(p.schema)) for p in each.parameters),
+            bodies={kind: replace(media, schema=_formatless(media.schema)) for kind, media in each.bodies.items()},
+        )
+        for each in api.operations
+    )
+    definitions = {name: _formatless(schema) for name, schema in api.definitions.items()}
+    return replace(api, definitions=definitions, operations=operations)
 
 
 def unsent(schema: Any) -> Any:
@@ -51,3 +65,12 @@ def _marked(schema: Any, mark: str, *, absent: bool) -> Any:
     if marked and isinstance(found.get("required"), list):
         found["required"] = [name for name in found["required"] if name not in marked]
     return found
+
+
+def _formatless(schema: Any) -> Any:
+    if isinstance(schema, list | tuple):
+        return [_formatless(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    # A member that is called format is no format.
+    return {k: _formatless(v) for k, v in schema.items() if k != "format" or not isinstance(v, str)}

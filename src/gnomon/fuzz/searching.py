@@ -17,7 +17,7 @@ from gnomon.core.record import Row, text_digest
 from gnomon.fuzz.base import Defect, Exchange
 from gnomon.fuzz.campaign import Budget, Campaign
 from gnomon.fuzz.config import Fuzzing
-from gnomon.fuzz.directions import request_side
+from gnomon.fuzz.directions import request_side, without_formats
 from gnomon.fuzz.identities import Identity
 from gnomon.fuzz.outputs.curl import curl
 from gnomon.fuzz.outputs.steps import secrets_of
@@ -51,7 +51,7 @@ class Search:
     def __post_init__(self) -> None:
         self.tally = Tally()
         self.sender = Sender(
-            request_side(self.target.api),
+            request_side(without_formats(self.target.api) if "formats" in self.config.without else self.target.api),
             self.target.transport,
             self.identities,
             promised=self.target.api,
@@ -64,7 +64,7 @@ class Search:
             seconds=self.config.max_time, requests=self.config.max_requests, connections=self.config.connections
         )
         self.campaign = Campaign(
-            self.sender.api, self.sender, budget, self.config.seed, self.config.stateful, watch=self._saw
+            self.sender.api, self.sender, budget, self.config.seed, frozenset(self.config.without), watch=self._saw
         )
 
     async def defects(self) -> AsyncIterator[Defect]:

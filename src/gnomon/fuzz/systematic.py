@@ -27,20 +27,20 @@ class Systematic:
 
     Attributes:
         api, maker, variation, memory: of whom, by whom.
-        stateful: whether lives of things are told.
+        without: parts that are left out.
     """
 
     api: Api
     maker: Maker
     variation: Variation
     memory: Memory
-    stateful: bool = True
+    without: frozenset[str] = frozenset()
 
     def plays(self, rng: random.Random) -> Iterator[Play]:
         """All plays, an operation after the other within each stage; early is what everything else builds on."""
         operations = self.api.operations
         yield from (Play("valid", each) for each in operations)
-        if self.stateful:
+        if "stateful" not in self.without:
             yield from (Play("story", each) for each in self.memory.resources.values() if each.creates)
         yield from (Play("callers", each) for each in operations if each.security)
         yield from _alternated([self._examples(each) for each in operations])
@@ -57,7 +57,7 @@ class Systematic:
 
     def _lives(self) -> list[Iterator[Play]]:
         """More lives of each thing, as many as its operations are likely to need."""
-        if not self.stateful:
+        if "stateful" in self.without:
             return []
         things = [each for each in self.memory.resources.values() if each.creates]
         return [repeat(Play("story", each), _LIVES) for each in things]
@@ -67,14 +67,18 @@ class Systematic:
 
     def _cases(self, operation: Operation, rng: random.Random) -> Iterator[Play]:
         """Borders and faults, a part after the other in turns, so that no part waits for another."""
-        yield from (Play("negative", operation, case) for case in missing_parts(self.maker.base(operation, rng)))
-        parts = self.maker.parts(operation)
-        turns = [self.variation.borders(operation, part, rng) for part in parts]
-        turns += [self.variation.faults(operation, part, rng) for part in parts]
+        parts, turns = self.maker.parts(operation), []
+        if "borders" not in self.without:
+            turns += [self.variation.borders(operation, part, rng) for part in parts]
+        if "negation" not in self.without:
+            turns += [missing_parts(self.maker.base(operation, rng))]
+            turns += [self.variation.faults(operation, part, rng) for part in parts]
         for case in _alternated(turns):
             yield Play(case.technique, operation, case)
 
     def _probes(self, operation: Operation, declared: set[str], rng: random.Random) -> Iterator[Play]:
+        if "probes" in self.without:
+            return iter(())
         return (Play("probe", operation, case) for case in probes(lambda: self.maker.base(operation, rng), declared))
 
     def _pairs(self, operation: Operation, rng: random.Random) -> Iterator[Play]:
