@@ -31,7 +31,6 @@ _MOVING = re.compile(
     r"(?:^|_)(?:updated|modified|created|accessed|timestamp|date|time|etag|version|revision|last)", re.I
 )
 _SHORT_PAGE = 10
-_MAKING = ("POST", "PUT")
 
 
 def is_soft_deleted(body: Any) -> bool:
@@ -89,9 +88,11 @@ def lists(body: Any, resource: Resource, value: Any) -> bool | None:
     return False if len(rows) < _SHORT_PAGE and None not in found and isinstance(body, list | dict) else None
 
 
-def not_found(steps: Sequence[Exchange]) -> bool:
-    """Whether the last step does not find what an earlier one made."""
-    return steps[-1].reply.status == 404 and any(_ok(each) and each.request.method in _MAKING for each in steps[:-1])
+def not_found(steps: Sequence[Exchange], resource: Resource) -> bool:
+    """Whether the last step does not find what an earlier one made, a thing of this kind."""
+    return steps[-1].reply.status == 404 and any(
+        _ok(each) and each.case.operation in resource.creates for each in steps[:-1]
+    )
 
 
 def still_there(steps: Sequence[Exchange]) -> bool:

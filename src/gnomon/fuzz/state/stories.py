@@ -208,7 +208,8 @@ class Story:
             if not found or found.exchange.reply.status != 404:
                 return
         what = f"makes what {thing.resource.reads[0].key} does not find"
-        self._broken("created_not_found", thing, what, (made.exchange.case.operation.key,), not_found)
+        key = (made.exchange.case.operation.key,)
+        self._broken("created_not_found", thing, what, key, lambda steps: not_found(steps, thing.resource))
 
     async def _is_gone(self, thing: Thing) -> None:
         for pause in self._patience("use_after_delete", thing.resource.item, "read"):

@@ -16,13 +16,16 @@ _MOST = 12
 _TELLING = 8
 
 
-def grounded(steps: Sequence[Exchange], memory: Memory) -> tuple[Exchange, ...]:
+def grounded(steps: Sequence[Exchange], memory: Memory, *, numbers: bool = True) -> tuple[Exchange, ...]:
     """The steps, before them the requests that made what they name, and takes that bind the names to what those answer.
 
     A path names a thing by its place, a member of a body by its name (`user_id`) or by a value that nothing else has.
     What was there before the search is left as it is. Without such things, the steps as they are.
+
+    Args:
+        numbers: whether numbers in a body count; servers look them up less often than they look up texts.
     """
-    ground = _Ground(memory)
+    ground = _Ground(memory, numbers)
     bound = [(step, ground.takes(step)) for step in steps]
     shift = len(ground.made)
     if not shift:
@@ -34,9 +37,9 @@ def grounded(steps: Sequence[Exchange], memory: Memory) -> tuple[Exchange, ...]:
 class _Ground:
     """The makings that were needed so far."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, numbers: bool) -> None:
         self.made: list[Exchange] = []
-        self._memory = memory
+        self._memory, self._numbers = memory, numbers
         self._at: dict[int, int] = {}
 
     def takes(self, step: Exchange) -> tuple[Take, ...]:
@@ -70,6 +73,8 @@ class _Ground:
                     yield making, location, name
         if isinstance(step.case.body, dict | list):
             for pointer, name, value in _leaves(step.case.body):
+                if not self._numbers and isinstance(value, int):
+                    continue
                 making = self._making(step, name, value, "")
                 if making:
                     yield making, "body", pointer

@@ -16,7 +16,7 @@ from gnomon.fuzz.triage.smaller import smaller_cases
 
 __all__ = ["Triage"]
 
-_REPLAYS = 3
+_REPLAYS, _A_STEP = 3, 10
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Triage:
 
     Args:
         sender: plays them again.
-        budget: requests that one defect may cost.
+        budget: requests that one defect may cost; one of many steps ten a step.
         valid: whether a case is within its schema; what was refused although it was must stay so.
         other: the case with another valid body.
     """
@@ -82,7 +82,8 @@ class Triage:
     async def _settled(self, met: _Met) -> Defect:
         violation, times = met.violation, 0
         for steps in self._tellings(met.violation):
-            shown, of = await self._again(replace(met.violation, steps=steps))
+            told = replace(met.violation, steps=steps)
+            shown, of = await self._again(told, patient=steps is met.violation.steps)
             violation, times = (shown, of) if of > times else (violation, times)
             if times == _REPLAYS:
                 violation = await self._small(violation)
@@ -92,18 +93,19 @@ class Triage:
     def _tellings(self, violation: Violation) -> Iterator[tuple[Exchange, ...]]:
         """Steps that may show a violation: first those that would on a server that is new, last those that did."""
         steps, memory = violation.steps, self._sender.memory
-        tellings = [grounded(steps, memory)]
-        if violation.holds is None:
-            tellings.append(grounded(self._with_history(steps[-1]), memory))
-        yield from (each for each in tellings if len(each) > len(steps))
+        bare = [steps] if violation.holds else [steps, self._with_history(steps[-1])]
+        tellings = [grounded(each, memory, numbers=numbers) for each in bare for numbers in (False, True)]
+        yield from (each for i, each in enumerate(tellings) if len(each) > len(steps) and each not in tellings[:i])
         yield steps
 
-    async def _again(self, violation: Violation) -> tuple[Violation, int]:
-        """The violation as it came back last, and how often it did in three replays."""
+    async def _again(self, violation: Violation, *, patient: bool) -> tuple[Violation, int]:
+        """The violation as it came back last, and how often it did in three replays; the impatient stop at a miss."""
         times = 0
         for _ in range(_REPLAYS):
             shown = await self._shown(violation, violation.steps)
             violation, times = shown or violation, times + (shown is not None)
+            if not (shown or patient):
+                break
         return violation, times
 
     async def _shown(self, violation: Violation, steps: Sequence[Exchange]) -> Violation | None:
@@ -145,7 +147,7 @@ class Triage:
 
     async def _small(self, violation: Violation) -> Violation:
         """Steps dropped, then the last case made smaller, as long as the same key comes back."""
-        until = self._sender.requests + self._budget
+        until = self._sender.requests + max(self._budget, _A_STEP * len(violation.steps))
         violation = await self._fewer(violation, until)
         if violation.holds is not None:
             return violation
