@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gnomon.fuzz.values.boundaries import Border
+from gnomon.fuzz.values.buffers import Buffered, changed_trail
 from gnomon.fuzz.values.compiling import Compiled, assemble, compile, replay, respoil, spoil
 from gnomon.fuzz.values.formats import Format, register_format
 from gnomon.fuzz.values.negation import Flaw
@@ -13,11 +14,13 @@ from gnomon.fuzz.values.spoiling import Spoiled
 __all__ = [
     "Assembled",
     "Border",
+    "Buffered",
     "Compiled",
     "Flaw",
     "Format",
     "Spoiled",
     "assemble",
+    "changed_trail",
     "compile",
     "pairwise",
     "register_format",

@@ -161,12 +161,6 @@ class EmptyPool(Exception):
     """A leaf for which nothing can be drawn."""
 
 
-def _quietly(capture: Callable[[], None]) -> None:
-    """Runs it; that nothing more could be drawn shows in what was."""
-    with suppress(HypothesisException):
-        capture()
-
-
 class _Picked:
     """Choices of a plain generator over pools, written down."""
 

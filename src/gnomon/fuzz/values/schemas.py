@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from jsonschema_rs import CanonicalSchema
 from gnomon.fuzz.base import Schema
 from gnomon.fuzz.values.formats import checks
 
-__all__ = ["Read", "Validator", "canonical_of", "judge_of", "read_schema", "subschemas", "validator_of"]
+__all__ = ["Read", "Validator", "canonical_of", "judge_of", "read_schema", "validator_of"]
 
 Validator = jsonschema_rs.Draft202012Validator
 ONE = (
@@ -97,21 +97,6 @@ def judge_of(form: CanonicalSchema) -> Validator:
     """A judge of values by a canonical schema."""
     schema: Any = form.to_json_schema()
     return validator_of(schema)
-
-
-def subschemas(schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """The schemas that stand directly in one, each with its JSON pointer from there."""
-    if not isinstance(schema, Mapping):
-        return
-    for key in ONE:
-        if isinstance(schema.get(key), Mapping | bool):
-            yield key, schema[key]
-    for key in MANY:
-        if isinstance(schema.get(key), list):
-            yield from ((f"{key}/{place}", inner) for place, inner in enumerate(schema[key]))
-    for key in NAMED:
-        if isinstance(schema.get(key), Mapping):
-            yield from ((f"{key}/{name}", inner) for name, inner in schema[key].items())
 
 
 def _mapped(schema: Any, change: Callable[[dict[str, Any], int], dict[str, Any]], depth: int = 0) -> Any:

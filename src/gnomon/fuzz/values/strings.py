@@ -60,12 +60,12 @@ AWKWARD = (
 "Strings that servers stumble over; each is one of section 2.4's kinds."
 
 
-def text_of(low: int, high: int) -> SearchStrategy[str]:
+def _text(low: int, high: int) -> SearchStrategy[str]:
     """Text of a length: as often plain or printable as any at all, for what is odd everywhere never gets far."""
     return st.one_of([st.text(alphabet, min_size=low, max_size=high) for alphabet in (PLAIN, ASCII, CHARACTER)])
 
 
-TEXT = text_of(0, 20)
+TEXT = _text(0, 20)
 "Any text, short."
 
 
@@ -158,8 +158,8 @@ def _sized(low: int, high: int | None) -> SearchStrategy[str]:
     most = low + MOST_DRAWN if high is None else min(high, low + MOST_DRAWN)
     if low > MOST_DRAWN:
         # One short text, padded: drawing thousands of characters one by one would cost as many choices.
-        return text_of(0, most - low).map(lambda text: text + "a" * low)
-    return text_of(low, most)
+        return _text(0, most - low).map(lambda text: text + "a" * low)
+    return _text(low, most)
 
 
 @lru_cache(maxsize=1024)
