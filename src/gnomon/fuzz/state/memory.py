@@ -155,12 +155,15 @@ class Memory:
         there = self.values.get("".join(words(name)))
         return rng.choice(there) if there else None
 
-    def making_of(self, thing: Thing) -> Making | None:
-        """How a thing was made, or the last of its kind that was; None where no answer said what it is called."""
-        item, resource = thing.resource.item, thing.resource
-        own = self.makings.get((item, str(thing.params.get(resource.key))))
-        others = (each for (of, _), each in reversed(self.makings.items()) if of == item)
-        return next((each for each in (own, *others) if each and each.expression), None)
+    def making_like(self, resource: Resource) -> Making | None:
+        """How the last thing of a kind was made whose name its answer said; None where there is none."""
+        found = (making for (item, _), making in reversed(self.makings.items()) if item == resource.item)
+        return next((each for each in found if each.expression), None)
+
+    def made_by(self, exchange: Exchange) -> list[Thing]:
+        """The thing that an exchange made, alive or gone; none where it is forgotten."""
+        things = [each for there in (*self.alive.values(), *self.gone.values()) for each in there]
+        return [each for each in things if each.history and each.history[0].number == exchange.number]
 
     def _keep_making(self, made: Thing, exchange: Exchange) -> None:
         key = made.resource.key

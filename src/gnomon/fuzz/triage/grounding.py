@@ -10,22 +10,19 @@ from gnomon.fuzz.base import Exchange, Location, Take
 from gnomon.fuzz.state.memory import Making, Memory
 from gnomon.fuzz.state.names import is_identifier, subject_of
 
-__all__ = ["grounded"]
+__all__ = ["grounded", "with_history"]
 
 _MOST = 12
 _TELLING = 8
 
 
-def grounded(steps: Sequence[Exchange], memory: Memory, *, numbers: bool = True) -> tuple[Exchange, ...]:
+def grounded(steps: Sequence[Exchange], memory: Memory) -> tuple[Exchange, ...]:
     """The steps, before them the requests that made what they name, and takes that bind the names to what those answer.
 
     A path names a thing by its place, a member of a body by its name (`user_id`) or by a value that nothing else has.
     What was there before the search is left as it is. Without such things, the steps as they are.
-
-    Args:
-        numbers: whether numbers in a body count; servers look them up less often than they look up texts.
     """
-    ground = _Ground(memory, numbers)
+    ground = _Ground(memory)
     bound = [(step, ground.takes(step)) for step in steps]
     shift = len(ground.made)
     if not shift:
@@ -34,12 +31,32 @@ def grounded(steps: Sequence[Exchange], memory: Memory, *, numbers: bool = True)
     return (*ground.made, *(replace(step, takes=(*own[i], *more)) for i, (step, more) in enumerate(bound)))
 
 
+def with_history(last: Exchange, memory: Memory) -> tuple[Exchange, ...]:
+    """A step after all that was done to what it names: to the things themselves where they were made in this search,
+    else to a new one of their kind."""
+    ground = _Ground(memory)
+    ground.takes(last)
+    if ground.made:
+        numbers = {each.number for each in ground.made}
+        things = [thing for each in ground.made for thing in memory.made_by(each)]
+        done = {each.number: each for thing in things for each in thing.history}
+        before = [done[number] for number in sorted(done) if number < last.number and number not in numbers]
+        return grounded((*before, last), memory)
+    thing = max((each for each in memory.about(last) if each.history), key=lambda each: len(each.params), default=None)
+    making = memory.making_like(thing.resource) if thing else None
+    if thing is None or making is None:
+        return (last,)
+    takes = (Take(step=0, expression=making.expression, location="path", place=thing.resource.key),)
+    steps = [*(each for each in thing.history if each.number < last.number), last]
+    return grounded((making.exchange, *(replace(step, takes=takes) for step in steps)), memory)
+
+
 class _Ground:
     """The makings that were needed so far."""
 
-    def __init__(self, memory: Memory, numbers: bool) -> None:
+    def __init__(self, memory: Memory) -> None:
         self.made: list[Exchange] = []
-        self._memory, self._numbers = memory, numbers
+        self._memory = memory
         self._at: dict[int, int] = {}
 
     def takes(self, step: Exchange) -> tuple[Take, ...]:
@@ -73,8 +90,6 @@ class _Ground:
                     yield making, location, name
         if isinstance(step.case.body, dict | list):
             for pointer, name, value in _leaves(step.case.body):
-                if not self._numbers and isinstance(value, int):
-                    continue
                 making = self._making(step, name, value, "")
                 if making:
                     yield making, "body", pointer

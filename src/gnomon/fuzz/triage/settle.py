@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from gnomon.fuzz.base import Case, Defect, Exchange, Take, Violation
+from gnomon.fuzz.base import Case, Defect, Exchange, Violation
 from gnomon.fuzz.sending import Sender
 from gnomon.fuzz.triage.fewer import unbound, without
-from gnomon.fuzz.triage.grounding import grounded
+from gnomon.fuzz.triage.grounding import grounded, with_history
 from gnomon.fuzz.triage.replay import bound, shown_again
 from gnomon.fuzz.triage.smaller import smaller_cases
 
@@ -93,8 +93,9 @@ class Triage:
     def _tellings(self, violation: Violation) -> Iterator[tuple[Exchange, ...]]:
         """Steps that may show a violation: first those that would on a server that is new, last those that did."""
         steps, memory = violation.steps, self._sender.memory
-        bare = [steps] if violation.holds else [steps, self._with_history(steps[-1])]
-        tellings = [grounded(each, memory, numbers=numbers) for each in bare for numbers in (False, True)]
+        tellings = [grounded(steps, memory)]
+        if violation.holds is None:
+            tellings.append(with_history(steps[-1], memory))
         yield from (each for i, each in enumerate(tellings) if len(each) > len(steps) and each not in tellings[:i])
         yield steps
 
@@ -110,19 +111,6 @@ class Triage:
 
     async def _shown(self, violation: Violation, steps: Sequence[Exchange]) -> Violation | None:
         return await shown_again(self._sender, violation, steps, self._other)
-
-    def _with_history(self, last: Exchange) -> tuple[Exchange, ...]:
-        """What was sent about the thing that a path names, then the last step, all of it about a new one."""
-        memory = self._sender.memory
-        things = [each for each in memory.about(last) if each.history]
-        thing = max(things, key=lambda each: len(each.params), default=None)
-        making = memory.making_of(thing) if thing else None
-        if thing is None or making is None:
-            return (last,)
-        takes = (Take(step=0, expression=making.expression, location="path", place=thing.resource.key),)
-        before = [each for each in thing.history if each.number < last.number]
-        after = [each for each in before if each.case.operation not in thing.resource.creates]
-        return (making.exchange, *(replace(step, takes=takes) for step in (*after, last)))
 
     def unsettled(self) -> list[Defect]:
         """What waits when time is up, as it was met."""
