@@ -18,9 +18,11 @@ from torch import Tensor
 
 from gnomon.core.seeds import Seed
 
-__all__ = ["Agreement", "agreement", "learn_atoms"]
+__all__ = ["ROUNDS", "Agreement", "agreement", "learn_atoms"]
 
-_ROUNDS, _STEPS = 60, 30
+ROUNDS = 60
+"How often amounts and directions are found in turn."
+_STEPS = 30
 # Atoms that stand for nothing are put where examples are rebuilt worst, but not in the last rounds.
 _SETTLING = 10
 _USED = 1e-3
@@ -67,13 +69,13 @@ def learn_atoms(h_BM: Tensor, num_atoms: int, seed: Seed, *, sparsity: float = 0
     chosen = torch.randperm(len(h_BM), generator=generator)[:num_atoms]
     atoms_Mk = torch.nn.functional.normalize(h_BM[chosen].T, dim=0)
     amounts_Bk = torch.zeros(len(h_BM), atoms_Mk.shape[1])
-    for turn in range(_ROUNDS):
+    for turn in range(ROUNDS):
         amounts_Bk = _coded(h_BM, atoms_Mk, sparsity, amounts_Bk)
         idle_k = (amounts_Bk <= _USED).all(0)
         gram_kk = amounts_Bk.T @ amounts_Bk + 1e-6 * torch.eye(len(idle_k))
         fitted_kM = torch.linalg.solve(gram_kk, amounts_Bk.T @ h_BM)
         atoms_Mk = torch.where(idle_k, atoms_Mk, torch.nn.functional.normalize(fitted_kM.T, dim=0))
-        if bool(idle_k.any()) and turn < _ROUNDS - _SETTLING:
+        if bool(idle_k.any()) and turn < ROUNDS - _SETTLING:
             rest_BM = h_BM - amounts_Bk @ atoms_Mk.T
             worst = rest_BM.square().sum(1).topk(int(idle_k.sum())).indices
             atoms_Mk[:, idle_k] = torch.nn.functional.normalize(rest_BM[worst].T, dim=0)

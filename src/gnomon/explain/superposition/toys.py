@@ -38,7 +38,7 @@ from gnomon.core.seeds import Seed
 from gnomon.explain.superposition.activations import OUTPUTS
 from gnomon.explain.superposition.features import Draws, Law
 
-__all__ = ["BENT", "Kind", "Toys", "Trained", "Training", "forward", "losses", "train"]
+__all__ = ["BENT", "Kind", "Toys", "Trained", "Training", "Watch", "forward", "losses", "train"]
 
 Kind = Literal["linear", "relu", "gelu", "softplus", "square", "modulus", "hidden", "absolute"]
 BENT: tuple[Kind, ...] = ("hidden", "absolute")
@@ -111,6 +111,7 @@ class Trained(NamedTuple):
 
 
 Watch = Callable[[int, Tensor, Tensor], None]
+"What is called with a step, and weights [K, M, N] and biases [K, N] before it."
 
 
 def train(toys: Toys, how: Training, seed: Seed, watch: Watch | None = None) -> Trained:

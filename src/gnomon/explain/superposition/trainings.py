@@ -19,7 +19,7 @@ from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.explain.superposition.features import Law
 from gnomon.explain.superposition.geometry import LEARNED, groups, shape
-from gnomon.explain.superposition.toys import BENT, Kind, Toys, Trained, Training, train
+from gnomon.explain.superposition.toys import BENT, Kind, Toys, Trained, Training, Watch, train
 from gnomon.report.base import Estimate, Figure, Table
 
 __all__ = [
@@ -100,13 +100,15 @@ def laid_out(kind: Kind, law: Law, num_dims: int, cells: Sequence[Cell], seeds: 
     )
 
 
-def trained(toys: Toys, cells: Sequence[Cell], how: Training, seed: Seed) -> Kept:
+def trained(toys: Toys, cells: Sequence[Cell], how: Training, seed: Seed, watch: Watch | None = None) -> Kept:
     """Trains the models of `laid_out`; a row a model, named CELL/SEED, an error where weights are not finite.
+
+    `watch` is as in `train`.
 
     A row's evidence holds the cell's facts, `toy` (what was trained, see `saved`), `w` [M][N] (of the matrix out) and
     `b`, five digits each, the mean loss, and for tied models with a linear hidden layer the name of their geometry.
     """
-    found, seeds = train(toys, how, seed), len(toys.seeds) // len(cells)
+    found, seeds = train(toys, how, seed, watch), len(toys.seeds) // len(cells)
     rows: list[Row] = []
     tensors: dict[str, Tensor] = {}
     for k in range(len(toys.seeds)):
