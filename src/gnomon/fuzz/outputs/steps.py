@@ -6,12 +6,13 @@ A mark is `${ID0}` for what a step answers, `${TOKEN}` for a credential.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gnomon.fuzz.base import Defect, Exchange, Request, Take
 from gnomon.fuzz.identities import Identity
 from gnomon.fuzz.outputs.text import hidden, hidden_bytes, mark
 from gnomon.fuzz.state.expressions import pointed, put
+from gnomon.fuzz.writing import written
 from gnomon.fuzz.writing.bodies import body_bytes
 from gnomon.fuzz.writing.styles import as_text, percent
 
@@ -115,7 +116,10 @@ def _body_with(step: Exchange, marks: Mapping[str, str]) -> bytes:
             bare.append(text)
             text = f"bare{text}"
         placed = put(placed, pointer, text)
-    body, kind = body_bytes(placed, case.media_type, case.operation.bodies.get(case.media_type))
+    if case.operation.root:
+        body, kind = written(replace(case, body=placed)).body, case.media_type
+    else:
+        body, kind = body_bytes(placed, case.media_type, case.operation.bodies.get(case.media_type))
     for text in bare:
         quote = '"' if "json" in kind else ""
         body = body.replace(f"{quote}bare{text}{quote}".encode(), text.encode())

@@ -9,7 +9,7 @@ from typing import Any
 from gnomon.fuzz.base import Exchange, Take
 from gnomon.fuzz.state.expressions import pointed, put
 
-__all__ = ["unbound", "without"]
+__all__ = ["refused", "unbound", "unlikely", "without"]
 
 _AFTER = str.maketrans("0123456789abcdef", "1234567890bcdefa")
 _FAR = 1_000_003
@@ -24,6 +24,22 @@ def without(steps: Sequence[Exchange], dropped: set[int]) -> list[Exchange]:
     return [
         replace(steps[i], takes=tuple(replace(take, step=place[take.step]) for take in steps[i].takes)) for i in place
     ]
+
+
+def unlikely(steps: Sequence[Exchange]) -> list[set[int]]:
+    """Sets of steps that hardly matter: those about other things than the last one is, those that were refused."""
+    takes = [{take.step for take in step.takes} for step in steps]
+    about, near = takes[-1], {len(steps) - 1}
+    for i in reversed(range(len(steps))):
+        if i in near or i in about:
+            near |= {i} | takes[i]
+    others = {i for i in range(len(steps)) if i not in near and not takes[i] & about}
+    return [others | refused(steps), others, refused(steps)]
+
+
+def refused(steps: Sequence[Exchange]) -> set[int]:
+    """Steps before the last that the server did not take."""
+    return {i for i, step in enumerate(steps[:-1]) if not 200 <= step.reply.status < 300}
 
 
 def unbound(steps: Sequence[Exchange], made: int) -> list[Exchange]:

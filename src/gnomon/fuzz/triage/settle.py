@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from gnomon.fuzz.base import Case, Defect, Exchange, Violation
 from gnomon.fuzz.sending import Sender
-from gnomon.fuzz.triage.fewer import unbound, without
+from gnomon.fuzz.triage.fewer import refused, unbound, unlikely, without
 from gnomon.fuzz.triage.grounding import grounded, with_history
 from gnomon.fuzz.triage.replay import bound, shown_again
 from gnomon.fuzz.triage.smaller import smaller_cases
@@ -93,10 +93,11 @@ class Triage:
     def _tellings(self, violation: Violation) -> Iterator[tuple[Exchange, ...]]:
         """Steps that may show a violation: first those that would on a server that is new, last those that did."""
         steps, memory = violation.steps, self._sender.memory
-        tellings = [grounded(steps, memory)]
+        taken = without(steps, refused(steps))
+        tellings = [grounded(taken, memory)]
         if violation.holds is None:
             tellings.append(with_history(steps[-1], memory))
-        yield from (each for i, each in enumerate(tellings) if len(each) > len(steps) and each not in tellings[:i])
+        yield from (each for i, each in enumerate(tellings) if len(each) > 1 and each not in (steps, *tellings[:i]))
         yield steps
 
     async def _again(self, violation: Violation, *, patient: bool) -> tuple[Violation, int]:
@@ -156,7 +157,13 @@ class Triage:
         return violation
 
     async def _fewer(self, violation: Violation, until: int) -> Violation:
-        """Without the steps that nothing needs: halves, quarters and so on to single ones, the last ones first."""
+        """Without the steps that nothing needs: unlikely ones, halves, quarters and so on to single ones."""
+        for unneeded in unlikely(violation.steps):
+            steps = without(violation.steps, unneeded)
+            found = await self._shown(violation, steps) if len(steps) < len(violation.steps) else None
+            if found:
+                violation = found
+                break
         size = len(violation.steps) - 1
         while size:
             end = len(violation.steps) - 1

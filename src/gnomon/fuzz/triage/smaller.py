@@ -29,6 +29,8 @@ def smaller_cases(case: Case, kept: frozenset[tuple[str, str]] = frozenset()) ->
             yield replace(case, parameters={k: v for k, v in case.parameters.items() if k != key})
     if case.body is not NOTHING and not case.operation.body_required:
         yield replace(case, body=NOTHING, media_type="")
+    for selection in simpler(case.selection):
+        yield replace(case, selection=selection)
     if case.body is not NOTHING and not isinstance(case.body, bytes):
         for body in simpler(case.body):
             yield replace(case, body=body)
