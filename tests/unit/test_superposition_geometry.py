@@ -85,6 +85,14 @@ def test_an_octahedron_that_is_a_little_bent_is_one() -> None:
     assert len(groups(bent)) == 2 and shape(groups(bent)) == "octahedron"
 
 
+def test_a_flatter_antiprism_is_one() -> None:
+    w = planted("square antiprism")
+    w[2] *= 0.9
+    assert groups(w / w.norm(dim=0))[0].name == "square antiprism"
+    w[2] *= 0.5
+    assert groups(w / w.norm(dim=0))[0].name == "other"
+
+
 def test_what_is_no_polytope_is_called_other_and_what_is_not_learned_nothing() -> None:
     angles = torch.tensor([0.0, 1.0, 2.0])
     # A triangle but for the sign of one vector; and two features in one direction, which are no digon.
