@@ -67,24 +67,27 @@ def main() -> None:
 
 
 def httpbin(port: int, folder: Path) -> None:
-    """Flask by a thread for each connection: some of its answers take as long as one likes."""
+    """Flask by waitress."""
     import flask
     from httpbin import app
-    from werkzeug.serving import WSGIRequestHandler, make_server
 
     flask.got_request_exception.connect(lambda sender, exception, **_: RECORDER.note(exception), weak=False)
-    WSGIRequestHandler.protocol_version = "HTTP/1.1"
-    WSGIRequestHandler.log = lambda *_: None
-    make_server("127.0.0.1", port, hooks.wsgi(app, RECORDER), threaded=True).serve_forever()
+    # Some of its answers take as long as one likes, and hold a thread whether or not anybody still listens.
+    _wait(app, port, 256)
 
 
 def kinto(port: int, folder: Path) -> None:
     """Pyramid by waitress, everything in memory."""
-    import waitress
     from kinto import main as make
 
-    app = hooks.wsgi(make({}, **_KINTO), RECORDER)
-    waitress.serve(app, host="127.0.0.1", port=port, threads=8, _quiet=True)
+    _wait(make({}, **_KINTO), port, 8)
+
+
+def _wait(app: Any, port: int, threads: int) -> None:
+    import waitress
+
+    app = hooks.wsgi(app, RECORDER)
+    waitress.serve(app, host="127.0.0.1", port=port, threads=threads, connection_limit=1000, _quiet=True)
 
 
 def dagster(port: int, folder: Path) -> None:
