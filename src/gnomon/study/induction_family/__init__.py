@@ -31,11 +31,12 @@ from gnomon.models.families import load_folder
 from gnomon.models.load import checkpoint_folder
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.study._trained import Studied, Trained, environment, train_all
+from gnomon.study.induction_family.changes import FEWEST
 from gnomon.study.induction_family.measured import measure
 from gnomon.study.induction_family.page import dated, report
 from gnomon.study.induction_family.series import Series, check, of_names, of_trainings
 from gnomon.study.induction_family.spoken import before_and_after
-from gnomon.train.toy import HELD_OUT, TEXT, Toy, word_tokenizer
+from gnomon.train.toy import HELD_OUT, TEXT, Toy, snapshot_steps, word_tokenizer
 
 __all__ = ["InductionFamily", "study"]
 
@@ -91,8 +92,10 @@ class InductionFamily:
             raise UsageError(f"--late is {self.late} and --early {self.early}", todo=todo)
         if self.data and not self.model:
             raise UsageError("--data is text for --model", todo="name models, or leave --data out")
-        if not self.model and self.snapshots < 2:
-            raise UsageError(f"--snapshots is {self.snapshots}", todo="give 2 or more")
+        kept = len(snapshot_steps(_toy(self, 1, False, 0))) - 1
+        if not self.model and kept < FEWEST:
+            what = f"a training keeps {kept} models after its first step, and {FEWEST} are needed to date a change"
+            raise UsageError(what, todo="give more --tokens, or more --snapshots")
 
 
 def study(cfg: InductionFamily, root: Path | None, workers: int) -> Studied:

@@ -21,12 +21,13 @@ from gnomon.stats.intervals import Interval, clustered_mean
 from gnomon.stats.transition import Bend, Transition, bend, mean_curve, transition
 from gnomon.study.induction_family.measured import Measured
 
-__all__ = ["Changes", "Seen", "changes"]
+__all__ = ["FEWEST", "Changes", "Seen", "changes"]
 
 Array = NDArray[np.float64]
 
 _LEAST_NATS, _LEAST_MATCH = 0.25, 0.1
-_FEWEST = 8
+FEWEST = 8
+"""Fewer trained snapshots than this date no change."""
 
 
 class Seen:
@@ -112,8 +113,8 @@ def changes(seen: Seen, clusters: tuple[str, ...], seed: int = 0) -> Changes:
     """
     there = seen.tokens > 0
     at = seen.tokens[there]
-    if len(at) < _FEWEST:
-        what = f"{seen.name} has {len(at)} trained snapshots, and a change cannot be dated with fewer than {_FEWEST}"
+    if len(at) < FEWEST:
+        what = f"{seen.name} has {len(at)} trained snapshots, and a change cannot be dated with fewer than {FEWEST}"
         raise DataError(what, todo="name more models, or train with more --snapshots")
     icl, loss = (mean_curve(seen.losses(name)[there].T) for name in ("icl", "loss"))
     n = len(clusters)

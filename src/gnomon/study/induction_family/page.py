@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def report(told: Sequence[Told], shown: Shown, texts: Sequence[TokenText] = ()) 
         summary=" ".join(_said(kind, some, unit) for kind, some in by_kind.items()),
         estimates=[e for kind, some in by_kind.items() for e in _estimates(kind, some, shown, unit)],
         figures=Drawn(lambda: [*figures(told, joint, unit), *_spoken(texts)]),
-        tables=[_dates(told, joint, unit), _heads(told)],
+        tables=[_dates(told, joint, unit), _heads(by_kind)],
         notes=_notes([each.seen.series for each in told], shown, unit),
     )
 
@@ -187,7 +187,7 @@ def _dates(told: Sequence[Told], joint: Plane, unit: str) -> Table:
                 _window(of.heads),
                 loss,
                 f"{at} (by {turned.degrees:.0f}°)",
-                str(_coincide(of)),
+                "yes" if _coincide(of) else "no",
             ]
         )
     columns = (
@@ -212,10 +212,10 @@ def _window(of: Transition) -> str:
     return f"{_short(of.t10.value)} to {_short(of.t90.value)} ({_short(of.t50.value)})"
 
 
-def _heads(told: Sequence[Told]) -> Table:
-    """The heads of every training at its end."""
+def _heads(by_kind: Mapping[str, Sequence[Told]]) -> Table:
+    """The heads of the first training of each kind at its end."""
     rows: list[list[Any]] = []
-    for seen, _ in told:
+    for seen, _ in (some[0] for some in by_kind.values()):
         kinds, match = head_kinds(seen), seen.prefix[-1].mean(-1)
         for layer, head in np.ndindex(match.shape):
             icl = None if seen.without_icl is None else round(float(seen.without_icl[-1, layer, head].mean()), 3)
@@ -224,7 +224,7 @@ def _heads(told: Sequence[Told]) -> Table:
             known = [round(float(v), 3) for v in numbers] + [round(trace, 3) if np.isfinite(trace) else None]
             rows.append([seen.name, f"{layer}.{head}", kinds[layer][head], *known, icl])
     scores = ("prefix matching", "previous token", "copying", "QK eigenvalues", "ICL without it")
-    caption = "ICL: change of in-context learning in nats, later patterns kept."
+    caption = "Of the first training of each kind. ICL: change of in-context learning in nats, later patterns kept."
     return Table(title="Heads at the end", columns=("training", "head", "kind", *scores), rows=rows, caption=caption)
 
 
