@@ -44,9 +44,7 @@ class Found:
     notes: Sequence[str] = ()
 
     @classmethod
-    def of(
-        cls, api: Api, defects: Sequence[Defect], *, origin: str, secrets: Mapping[str, str], **more: object
-    ) -> Found:
+    def of(cls, api: Api, defects: Sequence[Defect], *, secrets: Mapping[str, str], **more: Any) -> Found:
         """What was found, fit to be shown; `more` are further attributes."""
         shown = [presentable(each, secrets) for each in defects]
         return cls(api=api, defects=shown, secrets=secrets, **more)
