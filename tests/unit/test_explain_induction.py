@@ -137,6 +137,22 @@ def test_texts_too_short_for_a_window_are_refused(circuit: LocalModel, tmp_path:
         read_heads(Induction(data=(str(tmp_path / "short.txt"),), window=60), circuit)
 
 
+def test_half_the_bits_give_the_same_scores(circuit: LocalModel, text: tuple[str, ...]) -> None:
+    parts = ("attention", "weights", "zero")
+    whole, half = (
+        summarise(cfg, read_heads(cfg, circuit))
+        for cfg in (
+            Induction(data=text, only=parts, n=2, windows=2, window=50, precision=precision)  # type: ignore[arg-type]  # both are named
+            for precision in ("float32", "bfloat16")
+        )
+    )
+    assert whole.estimate("OV copying", "1.0") == half.estimate("OV copying", "1.0")
+    for metric in ("prefix matching", "copying", "previous token", "repeats without it (zero)"):
+        pair = (whole.estimate(metric, "1.0").value or 0.0, half.estimate(metric, "1.0").value or 0.0)
+        assert pair[0] == pytest.approx(pair[1], abs=0.03, rel=0.02)
+        assert metric == "previous token" or pair[0] != pair[1]
+
+
 def test_explaining_moves_nothing(circuit: LocalModel, text: tuple[str, ...]) -> None:
     before = [p.clone() for p in circuit.net.parameters()]
     read_heads(Induction(data=text, n=2, windows=2, window=50), circuit)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -58,11 +59,12 @@ def read_heads(cfg: Induction, model: LocalModel) -> list[Row]:
         )
     shown = _shown(cfg, model, net)
     net = net.float().eval()
-    steps = dict(_steps(cfg, net, shown))
+    fast = net if cfg.precision == "float32" else deepcopy(net).to(torch.bfloat16)
+    steps = dict(_steps(cfg, net, fast, shown))
     found: dict[str, Tensor] = {}
     with progress(len(steps), "induction, part") as bar, one_thread_if_small(net):
         for name, step in steps.items():
-            found |= step()
+            found |= {what: scores.float() for what, scores in step().items()}
             bar.advance(1, estimate=name)
     if "weights" in cfg.only and "previous token" in found:
         found["QK trace"] = qk_trace(net, found["previous token"].mean(0))[None]
@@ -90,22 +92,22 @@ class _Losses(Protocol):
         ...
 
 
-def _steps(cfg: Induction, net: Transformer, shown: _Shown) -> Iterator[tuple[str, Step]]:
-    """What to read, by name; scores are [N, L, H], those of weights [1, L, H]."""
+def _steps(cfg: Induction, net: Transformer, fast: Transformer, shown: _Shown) -> Iterator[tuple[str, Step]]:
+    """What to read, by name; scores are [N, L, H], those of weights [1, L, H]; `fast` is `net` in the precision asked."""
     if "attention" in cfg.only or "weights" in cfg.only:
-        yield "one token back", lambda: {"previous token": looked_back(net, shown.windows.tokens_NT)}
+        yield "one token back", lambda: {"previous token": looked_back(fast, shown.windows.tokens_NT)}
     if "attention" in cfg.only:
-        yield "repeats", lambda: looks(net, shown.repeats)
-        yield "no repeats", lambda: {"prefix matching, null": looks(net, shown.null)["prefix matching"]}
-        yield "copying", lambda: {"copying": copying(net, shown.repeats)}
+        yield "repeats", lambda: looks(fast, shown.repeats)
+        yield "no repeats", lambda: {"prefix matching, null": looks(fast, shown.null)["prefix matching"]}
+        yield "copying", lambda: {"copying": copying(fast, shown.repeats)}
     if "weights" in cfg.only:
         yield "weights", lambda: {"OV copying": ov_copying(net)[None], **_composed(net)}
     for name, kind in _KINDS.items():
         if name in cfg.only:
-            yield f"without a head, {name}", partial(_without, shown, partial(ablated_losses, net, kind=kind), name)
+            yield f"without a head, {name}", partial(_without, shown, partial(ablated_losses, fast, kind=kind), name)
     if "terms" in cfg.only:
-        yield "terms", lambda: {"orders": _orders(net, shown)}
-        yield "without a head's paths", partial(_without, shown, partial(pathless_losses, net), "paths")
+        yield "terms", lambda: {"orders": _orders(fast, shown)}
+        yield "without a head's paths", partial(_without, shown, partial(pathless_losses, fast), "paths")
 
 
 def _composed(net: Transformer) -> dict[str, Tensor]:
