@@ -93,7 +93,7 @@ class _Losses(Protocol):
 
 
 def _steps(cfg: Induction, net: Transformer, fast: Transformer, shown: _Shown) -> Iterator[tuple[str, Step]]:
-    """What to read, by name; scores are [N, L, H], those of weights [1, L, H]; `fast` is `net` in the precision asked."""
+    """What to read, by name; scores are [N, L, H], those of weights [1, L, H]; `fast` is `net` as precise as asked."""
     if "attention" in cfg.only or "weights" in cfg.only:
         yield "one token back", lambda: {"previous token": looked_back(fast, shown.windows.tokens_NT)}
     if "attention" in cfg.only:
