@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ class Making(NamedTuple):
 
     exchange: Exchange
     expression: str
+    thing: Thing
 
 
 @dataclass(eq=False)
@@ -57,6 +58,9 @@ class Thing:
 class Memory:
     """Learns from exchanges; gives values to cases.
 
+    Args:
+        kinds: kinds of things; None for those that paths speak of.
+
     Attributes:
         resources: the kinds of things, by item template.
         alive, gone: things by item template, the last ones.
@@ -65,8 +69,8 @@ class Memory:
         makings: how things were made, by item template and identifier; the last ones.
     """
 
-    def __init__(self, api: Api) -> None:
-        self.resources = {each.item: each for each in resources(api)}
+    def __init__(self, api: Api, kinds: Sequence[Resource] | None = None) -> None:
+        self.resources = {each.item: each for each in (resources(api) if kinds is None else kinds)}
         self._routes = {item: Route(item, api.base_path) for item in self.resources}
         self.alive: dict[str, deque[Thing]] = {item: deque(maxlen=_KEPT) for item in self.resources}
         self.gone: dict[str, deque[Thing]] = {item: deque(maxlen=_KEPT) for item in self.resources}
@@ -160,14 +164,9 @@ class Memory:
         found = (making for (item, _), making in reversed(self.makings.items()) if item == resource.item)
         return next((each for each in found if each.expression), None)
 
-    def made_by(self, exchange: Exchange) -> list[Thing]:
-        """The thing that an exchange made, alive or gone; none where it is forgotten."""
-        things = [each for there in (*self.alive.values(), *self.gone.values()) for each in there]
-        return [each for each in things if each.history and each.history[0].number == exchange.number]
-
     def _keep_making(self, made: Thing, exchange: Exchange) -> None:
         key = made.resource.key
-        self.makings[made.resource.item, str(made.params.get(key))] = Making(exchange, made.source.get(key, ""))
+        self.makings[made.resource.item, str(made.params.get(key))] = Making(exchange, made.source.get(key, ""), made)
         if len(self.makings) > _MAKINGS:
             del self.makings[next(iter(self.makings))]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gnomon.fuzz.base import Exchange, Location, Take
-from gnomon.fuzz.state.memory import Making, Memory
+from gnomon.fuzz.state.memory import Making, Memory, Thing
 from gnomon.fuzz.state.names import is_identifier, subject_of
 
 __all__ = ["grounded", "with_history"]
@@ -38,8 +38,7 @@ def with_history(last: Exchange, memory: Memory) -> tuple[Exchange, ...]:
     ground.takes(last)
     if ground.made:
         numbers = {each.number for each in ground.made}
-        things = [thing for each in ground.made for thing in memory.made_by(each)]
-        done = {each.number: each for thing in things for each in thing.history}
+        done = {each.number: each for thing in ground.things for each in thing.history}
         before = [done[number] for number in sorted(done) if number < last.number and number not in numbers]
         return grounded((*before, last), memory)
     thing = max((each for each in memory.about(last) if each.history), key=lambda each: len(each.params), default=None)
@@ -52,10 +51,11 @@ def with_history(last: Exchange, memory: Memory) -> tuple[Exchange, ...]:
 
 
 class _Ground:
-    """The makings that were needed so far."""
+    """The makings that were needed so far, and what they made."""
 
     def __init__(self, memory: Memory) -> None:
         self.made: list[Exchange] = []
+        self.things: list[Thing] = []
         self._memory = memory
         self._at: dict[int, int] = {}
 
@@ -78,6 +78,7 @@ class _Ground:
             takes = self.takes(replace(making.exchange, takes=()))
             self._at[number] = len(self.made)
             self.made.append(replace(making.exchange, takes=takes))
+            self.things.append(making.thing)
         return self._at[number]
 
     def _named(self, step: Exchange) -> Iterator[tuple[Making, Location, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gnomon.fuzz.base import Case, Defect, Exchange, Violation
@@ -21,9 +21,10 @@ _REPLAYS, _A_STEP = 3, 10
 
 @dataclass
 class _Met:
-    """A key that was met: as it was first, how often, when, and after how many requests."""
+    """A key that was met: as it was first, steps that may show it, how often, when, and after how many requests."""
 
     violation: Violation
+    tellings: list[tuple[Exchange, ...]]
     seconds: float
     requests: int
     count: int = 1
@@ -62,9 +63,10 @@ class Triage:
         if met is not None:
             met.count += 1
             if violation.certain and not met.violation.certain:
-                met.violation = violation
+                met.violation, met.tellings = violation, self._tellings(violation)
             return False
-        self._met[violation.key] = _Met(violation, self._sender.elapsed, self._sender.requests)
+        told, sender = self._tellings(violation), self._sender
+        self._met[violation.key] = _Met(violation, told, sender.elapsed, sender.requests)
         self._waiting.append(violation.key)
         return True
 
@@ -81,7 +83,7 @@ class Triage:
 
     async def _settled(self, met: _Met) -> Defect:
         violation, times = met.violation, 0
-        for steps in self._tellings(met.violation):
+        for steps in met.tellings:
             told = replace(met.violation, steps=steps)
             shown, of = await self._again(told, patient=steps is met.violation.steps)
             violation, times = (shown, of) if of > times else (violation, times)
@@ -90,15 +92,14 @@ class Triage:
                 break
         return self._keep(met, violation, times)
 
-    def _tellings(self, violation: Violation) -> Iterator[tuple[Exchange, ...]]:
+    def _tellings(self, violation: Violation) -> list[tuple[Exchange, ...]]:
         """Steps that may show a violation: first those that would on a server that is new, last those that did."""
         steps, memory = violation.steps, self._sender.memory
-        taken = without(steps, refused(steps))
-        tellings = [grounded(taken, memory)]
+        tellings = [grounded(without(steps, refused(steps)), memory)]
         if violation.holds is None:
             tellings.append(with_history(steps[-1], memory))
-        yield from (each for i, each in enumerate(tellings) if len(each) > 1 and each not in (steps, *tellings[:i]))
-        yield steps
+        told = [each for i, each in enumerate(tellings) if len(each) > 1 and each not in (steps, *tellings[:i])]
+        return [*told, steps]
 
     async def _again(self, violation: Violation, *, patient: bool) -> tuple[Violation, int]:
         """The violation as it came back last, and how often it did in three replays; the impatient stop at a miss."""
@@ -183,6 +184,7 @@ class Triage:
         return violation
 
     async def _still(self, violation: Violation, steps: Sequence[Exchange], case: Case) -> Violation | None:
-        if violation.check == "valid_data_rejected" and not self._valid(case):
+        held = violation.check in ("valid_data_rejected", "graphql_error") and case.mode == "valid"
+        if held and not self._valid(case):
             return None
         return await self._shown(violation, steps)
