@@ -78,6 +78,15 @@ SMALL = {
     "train rlhf": {"--rounds": "2", "--answers": "8", "--held-out": "10"},
     "train distill": {"--texts": "64", "--held-out": "20"},
     "study assistant": {"--texts": "32", "--held-out": "8", "--n": "2", "--lengths": "2", "--tasks": "brook-facts"},
+    "train toy": {"--tokens": "16384", "--snapshots": "2"},
+    "study induction-family": {
+        "--tokens": "65536",
+        "--snapshots": "12",
+        "--seeds": "1",
+        "--documents": "8",
+        "--sequences": "2",
+        "--ablated": "2",
+    },
     "train preference": {"--pairs": "64", "--held-out": "20"},
     "train pretrain": {"--model-size": "xs", "--tokens": "150000", "--watch-every": "0"},
 }
