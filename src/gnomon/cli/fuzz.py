@@ -35,7 +35,7 @@ _Patterns = tuple[str, ...]
 
 
 def fuzz_command(
-    schema: Annotated[str, Parameter(help="OpenAPI document: a file, a URL, or an application as module:name.")],
+    schema: Annotated[str, Parameter(help="OpenAPI document or GraphQL schema: file, URL, or module:name of an app.")],
     /,
     *,
     url: Annotated[str, Parameter(help="Base URL of the server. [default: the document's]")] = "",
@@ -56,6 +56,9 @@ def fuzz_command(
     other_bearer: Annotated[str, Parameter(help="Bearer token of a second user.")] = "",
     timeout: Annotated[float, Parameter(help="Seconds to wait for one reply.")] = 10.0,
     rate: Annotated[float, Parameter(help="Requests a second at most; 0 for no limit.")] = 0.0,
+    expected: Annotated[
+        _Patterns, Parameter(help="GraphQL errors that are no defects: patterns over message and code.")
+    ] = (),
     slow: Annotated[float, Parameter(help="Seconds after which a reply is a defect; 0 for no limit.")] = 0.0,
     without: Annotated[tuple[Technique, ...], Parameter(help="Leave a part out, to see what it finds.")] = (),
     i_own_this_host: Annotated[bool, Parameter(help="Send to a host that is not this machine.", negative="")] = False,
@@ -81,6 +84,7 @@ def fuzz_command(
         timeout=timeout,
         rate=rate,
         slow=slow,
+        expected=expected,
         without=without,
         own_host=i_own_this_host,
         seed=seed,

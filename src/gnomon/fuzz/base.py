@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from gnomon.fuzz.graphql.fields import RootField
 
 __all__ = [
     "NOTHING",
@@ -162,6 +165,8 @@ class Operation:
             no alternatives at all means public.
         name: `operationId`, "" where there is none.
         tags: as the document has them.
+        root: the root field that it is in a GraphQL schema, where method is QUERY or MUTATION, path the field's name
+            and body its arguments; None for a path.
     """
 
     method: str
@@ -173,6 +178,7 @@ class Operation:
     security: tuple[frozenset[str], ...] = ()
     name: str = ""
     tags: tuple[str, ...] = ()
+    root: RootField | None = None
 
     @property
     def key(self) -> str:
@@ -237,6 +243,7 @@ class Case:
         technique: who made it: example, boundary, negative, pool, buffer, mutation, state, probe.
         method: sent instead of the operation's; "" for its own.
         headers: further headers, such as a wrong content type.
+        selection: of a GraphQL root field, what is asked of its answer, as `fuzz.graphql.selections` writes it.
     """
 
     operation: Operation
@@ -248,6 +255,7 @@ class Case:
     technique: str = "pool"
     method: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    selection: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from gnomon.core.seeds import Seed
 from gnomon.fuzz.base import Api, Case, Defect, Exchange, Operation, Violation
 from gnomon.fuzz.checks.fingerprint import fingerprint
+from gnomon.fuzz.checks.graphql import kind_of_answer
+from gnomon.fuzz.graphql.chains import live
 from gnomon.fuzz.making import Maker
 from gnomon.fuzz.pace import Pace
 from gnomon.fuzz.scheduling import Arm, Novelty, Play, Schedule
@@ -23,6 +25,7 @@ from gnomon.fuzz.variation import Variation
 
 __all__ = ["Budget", "Campaign"]
 
+_CHANGING = ("POST", "PUT", "PATCH", "DELETE", "MUTATION")
 _TECHNIQUES = ("valid", "negation", "havoc")
 _SETTLED = 0.2
 _PATIENT = 3
@@ -68,7 +71,7 @@ class Campaign:
     def __post_init__(self) -> None:
         self.maker = Maker(self.sender.api, self.sender.memory)
         self.stopped = False
-        self.novelty = Novelty(fingerprint)
+        self.novelty = Novelty(kind_of_answer if self.api.dialect == "graphql" else fingerprint)
         self.rng = Seed(self.seed).child("fuzz").random()
         self.triage = Triage(self.sender, valid=self.maker.is_valid, other=self._other)
         self.variation = Variation(self.maker)
@@ -159,7 +162,9 @@ class Campaign:
         """A play of several requests."""
         story = Story(self.sender, self.maker, self.rng, self._offer, self.triage.known)
         try:
-            if isinstance(play.about, Resource):
+            if isinstance(play.about, Resource) and self.api.dialect == "graphql":
+                await live(story, play.about)
+            elif isinstance(play.about, Resource):
                 await story.live(play.about)
             elif play.technique == "callers":
                 await ask_as_others(story, play.about)
@@ -193,7 +198,7 @@ class Campaign:
         if "stateful" in self.without:
             return arms
         things = [each for each in self.sender.memory.resources.values() if each.creates]
-        changing = [each for each in self.sender.api.operations if each.method in ("POST", "PUT", "PATCH", "DELETE")]
+        changing = [each for each in self.sender.api.operations if each.method in _CHANGING]
         arms += [Arm("story", each) for each in things for _ in range(4)]
         return (
             arms

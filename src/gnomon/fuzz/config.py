@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 from gnomon.core.errors import UsageError, closest
 from gnomon.fuzz.checks import CHECKS, Check
+from gnomon.fuzz.checks.graphql import graphql_error
 
 __all__ = ["Fuzzing", "Technique"]
 
@@ -20,7 +23,7 @@ class Fuzzing:
     """What is fuzzed, and how.
 
     Attributes:
-        schema: file or URL of a document, or an application as `module:name`.
+        schema: file or URL of a document or GraphQL server, an application as `module:name`, or a path of `app`.
         url: base URL of the server; the document's own where empty.
         app: an application in this process as `module:name`; then no socket is opened.
         max_time: seconds.
@@ -30,6 +33,7 @@ class Fuzzing:
         checks: which checks; all where empty; `-NAME` leaves one out.
         timeout: seconds for one reply.
         rate: requests a second at most; 0 for no limit.
+        expected: patterns over messages and codes of GraphQL errors that are no defects.
         slow: seconds after which a reply is slow; 0 for no limit.
         without: parts that are left out, to see what each of them finds.
         own_host: the user says that the host is theirs; else only this machine and private networks.
@@ -48,6 +52,7 @@ class Fuzzing:
     timeout: float = 10.0
     rate: float = 0.0
     slow: float = 0.0
+    expected: tuple[str, ...] = ()
     without: tuple[Technique, ...] = ()
     own_host: bool = False
     seed: int = 0
@@ -62,6 +67,11 @@ class Fuzzing:
             if part not in get_args(Technique):
                 todo = closest(part, list(get_args(Technique)))
                 raise UsageError(f"{part!r} is no part", where="--without", todo=todo)
+        for pattern in self.expected:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise UsageError(f"{pattern!r} is no pattern: {error}", where="--expected", todo="mend it") from None
         for name in (each.lstrip("-") for each in self.checks):
             if name not in CHECKS:
                 raise UsageError(f"{name!r} is no check", where="--checks", todo=closest(name, list(CHECKS)))
@@ -71,4 +81,5 @@ class Fuzzing:
         """The checks by name."""
         left_out = {each[1:] for each in self.checks if each.startswith("-")}
         named = [each for each in self.checks if not each.startswith("-")] or list(CHECKS)
-        return {name: CHECKS[name] for name in named if name not in left_out}
+        known: dict[str, Check] = {**CHECKS, "graphql_error": partial(graphql_error, expected=self.expected)}
+        return {name: known[name] for name in named if name not in left_out}

@@ -12,7 +12,7 @@ from gnomon.fuzz.base import NOTHING, Api, Case, Exchange, Location, Operation, 
 from gnomon.fuzz.directions import unsent
 from gnomon.fuzz.loading import closed
 from gnomon.fuzz.state.memory import Memory
-from gnomon.fuzz.state.names import is_identifier
+from gnomon.fuzz.state.names import is_identifier, is_key, subject_of
 from gnomon.fuzz.values import Compiled, assemble, compile
 
 __all__ = ["Maker", "Part"]
@@ -73,7 +73,9 @@ class Maker:
 
     def learn(self, exchange: Exchange) -> None:
         """Keeps a case that the server took."""
-        if exchange.case.mode == "valid" and 200 <= exchange.reply.status < 300:
+        root, reply = exchange.case.operation.root, exchange.reply
+        taken = root.took(reply.body) if root else 200 <= reply.status < 300
+        if exchange.case.mode == "valid" and taken:
             self._accepted[exchange.case.operation.key].append(exchange.case)
 
     def valid(self, operation: Operation, rng: random.Random, *, path: Mapping[str, Any] | None = None) -> Case:
@@ -91,7 +93,8 @@ class Maker:
                 if value is not NOTHING:
                     parameters[(part.location, part.name)] = value
         body, kind = self._body(operation, rng)
-        return Case(operation=operation, parameters=parameters, body=body, media_type=kind, technique="pool")
+        case = Case(operation=operation, parameters=parameters, body=body, media_type=kind, technique="pool")
+        return operation.root.asked(case, given, rng) if operation.root else case
 
     def base(self, operation: Operation, rng: random.Random) -> Case:
         """A valid case to change one thing of: one that was accepted, at a thing that lives, or else a new one."""
@@ -101,7 +104,7 @@ class Maker:
         case = rng.choice(there)
         live = self._memory.thing_for(operation.path, rng) if "{" in operation.path else None
         path: dict[tuple[Location, str], Any] = {("path", n): v for n, v in (live.params if live else {}).items()}
-        case = replace(case, parameters={**case.parameters, **path}, body=self.referring(case.body, rng))
+        case = replace(case, parameters={**case.parameters, **path}, body=self._among_others(case, rng))
         return self.renamed(case, rng) if operation.method == "POST" else case
 
     def renamed(self, case: Case, rng: random.Random, *, besides: str | None = None) -> Case:
@@ -190,9 +193,9 @@ class Maker:
         made = assemble(compiled, rng)
         return made.value if made else NOTHING
 
-    def _known(self, name: str, rng: random.Random) -> Any:
+    def _known(self, name: str, rng: random.Random, about: str = "") -> Any:
         """A value that the server has answered under this name, or the key of what the name speaks of."""
-        found = self._memory.identifier(name, rng) if is_identifier(name) else None
+        found = self._memory.identifier(name, rng, about=about) if is_identifier(name) else None
         return found if found is not None else self._memory.value(name, rng)
 
     def _body(self, operation: Operation, rng: random.Random) -> tuple[Any, str]:
@@ -205,11 +208,25 @@ class Maker:
         made = assemble(self.compiled(operation, part), rng)
         if made is None:
             return NOTHING, ""
-        referring = self.referring(made.value, rng)
+        referring = self.referring(made.value, rng, operation)
         return (referring if self.compiled(operation, part).is_valid(referring) else made.value), part.name
 
+    def _among_others(self, case: Case, rng: random.Random) -> Any:
+        """The body of a case with identifiers of what lives, where its schema allows."""
+        part = next((each for each in self.parts(case.operation) if each.name == case.media_type), None)
+        referring = self.referring(case.body, rng, case.operation)
+        fits = part is None or self.compiled(case.operation, part, sent=False).is_valid(referring)
+        return referring if fits else case.body
+
     def referring(
-        self, value: Any, rng: random.Random, *, besides: str | None = None, at: str = "", name: str = ""
+        self,
+        value: Any,
+        rng: random.Random,
+        operation: Operation,
+        *,
+        besides: str | None = None,
+        at: str = "",
+        name: str = "",
     ) -> Any:
         """A value whose identifiers are of things that live, where the server has answered such.
 
@@ -219,17 +236,22 @@ class Maker:
         """
         if isinstance(value, dict):
             return {
-                key: self.referring(each, rng, besides=besides, at=f"{at}/{key}", name=key)
+                key: self.referring(each, rng, operation, besides=besides, at=f"{at}/{key}", name=key)
                 for key, each in value.items()
             }
         if isinstance(value, list):
             return [
-                self.referring(each, rng, besides=besides, at=f"{at}/{i}", name=name) for i, each in enumerate(value)
+                self.referring(each, rng, operation, besides=besides, at=f"{at}/{i}", name=name)
+                for i, each in enumerate(value)
             ]
-        if at == besides or not is_identifier(name) or rng.random() < _MADE_ANYWAY:
+        # What a bare `name` identifies in GraphQL is as often new as known.
+        own = 1 - _KNOWN_NAME if operation.root and not subject_of(name) and not is_key(name) else _MADE_ANYWAY
+        if at == besides or not is_identifier(name) or rng.random() < own:
             return value
-        known = self._known(name, rng)
-        return known if type(known) is type(value) else value
+        known = self._known(name, rng, operation.root.subject if operation.root else "")
+        # In GraphQL an identifier may be written as a number and is answered as a text.
+        alike = type(known) is type(value) or (operation.root and type(value) is int and type(known) is str)
+        return known if alike else value
 
 
 def _written_schema(parameter: Parameter) -> Schema:

@@ -65,7 +65,7 @@ class Sender:
     pace: Pace = field(default_factory=lambda: Pace(1))
 
     def __post_init__(self) -> None:
-        self.promises, self.memory = Promises(self.promised or self.api, slow=self.slow), Memory(self.api)
+        self.promises, self.memory = Promises(self.promised or self.api, slow=self.slow), _memory(self.api)
         self.requests, self.repeats, self.refusals = 0, 0, 0
         self.recent: list[Exchange] = []
         self.began = monotonic()
@@ -131,3 +131,11 @@ class Sender:
         self.recent = [*self.recent[1 - _RECENT :], found]
         self.on_exchange(found)
         return found
+
+
+def _memory(api: Api) -> Memory:
+    if api.dialect != "graphql":
+        return Memory(api)
+    from gnomon.fuzz.graphql.memory import GraphMemory
+
+    return GraphMemory(api)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import TypeVar
 
@@ -28,6 +28,7 @@ class Systematic:
     Attributes:
         api, maker, variation, memory: of whom, by whom.
         without: parts that are left out.
+        swept: fields below GraphQL's root fields whose arguments were looked at.
     """
 
     api: Api
@@ -35,6 +36,7 @@ class Systematic:
     variation: Variation
     memory: Memory
     without: frozenset[str] = frozenset()
+    swept: set[str] = field(default_factory=set)
 
     def plays(self, rng: random.Random) -> Iterator[Play]:
         """All plays, an operation after the other within each stage; early is what everything else builds on."""
@@ -79,7 +81,11 @@ class Systematic:
     def _probes(self, operation: Operation, declared: set[str], rng: random.Random) -> Iterator[Play]:
         if "probes" in self.without:
             return iter(())
-        return (Play("probe", operation, case) for case in probes(lambda: self.maker.base(operation, rng), declared))
+        if operation.root:
+            cases = operation.root.plays(lambda: self.maker.base(operation, rng), self.swept, rng)
+        else:
+            cases = probes(lambda: self.maker.base(operation, rng), declared)
+        return (Play("probe", operation, case) for case in cases)
 
     def _pairs(self, operation: Operation, rng: random.Random) -> Iterator[Play]:
         return (Play("valid", operation, case) for case in self.variation.pairs(operation, rng))

@@ -51,7 +51,8 @@ def opened(config: Fuzzing) -> Target:
     if re.fullmatch(r"[\w.]+:[\w.]+", config.schema) and not Path(config.schema).exists():
         schema = _application(config.schema)
         app = app or schema
-    api = load(schema)
+    within = bool(app) and config.schema.startswith("/") and not Path(config.schema).exists()
+    api = load(app, at=config.schema) if within else load(schema)
     api = replace(api, operations=_chosen(api, config))
     if app is not None:
         transport: Transport = AsgiTransport(app) if _is_asgi(app) else WsgiTransport(app)

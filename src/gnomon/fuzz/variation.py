@@ -111,7 +111,7 @@ class Variation:
         if part.location != "body" or isinstance(case.body, bytes):
             return case
         compiled = self._maker.compiled(case.operation, part, sent=False)
-        referring = self._maker.referring(case.body, rng, besides=pointer)
+        referring = self._maker.referring(case.body, rng, case.operation, besides=pointer)
         if compiled.is_valid(referring) is (case.mode == "valid"):
             case = replace(case, body=referring)
         return self._maker.renamed(case, rng, besides=pointer) if case.operation.method == "POST" else case

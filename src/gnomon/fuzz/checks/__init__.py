@@ -15,6 +15,7 @@ from gnomon.fuzz.checks.accepting import (
     valid_data_rejected,
 )
 from gnomon.fuzz.checks.contract import content_type, response_body, response_headers, undocumented_status
+from gnomon.fuzz.checks.graphql import graphql_error
 from gnomon.fuzz.checks.promises import Promises
 from gnomon.fuzz.checks.server import server_error, slow_response
 
@@ -35,13 +36,20 @@ CHECKS: Mapping[str, Check] = {
         missing_header_accepted,
         method_not_allowed,
         slow_response,
+        graphql_error,
     )
 }
 "By name, as `--checks` has them."
 
+_OF_GRAPHQL = ("server_error", "slow_response", "graphql_error")
+
 
 def violations(exchange: Exchange, promises: Promises, checks: Mapping[str, Check] = CHECKS) -> list[Violation]:
-    """What all `checks` say of an exchange; what they saw before is in `promises`, which then learns from it."""
-    found = [each for check in checks.values() for each in check(exchange, promises)]
+    """What all `checks` say of an exchange; what they saw before is in `promises`, which then learns from it.
+
+    A root field of GraphQL promises nothing of statuses and media types, so of it only three checks speak.
+    """
+    asked = [check for name, check in checks.items() if not exchange.case.operation.root or name in _OF_GRAPHQL]
+    found = [each for check in asked for each in check(exchange, promises)]
     promises.learn(exchange)
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from gnomon.core.errors import DataError
 from gnomon.fuzz.base import Api
 from gnomon.fuzz.loading.dialects import dialect_of, is_declared
-from gnomon.fuzz.loading.fetch import Document, opened
+from gnomon.fuzz.loading.fetch import Document, from_app, opened
 from gnomon.fuzz.loading.openapi3 import OpenApi3
 from gnomon.fuzz.loading.operations import operations
 from gnomon.fuzz.loading.reading import Reading
@@ -20,26 +20,30 @@ from gnomon.fuzz.loading.swagger2 import Swagger2
 __all__ = ["load"]
 
 
-def load(schema: str | Path | Mapping[str, Any] | object, *, base_url: str = "") -> Api:
+def load(schema: str | Path | Mapping[str, Any] | object, *, base_url: str = "", at: str = "") -> Api:
     """The API that a document describes; mistakes in it are repaired, each with one entry of `Api.repairs`.
 
     Args:
-        schema: path or http URL of an OpenAPI document (JSON or YAML; of a bare host the common locations are tried),
-            the document itself as a mapping or as text, or an ASGI or WSGI application that serves it. Whether a URL
-            may be asked is for the caller to say; its references are followed on the same origin alone.
+        schema: path or http URL of an OpenAPI document (JSON or YAML; of a bare host the common locations are tried) or
+            of a GraphQL schema (its language, or what introspection answers), the URL of a GraphQL server, the document
+            itself as a mapping or as text, or an ASGI or WSGI application that serves it. Whether a URL may be asked is
+            for the caller to say; its references are followed on the same origin alone.
+        at: path of an application where it serves the document or answers GraphQL; "" for the common ones.
         base_url: what relative URLs of servers are relative to, where the document was not read from a URL.
 
     Raises:
-        DataError: nothing can be read, or it describes no web API; a GraphQL schema too (`dialect_of` tells it apart).
+        DataError: nothing can be read, or it describes no web API; a GraphQL server has introspection off.
     """
     ledger = Ledger()
-    document = opened(schema, ledger)
+    document = from_app(schema, ledger, at) if at else opened(schema, ledger)
     try:
         dialect = dialect_of(document.content)
     except DataError as error:
         raise DataError(error.what, where=document.place, todo=error.todo) from None
     if dialect == "graphql":
-        raise DataError("is a GraphQL schema where an OpenAPI document is read", where=document.place)
+        from gnomon.fuzz.graphql.loading import graph_api
+
+        return graph_api(document.content, document.place)
     return _api(document, dialect, ledger, base_url)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ import aiohttp
 from gnomon.core.errors import DataError
 from gnomon.fuzz.base import Request
 from gnomon.fuzz.loading.dialects import dialect_of
+from gnomon.fuzz.loading.introspection import ENDPOINTS, introspected, introspection
 from gnomon.fuzz.loading.parsing import parsed, plain
 from gnomon.fuzz.loading.repairs import Ledger
 from gnomon.fuzz.transport import AsgiTransport, WsgiTransport
@@ -88,7 +89,8 @@ def from_file(path: str, ledger: Ledger) -> Document:
 def from_url(url: str, ledger: Ledger, *, search: bool = False) -> Document:
     """The document at a URL; where that is a bare host and `search`, at the first common location that has one.
 
-    Redirects are followed within the host alone.
+    With `search` a server that answers GraphQL there is asked for its schema. Redirects are followed within the host
+    alone.
 
     Raises:
         DataError: there is none; the message has what came instead, and with `search` what the common locations hold.
@@ -101,42 +103,51 @@ def from_url(url: str, ledger: Ledger, *, search: bool = False) -> Document:
             raise
         fault = error.what
     parts = urlsplit(url)
+    bare = parts.path in ("", "/")
+    told = None if bare else introspected(_run(_got(url, introspection())).text, url)
+    if told:
+        return Document(told, url)
     found = _searched(f"{parts.scheme}://{parts.netloc}", ledger)
     if isinstance(found, str):
         raise DataError(fault, where=url, todo=f"give the URL of the document; tried {found}")
-    if parts.path in ("", "/"):
+    if bare:
         return found
     raise DataError(fault, where=url, todo=f"there is one at {found.place}")
 
 
-def from_app(app: Any, ledger: Ledger) -> Document:
-    """The document that an ASGI or WSGI application serves at a common location.
+def from_app(app: Any, ledger: Ledger, at: str = "") -> Document:
+    """The document that an ASGI or WSGI application serves at a path or, where none is given, at a common location; or
+    the schema of GraphQL that it tells there.
 
     Raises:
         DataError: it serves none.
     """
     tried = []
-    for path, answer in _run(_asked(app)).items():
+    for answer in _run(_asked(app, [Request(method="GET", target=path) for path in ([at] if at else COMMON)])):
         try:
             return Document(_document(answer, ledger, whole=True))
         except DataError:
-            tried.append(f"{path} ({answer.status})")
+            tried.append(f"{answer.place} ({answer.status})")
+    for answer in _run(_asked(app, [introspection(path) for path in ([at] if at else ENDPOINTS)])):
+        told = introspected(answer.text, answer.place)
+        if told:
+            return Document(told, answer.place)
     todo = "give the document itself"
     raise DataError(f"the application serves no document; tried {', '.join(tried)}", todo=todo)
 
 
-async def _asked(app: Any) -> dict[str, _Answer]:
-    """What an application answers at the common locations."""
+async def _asked(app: Any, requests: Sequence[Request]) -> list[_Answer]:
+    """What an application answers."""
     is_asgi = inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
     transport = AsgiTransport(app) if is_asgi else WsgiTransport(app)
-    answers: dict[str, _Answer] = {}
-    for path in COMMON:
-        reply = await transport.send(Request(method="GET", target=path), timeout=TIMEOUT)
+    answers = []
+    for request in requests:
+        reply = await transport.send(request, timeout=TIMEOUT)
         if reply.cut:
-            todo = "write it to a file and give that"
-            raise DataError(f"its document is larger than the {len(reply.body):,} bytes read", where=path, todo=todo)
+            what, todo = f"its document is larger than the {len(reply.body):,} bytes read", "give it as a file"
+            raise DataError(what, where=request.target, todo=todo)
         text = reply.body.decode("utf-8", "replace")
-        answers[path] = _Answer(path, reply.status, reply.header("content-type") or "", text)
+        answers.append(_Answer(request.target, reply.status, reply.header("content-type") or "", text))
     await transport.close()
     return answers
 
@@ -152,6 +163,10 @@ def _searched(origin: str, ledger: Ledger) -> Document | str:
             return Document(_document(answer, ledger, whole=True), answer.place)
         except DataError:
             tried.append(f"{path} ({status})")
+    for path in ENDPOINTS:
+        told = introspected(_run(_got(origin + path, introspection())).text, origin + path)
+        if told:
+            return Document(told, origin + path)
     return ", ".join(tried)
 
 
@@ -183,12 +198,15 @@ def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return pool.submit(asyncio.run, coroutine).result()
 
 
-async def _got(url: str) -> _Answer:
+async def _got(url: str, request: Request | None = None) -> _Answer:
+    """What a URL answers to a GET, or to this request."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+    method = request.method if request else "GET"
+    body, headers = (request.body, dict(request.headers)) if request else (None, {})
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             for _ in range(MAX_REDIRECTS):
-                async with session.get(url, allow_redirects=False) as response:
+                async with session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
                     location = response.headers.get("location", "")
                     if response.status in (301, 302, 303, 307, 308) and location:
                         url = _within(url, urljoin(url, location))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["is_identifier", "singular", "subject_of", "words"]
+__all__ = ["is_identifier", "is_key", "singular", "subject_of", "words"]
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_IDENTIFIERS = frozenset({"id", "uuid", "guid", "key", "slug", "code", "pk", "identifier", "name", "number", "ref"})
+_KEYS = frozenset({"id", "ids", "uuid", "guid"})
+_IDENTIFIERS = _KEYS | frozenset({"key", "slug", "code", "pk", "identifier", "name", "number", "ref"})
 
 
 @lru_cache(maxsize=4096)
@@ -30,6 +31,12 @@ def is_identifier(name: str) -> bool:
     """Whether a name by itself says that it identifies something: id, user_id, orderNumber."""
     found = words(name)
     return bool(found) and found[-1] in _IDENTIFIERS
+
+
+def is_key(name: str) -> bool:
+    """Whether a name is that of an identifier and does not say of what: id, ids, uuid."""
+    found = words(name)
+    return len(found) == 1 and found[0] in _KEYS
 
 
 def subject_of(name: str) -> str:

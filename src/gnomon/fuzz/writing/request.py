@@ -28,6 +28,8 @@ def written(case: Case, base_path: str = "") -> Request:
         Unsendable: a header's value or name cannot be sent as such, or a value of the path is written as nothing.
     """
     operation = case.operation
+    if operation.root:
+        return operation.root.written(case, base_path)
     known = _parameters(operation)
     by_place: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}, "cookie": {}}
     for (location, name), value in case.parameters.items():
