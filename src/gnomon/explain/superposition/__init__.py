@@ -42,6 +42,7 @@ Part = Literal[
     "penalty",
     "activation",
     "recovery",
+    "batch",
 ]
 
 

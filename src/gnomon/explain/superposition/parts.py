@@ -17,6 +17,7 @@ from gnomon.explain.superposition.experiments import (
     activation,
     adversarial,
     basic,
+    batch,
     collapse,
     correlated,
     dynamics,
@@ -74,6 +75,7 @@ EXPERIMENTS: Mapping[Part, Experiment] = {
     "penalty": Experiment(penalty.made, penalty.told),
     "activation": Experiment(activation.made, activation.told),
     "recovery": Experiment(recovery.made, recovery.told),
+    "batch": Experiment(batch.made, batch.told),
 }
 """What each part of a run is."""
 
