@@ -159,6 +159,15 @@ def test_what_is_read_of_a_model_is_what_a_forward_says() -> None:
     assert found["trace"][0] == [None, None]
 
 
+def test_a_loss_that_is_the_same_at_every_place_is_no_in_context_learning() -> None:
+    net = new_toy(Toy(**SMALL), 65).eval()
+    with torch.no_grad():
+        net.w_u.zero_()
+    found = read_snapshot(net, shown())["losses"]
+    assert found["loss"] == pytest.approx([math.log(65)] * DOCUMENTS, abs=1e-4)
+    assert found["icl"] == pytest.approx([0.0] * DOCUMENTS, abs=1e-4)
+
+
 def test_the_late_and_the_early_are_said_or_refused() -> None:
     assert bands(512, 500, 50) == (slice(499, 500), slice(49, 50))
     with pytest.raises(DataError, match="--late 255 --early 25"):

@@ -92,7 +92,7 @@ def tiles(
 
     panels = list(dict.fromkeys(c.panel for c in cells))
     rows = [c._asdict() for c in cells if c.x > 0 and c.y > 0]
-    most = max((abs(c.value) for c in cells), default=1.0)
+    most = max((abs(r["value"]) for r in rows), default=1.0)
     shades = (
         alt.Scale(scheme="redblue", domain=[-most, most], reverse=True) if diverging else alt.Scale(scheme="viridis")
     )
