@@ -8,7 +8,7 @@ from typing import Any
 
 from gnomon.fuzz.base import Exchange, Location, Take
 from gnomon.fuzz.state.memory import Making, Memory, Thing
-from gnomon.fuzz.state.names import is_identifier, subject_of
+from gnomon.fuzz.state.names import is_identifier, is_key, subject_of
 
 __all__ = ["grounded", "with_history"]
 
@@ -34,20 +34,23 @@ def grounded(steps: Sequence[Exchange], memory: Memory) -> tuple[Exchange, ...]:
 def with_history(last: Exchange, memory: Memory) -> tuple[Exchange, ...]:
     """A step after all that was done to what it names: to the things themselves where they were made in this search,
     else to a new one of their kind."""
+    # What it took in its own story says nothing of these steps.
+    last = replace(last, takes=())
     ground = _Ground(memory)
     ground.takes(last)
     if ground.made:
         numbers = {each.number for each in ground.made}
         done = {each.number: each for thing in ground.things for each in thing.history}
         before = [done[number] for number in sorted(done) if number < last.number and number not in numbers]
-        return grounded((*before, last), memory)
+        return grounded((*(replace(each, takes=()) for each in before), last), memory)
     thing = max((each for each in memory.about(last) if each.history), key=lambda each: len(each.params), default=None)
     making = memory.making_like(thing.resource) if thing else None
     if thing is None or making is None:
         return (last,)
     takes = (Take(step=0, expression=making.expression, location="path", place=thing.resource.key),)
     steps = [*(each for each in thing.history if each.number < last.number), last]
-    return grounded((making.exchange, *(replace(step, takes=takes) for step in steps)), memory)
+    made = replace(making.exchange, takes=())
+    return grounded((made, *(replace(step, takes=takes) for step in steps)), memory)
 
 
 class _Ground:
@@ -102,6 +105,8 @@ class _Ground:
         for item, resource in self._memory.resources.items():
             by_path = bool(path) and resource.key == name and (path + "/").startswith(item + "/")
             by_name = is_identifier(name) and subject_of(name) == resource.name
+            root = step.case.operation.root
+            by_name = by_name or bool(root and is_key(name) and root.subject == resource.name)
             telling = isinstance(value, str) and len(value) >= _TELLING
             making = self._memory.makings.get((item, str(value))) if by_path or by_name or telling else None
             if making and making.exchange.number < step.number and (making.expression or by_path):
