@@ -91,7 +91,10 @@ def fuzz_command(
     )
     target = opened(config)
     api = target.api
-    say(f"{api.title} {api.version}: {len(api.operations)} operations, {len(api.repairs)} repairs ({api.dialect})")
+    say(
+        f"{api.title} {api.version}".strip()
+        + f": {len(api.operations)} operations, {len(api.repairs)} repairs ({api.dialect})"
+    )
     bearer = bearer or os.environ.get("GNOMON_BEARER", "")
     other_bearer = other_bearer or os.environ.get("GNOMON_OTHER_BEARER", "")
     callers: dict[str, Identity] = {}

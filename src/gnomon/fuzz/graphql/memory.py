@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 from gnomon.fuzz.base import Api, Exchange
@@ -28,6 +29,10 @@ class GraphMemory(Memory):
         said = operation.root.answer(exchange.reply.body) if operation.root else None
         if said is None or operation.root is None or isinstance(case.body, bytes) or exchange.reply.cut:
             return None
+        took = operation.root.took(exchange.reply.body)
+        if took and operation.method == "MUTATION":
+            for each in self.about(exchange):
+                each.keep(exchange)
         made = None
         for found in operation.root.objects(case, said):
             for name, value in found.scalars.items():
@@ -36,9 +41,15 @@ class GraphMemory(Memory):
             thing = self._thing(found)
             if thing and made is None and operation in thing.resource.creates:
                 made = self._as_made(thing, found, exchange)
-        if operation.root.took(exchange.reply.body):
+        if took:
             self._forget(exchange)
         return made
+
+    def about(self, exchange: Exchange) -> list[Thing]:
+        """The things made in this search whose identifiers an exchange's arguments hold."""
+        held = [str(value) for value in _scalars(exchange.case.body)]
+        makings = [self.makings.get((item, value)) for item in self.resources for value in held]
+        return [making.thing for making in makings if making]
 
     def identifier(self, name: str, rng: random.Random, *, about: str = "") -> Any:
         """A live identifier for `customerId`, or a bare `id` of what it is `about`; None for other names."""
@@ -57,21 +68,21 @@ class GraphMemory(Memory):
             key = found.keys[self._identifies[found.type]]
             thing.source = {thing.resource.key: f"$response.body#{found.pointer}/{key}"}
             thing.keep(exchange)
+            self._keep_making(thing, exchange)
         return thing
 
     def _forget(self, exchange: Exchange) -> None:
         """Counts what was removed as gone."""
         for resource in self.resources.values():
             if exchange.case.operation in resource.deletes:
-                for thing in list(self.alive[resource.item]):
-                    if _names(exchange.case.body, thing.params[resource.key]):
-                        self.forget(resource.item, thing.params)
+                for value in _scalars(exchange.case.body):
+                    self.forget(resource.item, {resource.key: value})
 
 
-def _names(value: Any, identifier: Any) -> bool:
-    """Whether a value holds an identifier."""
-    if isinstance(value, dict):
-        return any(_names(each, identifier) for each in value.values())
-    if isinstance(value, list):
-        return any(_names(each, identifier) for each in value)
-    return not isinstance(value, bool) and str(value) == str(identifier)
+def _scalars(value: Any) -> Iterator[str | int]:
+    """The texts and numbers in a value."""
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _scalars(each)
+    elif isinstance(value, str | int) and not isinstance(value, bool):
+        yield value
