@@ -72,7 +72,7 @@ def planted(change: float | None, *, name: str = "planted", missing: Sequence[in
         if step not in missing:
             rows.append(Row(key=str(step), cluster=str(step), evidence=evidence))
     snapshots = tuple(Snapshot(int(s), f"m@{s}", "" if s in missing else f"h{s}") for s in (0, *STEPS))
-    return Measured(Series(name, name, snapshots, 1000), "id", rows)
+    return Measured(Series(name, name, snapshots, 1000, 2), "id", rows)
 
 
 def shown(length: int = LENGTH, documents: int = DOCUMENTS) -> Shown:
@@ -111,6 +111,7 @@ def test_the_page_says_what_was_planted_and_draws_gaps_as_gaps() -> None:
     assert made.estimate("the first of these over the second", "planted").value == pytest.approx(1, abs=0.1)
     assert made.estimate("tokens to half of the change of prefix matching", "flat").value is None
     assert any(f"planted: {STEPS[9]}, {STEPS[20]}" in note for note in made.notes)
+    assert any("rises until 2k tokens" in note for note in made.notes)
     titles = [figure.title for figure in made.figures]
     assert [title[0] for title in titles[:9]] == list("123456789")
     lines = next(f.spec for f in made.figures if f.title.startswith("6."))

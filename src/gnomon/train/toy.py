@@ -57,6 +57,7 @@ __all__ = [
     "read",
     "snapshot_steps",
     "train",
+    "warmup_steps",
     "word_tokenizer",
 ]
 
@@ -270,6 +271,11 @@ def new_toy(cfg: Toy, num_words: int) -> Transformer:
     return Transformer(config, generator=torch.Generator().manual_seed(Seed(cfg.seed).child("weights").value))
 
 
+def warmup_steps(cfg: Toy) -> int:
+    """Steps over which the rate rises; it is constant from there on."""
+    return min(50, cfg.num_steps // 4)
+
+
 def word_tokenizer(words: Sequence[str]) -> Tokenizer:
     """One word, one token, split on white space; the first word is `BOS` and begins every text."""
     import tokenizers as tk
@@ -301,8 +307,7 @@ def losses_by_kind(losses_BT: Tensor, documents: Documents) -> dict[str, Tensor]
 
 
 def _plan(cfg: Toy) -> Fit:
-    warmup = min(50, cfg.num_steps // 4)
-    optim = Optim(peak=cfg.peak_rate, final=1.0, warmup_steps=warmup, betas=(0.9, 0.99), weight_decay=0.0)
+    optim = Optim(peak=cfg.peak_rate, final=1.0, warmup_steps=warmup_steps(cfg), betas=(0.9, 0.99), weight_decay=0.0)
     return Fit(num_steps=cfg.num_steps, optim=optim, seed=Seed(cfg.seed).child("fit").value, bf16=cfg.bf16)
 
 

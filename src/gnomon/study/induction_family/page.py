@@ -237,6 +237,9 @@ def _notes(series: Sequence[Series], shown: Shown, unit: str) -> list[str]:
         f"in-context learning is the loss of tokens {late} of {length} less that of tokens {early}, in nats, over "
         f"{len(shown.clusters)} documents; below 0 the model gains from context"
     ]
+    rises = dict.fromkeys(_short(each.warmup * each.tokens_a_step) for each in series if each.warmup)
+    if rises:
+        notes.append(f"the learning rate rises until {', '.join(rises)} {unit}, and is constant from there on")
     gaps = [f"{each.name}: {', '.join(str(s.step) for s in each.missing)}" for each in series if each.missing]
     if gaps:
         notes.append(f"steps whose models are missing, gaps in the lines: {'; '.join(gaps)}")

@@ -22,7 +22,7 @@ from gnomon.core.errors import DataError, ModelError, UsageError
 from gnomon.models.load import checkpoint_folder, content_hash
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.study._trained import Trained
-from gnomon.train.toy import Toy, snapshot_steps
+from gnomon.train.toy import Toy, snapshot_steps, warmup_steps
 
 __all__ = ["Series", "Snapshot", "check", "of_names", "of_trainings"]
 
@@ -45,12 +45,14 @@ class Series(NamedTuple):
         name: no other series is called so.
         kind: what trainings that differ in their seed alone have in common.
         tokens_a_step: 1 where nobody knows, so that steps are counted.
+        warmup: steps over which the learning rate rises; 0 where nobody knows.
     """
 
     name: str
     kind: str
     snapshots: tuple[Snapshot, ...]
     tokens_a_step: int
+    warmup: int = 0
 
     @property
     def missing(self) -> list[Snapshot]:
@@ -65,7 +67,8 @@ def of_trainings(trained: Sequence[Trained]) -> list[Series]:
         cfg: Toy = each.config
         kind = f"{cfg.layers} layer{'s' * (cfg.layers > 1)}{', MLP' * cfg.mlp}{', smeared keys' * cfg.smear_keys}"
         snapshots = tuple(Snapshot(step, f"{each.model}@{step}") for step in snapshot_steps(cfg))
-        found.append(Series(f"{kind}, seed {cfg.seed}", kind, snapshots, cfg.batch * cfg.context))
+        name = f"{kind}, seed {cfg.seed}"
+        found.append(Series(name, kind, snapshots, cfg.batch * cfg.context, warmup_steps(cfg)))
     return found
 
 
