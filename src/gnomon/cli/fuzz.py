@@ -25,7 +25,7 @@ EXAMPLES = """Examples:
 
 What comes out:
   stdout             distinct defects, each with the curl line that shows it
-  runs/fuzz-NAME-ID  rows (run.db), report.html, report.json
+  runs/fuzz-NAME-ID  rows (run.db), report.html, report.json, test_defects.py (needs pytest alone), replay.json
   exit code 1        a defect that no reading of the document allows; advice alone is 0
 Only this machine and private networks are sent to, unless you say --i-own-this-host.
 Credentials are read from the flags or GNOMON_BEARER and GNOMON_OTHER_BEARER, and kept nowhere.
@@ -63,6 +63,9 @@ def fuzz_command(
     without: Annotated[tuple[Technique, ...], Parameter(help="Leave a part out, to see what it finds.")] = (),
     i_own_this_host: Annotated[bool, Parameter(help="Send to a host that is not this machine.", negative="")] = False,
     seed: Annotated[int, Parameter(help="Root of every random draw.")] = 0,
+    report: Annotated[
+        _Patterns, Parameter(help="Formats to write: junit, har, vcr, ndjson, sarif; or FORMAT=PATH.")
+    ] = (),
     json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
     page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
     out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
@@ -102,7 +105,9 @@ def fuzz_command(
         callers["first"] = identity(api, "first", headers=header, user=auth, bearer=bearer, api_key=api_key)
     if other_header or other_bearer:
         callers["other"] = identity(api, "other", headers=other_header, bearer=other_bearer)
-    done = fuzz(target, config, callers, root=out)
+    done = fuzz(target, config, callers, reports=report, root=out)
+    for name, path in done.files.items():
+        say(f"{name}: {path}")
     words = {name: value for name, value in asdict(config).items() if name not in ("schema", "own_host")}
     timing = {"wall_seconds": round(done.seconds, 3)}
     origin = origin_of(done.manifest, {}, timing, command_line("fuzz", schema, words))

@@ -7,7 +7,7 @@ import contextlib
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +19,9 @@ from gnomon.fuzz.campaign import Budget, Campaign
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.directions import request_side, without_formats
 from gnomon.fuzz.identities import Identity
-from gnomon.fuzz.outputs.curl import curl
+from gnomon.fuzz.outputs import Found, paths_of, write
+from gnomon.fuzz.outputs.found import NOWHERE
 from gnomon.fuzz.outputs.steps import secrets_of
-from gnomon.fuzz.outputs.text import presentable
 from gnomon.fuzz.sending import Sender
 from gnomon.fuzz.summary import Tally, summarise
 from gnomon.fuzz.targets import Target
@@ -75,6 +75,20 @@ class Search:
         finally:
             await self.target.transport.close()
 
+    def found(self) -> Found:
+        """What was found by now, fit to be shown and written."""
+        schema = self.config.schema
+        return Found.of(
+            self.target.api,
+            self.campaign.triage.counted(),
+            secrets=secrets_of(self.sender.identities),
+            origin=self.target.origin or NOWHERE,
+            requests=self.sender.requests,
+            seconds=self.sender.elapsed,
+            began=time.time() - self.sender.elapsed,
+            document=str(Path(schema).resolve()) if Path(schema).exists() else schema,
+        )
+
     def _saw(self, exchange: Exchange) -> None:
         self.tally.saw(exchange)
         self.watch(exchange)
@@ -84,20 +98,27 @@ class Finished(NamedTuple):
     """What a fuzzing run left.
 
     Attributes:
-        defects: all, certain ones and advice, in the order in which they were first seen.
+        found: all, certain ones and advice, in the order in which they were first seen.
+        files: what was written for other tools, by format.
         stopped: whether the user ended it early.
     """
 
     manifest: Manifest
     report: Report
     target: Target
-    defects: list[Defect]
+    found: Found
+    files: Mapping[str, Path]
     seconds: float
     stopped: bool
 
 
 def fuzz(
-    target: Target, config: Fuzzing, identities: Mapping[str, Identity] | None = None, *, root: Path | None = None
+    target: Target,
+    config: Fuzzing,
+    identities: Mapping[str, Identity] | None = None,
+    *,
+    reports: Sequence[str] = (),
+    root: Path | None = None,
 ) -> Finished:
     """Searches for defects and keeps what was found as a run; a service is never the same twice, so nothing is resumed.
 
@@ -105,33 +126,30 @@ def fuzz(
         target: as `opened` gives it.
         config: how.
         identities: callers, `first` and perhaps `other`; they are kept nowhere.
+        reports: formats of `outputs` to write, or FORMAT=PATH; tests and a replay file are written always.
         root: folder of the runs; None is GNOMON_RUNS or ./runs.
 
     Raises:
+        UsageError: a format is not known, or its file cannot be written.
         RunError: the run cannot be written.
     """
     began = time.monotonic()
     search = Search(target, config, identities or {})
     identity = {"config": asdict(config), "seed": config.seed}
+    paths_of(reports, Path())
     with Run.open("fuzz", _name(target), identity, root=root, fresh=True) as run:
         stopped = asyncio.run(_watched(search))
-        defects = search.campaign.triage.counted()
-        secrets = secrets_of(search.sender.identities)
-        origin = target.origin or "http://127.0.0.1:8000"
-        curls = {i: curl(each, origin, secrets=secrets) for i, each in enumerate(defects)}
-        defects = [presentable(each, secrets) for each in defects]
-        run.add([_row(each, curls[i]) for i, each in enumerate(defects)])
+        found = search.found()
+        curls = {i: found.curl(each) for i, each in enumerate(found.defects)}
+        run.add([_row(each, curls[i]) for i, each in enumerate(found.defects)])
         report = summarise(
-            target.api,
-            defects,
-            search.tally,
-            requests=search.sender.requests,
-            seconds=search.sender.elapsed,
-            curls=curls,
+            target.api, found.defects, search.tally, requests=found.requests, seconds=found.seconds, curls=curls
         )
+        files = paths_of(reports, run.manifest.folder)
+        write(found, files)
         run.finish("done")
         manifest = run.manifest
-    return Finished(manifest, report, target, defects, time.monotonic() - began, stopped)
+    return Finished(manifest, report, target, found, files, time.monotonic() - began, stopped)
 
 
 async def _watched(search: Search) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jsonschema_rs
@@ -11,7 +12,7 @@ from gnomon.fuzz.directions import request_side
 from gnomon.fuzz.loading import closed
 from gnomon.fuzz.outputs.steps import Step
 from gnomon.fuzz.outputs.text import mark
-from gnomon.fuzz.writing.bodies import body_bytes
+from gnomon.fuzz.writing import written
 
 __all__ = ["renewable"]
 
@@ -37,7 +38,7 @@ def renewable(step: Step, api: Api) -> bytes | None:
             body = {**body, name: next(fitting, value)}
     if body == case.body:
         return None
-    return body_bytes(body, case.media_type, case.operation.bodies.get(case.media_type))[0]
+    return written(replace(case, body=body)).body
 
 
 def _same(said: Any, body: dict[str, Any], name: str, text: str) -> bool:

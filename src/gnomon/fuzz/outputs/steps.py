@@ -13,7 +13,6 @@ from gnomon.fuzz.identities import Identity
 from gnomon.fuzz.outputs.text import hidden, hidden_bytes, mark
 from gnomon.fuzz.state.expressions import pointed, put
 from gnomon.fuzz.writing import written
-from gnomon.fuzz.writing.bodies import body_bytes
 from gnomon.fuzz.writing.styles import as_text, percent
 
 __all__ = ["Step", "secrets_of", "steps_of"]
@@ -116,11 +115,8 @@ def _body_with(step: Exchange, marks: Mapping[str, str]) -> bytes:
             bare.append(text)
             text = f"bare{text}"
         placed = put(placed, pointer, text)
-    if case.operation.root:
-        body, kind = written(replace(case, body=placed)).body, case.media_type
-    else:
-        body, kind = body_bytes(placed, case.media_type, case.operation.bodies.get(case.media_type))
+    body = written(replace(case, body=placed)).body
     for text in bare:
-        quote = '"' if "json" in kind else ""
+        quote = '"' if f'"bare{text}"'.encode() in body else ""
         body = body.replace(f"{quote}bare{text}{quote}".encode(), text.encode())
     return body
