@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from gnomon.cli.assay import keep, kept_rows
-from gnomon.cli.output import command_line, emit, origin_of, say
+from gnomon.cli.output import command_line, console, emit, origin_of, say
+from gnomon.core.errors import UsageError
 from gnomon.fuzz.config import Fuzzing, Technique
 from gnomon.fuzz.identities import Identity, identity
+
+if TYPE_CHECKING:
+    from gnomon.fuzz.targets import Target
 
 __all__ = ["EXAMPLES", "fuzz_command"]
 
@@ -21,6 +27,7 @@ EXAMPLES = """Examples:
   gnomon fuzz openapi.yaml --url http://127.0.0.1:8000 --max-time 300
   gnomon fuzz shop:app                                an ASGI or WSGI application in this process, no socket
   gnomon fuzz openapi.json --url URL --bearer TOKEN --other-bearer TOKEN2    may one user see another's?
+  gnomon fuzz --replay runs/fuzz-NAME-ID/replay.json --url URL               what of it is fixed?
   gnomon fuzz openapi.json --url URL --include 'POST *' --exclude '*/admin/*'
 
 What comes out:
@@ -35,7 +42,9 @@ _Patterns = tuple[str, ...]
 
 
 def fuzz_command(
-    schema: Annotated[str, Parameter(help="OpenAPI document or GraphQL schema: file, URL, or module:name of an app.")],
+    schema: Annotated[
+        str, Parameter(help="OpenAPI document or GraphQL schema: file, URL, or module:name of an app.")
+    ] = "",
     /,
     *,
     url: Annotated[str, Parameter(help="Base URL of the server. [default: the document's]")] = "",
@@ -66,6 +75,7 @@ def fuzz_command(
     report: Annotated[
         _Patterns, Parameter(help="Formats to write: junit, har, vcr, ndjson, sarif; or FORMAT=PATH.")
     ] = (),
+    replay: Annotated[Path | None, Parameter(help="Play the defects of this replay.json again.")] = None,
     json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
     page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
     out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
@@ -75,7 +85,7 @@ def fuzz_command(
     from gnomon.fuzz.targets import opened
 
     config = Fuzzing(
-        schema=schema,
+        schema=schema or _schema_of(replay),
         url=url,
         app=app,
         max_time=max_time,
@@ -105,6 +115,8 @@ def fuzz_command(
         callers["first"] = identity(api, "first", headers=header, user=auth, bearer=bearer, api_key=api_key)
     if other_header or other_bearer:
         callers["other"] = identity(api, "other", headers=other_header, bearer=other_bearer)
+    if replay:
+        return _replayed(replay, target, config, callers)
     done = fuzz(target, config, callers, reports=report, root=out)
     for name, path in done.files.items():
         say(f"{name}: {path}")
@@ -115,3 +127,26 @@ def fuzz_command(
     keep(done.manifest.folder, done.report, origin, rows)
     emit([(done.report, origin)], json=json, page=page, rows=rows)
     return 130 if done.stopped else done.report.exit_code
+
+
+def _schema_of(replay: Path | None) -> str:
+    if replay is None:
+        raise UsageError("no document is named", where="SCHEMA", todo="give a file, a URL or module:name")
+    from gnomon.fuzz.replaying import schema_of
+
+    return schema_of(replay)
+
+
+def _replayed(file: Path, target: Target, config: Fuzzing, callers: Mapping[str, Identity]) -> int:
+    """Plays a file again and says of each defect what has become of it; 1 where a certain one, or another, is there."""
+    from gnomon.fuzz.replaying import play
+    from gnomon.report.base import Report, Table
+    from gnomon.report.terminal import show
+
+    played = play(file, target, config, callers)
+    counts = Counter(each.verdict for each in played)
+    summary = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items())) or "the file holds no defect"
+    rows = [[each.verdict, each.title if each.certain else f"{each.title} (advice)", each.detail] for each in played]
+    table = Table(title="Defects", columns=["now", "defect", "what came"], rows=rows)
+    show(Report(title=f"{file} again", summary=summary, tables=[table]), console())
+    return int(any(each.certain and each.verdict in ("still failing", "other failure") for each in played))

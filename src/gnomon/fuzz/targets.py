@@ -50,7 +50,7 @@ def opened(config: Fuzzing) -> Target:
     schema: Any = config.schema
     if re.fullmatch(r"[\w.]+:[\w.]+", config.schema) and not Path(config.schema).exists():
         schema = _application(config.schema)
-        app = app or schema
+        app = app or (None if config.url else schema)
     within = bool(app) and config.schema.startswith("/") and not Path(config.schema).exists()
     api = load(app, at=config.schema) if within else load(schema)
     api = replace(api, operations=_chosen(api, config))
