@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+import weakref
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from gnomon.explain.induction.attention import copying, looked_back, looks
 from gnomon.explain.induction.sequences import Repeats, repeats, shuffled
 from gnomon.explain.induction.weights import compositions, ov_copying, qk_trace
 from gnomon.models.ablation import Kind, ablated_losses
+from gnomon.models.attention import Attention, Context
 from gnomon.models.hooks import Plan, keep
 from gnomon.models.tails import token_losses
 from gnomon.models.transformer import Block, Transformer, TransformerConfig
@@ -47,6 +49,30 @@ def test_the_circuit_set_by_hand_is_read_right(circuit: Transformer, shown: Repe
     assert float(read.q[1, 0, 0, 0]) < float(read.k[1, 0, 0, 0])
     # The null: the same tokens in an order of their own in every copy.
     assert float(looks(circuit, shuffled(shown, Seed(1)))["prefix matching"].mean(0)[1, 0]) < 0.2
+
+
+def test_no_pattern_outlives_its_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What scores hold does not grow with layers times tokens squared."""
+    seen: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+    mix = Attention.mix_explicitly
+
+    def watched(self: Attention, q: Tensor, k: Tensor, v: Tensor, context: Context, tap: Any) -> Tensor:
+        def look(site: str, x: Tensor) -> Tensor:
+            if site == "pattern":
+                alive.append(sum(each() is not None for each in seen))
+                seen.append(weakref.ref(x))
+            found: Tensor = tap(site, x)
+            return found
+
+        return mix(self, q, k, v, context, look)
+
+    monkeypatch.setattr(Attention, "mix_explicitly", watched)
+    net, shown = drawn("llama"), repeats(range(1, 60), 6, Seed(0))
+    looks(net, shown)
+    looked_back(net, shown.tokens_NT)
+    copying(net, shown)
+    assert len(seen) == 9 and max(alive) == 0
 
 
 def repeated(losses: Tensor, shown: Repeats) -> float:

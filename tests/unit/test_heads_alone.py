@@ -1,4 +1,4 @@
-"""What reading heads costs: little beside the forward, no memory by layer, and less than a run of the model a head."""
+"""What reading heads costs: little beside the forward, and less than a run of the model a head."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from benches.memory import resident_mib
-from gnomon.core.seeds import Seed
-from gnomon.explain.induction.attention import looks
-from gnomon.explain.induction.sequences import repeats
 from gnomon.models.ablation import ablated_losses
 from gnomon.models.hooks import Plan, keep
 from gnomon.models.tails import token_losses
@@ -48,20 +44,6 @@ def test_a_reducer_on_one_layer_costs_little_beside_the_forward() -> None:
     read(), net(tokens_BT)
     ratios = [seconds(read) / seconds(lambda: net(tokens_BT)) for _ in range(7)]
     assert statistics.median(ratios) < 1.15, ratios
-
-
-def test_memory_of_scores_does_not_grow_with_layers() -> None:
-    """Every pattern of the six further layers would take 100 MiB."""
-    shown = repeats(range(1, 512), 8, Seed(0), bos=0, period=85)
-    shown = shown._replace(tokens_NT=shown.tokens_NT[:, :256], times=3)
-    held = []
-    for num_layers in (2, 8):
-        net = drawn(num_layers)
-        looks(net, shown)
-        before = resident_mib(fresh=True)
-        looks(net, shown)
-        held.append(resident_mib(most=True) - before)
-    assert held[1] < held[0] + 25, held
 
 
 @torch.no_grad()
