@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from statistics import median
+from typing import TYPE_CHECKING
 
 from gnomon.fuzz.base import Exchange, Trace, Violation
 from gnomon.fuzz.checks.fingerprint import fingerprint
 from gnomon.fuzz.checks.promises import Promises
 from gnomon.fuzz.transport.traces import trace_in_text
+
+if TYPE_CHECKING:
+    from gnomon.fuzz.graphql.fields import RootField
 
 __all__ = ["server_error", "slow_response"]
 
@@ -21,7 +25,8 @@ def server_error(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
 
     Not 501 for a method that the document does not have, nor 503 that says when to come again; what a gateway answers
     is advice. One defect is one exception with its frames, whatever the operation; where no trace is to be seen, one
-    operation, status and masked text.
+    operation, status and masked text. What a GraphQL server says of execution is another check's; that it refuses with
+    such a status is one defect a root field.
     """
     reply, case = exchange.reply, exchange.case
     if reply.fault == "dropped":
@@ -29,6 +34,9 @@ def server_error(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
     if not 500 <= reply.status <= 599 and reply.trace is None:
         return
     if (reply.status == 501 and case.mode == "probe") or (reply.status == 503 and reply.header("retry-after")):
+        return
+    if case.operation.root and not reply.trace and case.operation.root.answer(reply.body):
+        yield from _of_graphql(exchange, case.operation.root)
         return
     trace = reply.trace or trace_in_text(reply.body[:65536].decode("utf-8", "replace"))
     if trace is not None and (trace.type or trace.frames):
@@ -48,6 +56,18 @@ def slow_response(exchange: Exchange, promises: Promises) -> Iterator[Violation]
         yield _slow(exchange, f"over the limit of {promises.slow:g} s", certain=True)
     elif len(before) >= _EARLY and seconds > max(_LEAST, _TIMES * median(before)):
         yield _slow(exchange, f"{seconds / max(median(before), 1e-6):.0f} times the median of this operation")
+
+
+def _of_graphql(exchange: Exchange, root: RootField) -> Iterator[Violation]:
+    """A status of 500 with an answer in GraphQL's form; errors of execution are told one by one elsewhere."""
+    case, reply, said = exchange.case, exchange.reply, root.answer(exchange.reply.body)
+    key = (case.operation.key, str(reply.status))
+    if said and not said.errors:
+        failures = root.failures(case, said)
+        what = f"answers {reply.status} with {failures[0][:120]}" if failures else f"answers {reply.status}"
+        yield _violation(exchange, (*key, *failures), what, "high")
+    elif said and not any(each.get("path") for each in said.errors):
+        yield _violation(exchange, (*key, "refusal"), f"answers {reply.status} to a question that it refuses", "medium")
 
 
 def _raised(trace: Trace) -> str:

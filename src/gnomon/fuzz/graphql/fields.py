@@ -21,10 +21,11 @@ from graphql import (
 )
 
 from gnomon.fuzz.base import NOTHING, Case, Request
+from gnomon.fuzz.checks.fingerprint import masked
 from gnomon.fuzz.graphql.inputs import Inputs
 from gnomon.fuzz.graphql.plays import plays
 from gnomon.fuzz.graphql.reading import Answered, Found, answered, mismatches, objects
-from gnomon.fuzz.graphql.selections import Selections
+from gnomon.fuzz.graphql.selections import Selections, is_error
 from gnomon.fuzz.graphql.writing import query_of
 from gnomon.fuzz.state.names import is_identifier, is_key, subject_of, words
 
@@ -109,6 +110,11 @@ class RootField:
         value = said.data.get(self.name) if said.data else None
         kind = get_named_type(self.field.type)
         return objects(self.graph.schema, kind, case.selection, value, f"/data/{self.name}")
+
+    def failures(self, case: Case, said: Answered) -> list[str]:
+        """What the objects in an answer say that are by their type errors: the type, and texts without values."""
+        errors = [each for each in self.objects(case, said) if is_error(each.type)]
+        return sorted({f"{each.type} {masked(str(each.scalars.get('message', '')))}".strip() for each in errors})
 
     def mismatches(self, case: Case, said: Answered) -> Iterator[tuple[str, str]]:
         """Where the data are not of the types that the schema has: `Type.field`, and what is wrong."""

@@ -65,7 +65,6 @@ def _arguments(
     graph: Graph, at: Reached, base: Callable[[], Case], swept: set[str], rng: random.Random
 ) -> Iterator[Case]:
     """Borders and flaws of the arguments of a type's fields."""
-    inside = bool(at.way) and at.way[-1][0].startswith("... on ")
     for name, field in fields_of(at.type).items():
         place = f"{at.type.name}.{name}"
         if not field.args or place in swept:
@@ -73,7 +72,7 @@ def _arguments(
         swept.add(place)
         inner = get_named_type(field.type)
         below = graph.selections.leaves(inner, rng) if is_composite_type(inner) else {}
-        key = keyed(at.type, name) if inside else name
+        key = keyed(at.type, name) if at.inside else name
         compiled = graph.inputs.compiled(field.args)
 
         def case(value: Any, why: Fault, valid: bool, key: str = key, below: Tree = below) -> Case:

@@ -145,9 +145,10 @@ def _concrete(schema: GraphQLSchema, kind: GraphQLNamedType, value: Mapping[str,
 def _asked(kind: GraphQLNamedType, tree: Tree) -> Iterator[tuple[str, str, Tree, GraphQLOutputType]]:
     """What a tree asks of a type: name in the answer, field, node, and its type; fragments of other types apart."""
     known = fields_of(kind)
+    kinds = {kind.name, *(each.name for each in getattr(kind, "interfaces", ()))}
     for key, node in tree.items():
         condition = type_condition(key)
-        if condition == kind.name:
+        if condition in kinds:
             yield from _asked(kind, node)
         elif not condition and key != ARGUMENTS and field_name(key) in known:
             yield key.partition(":")[0], field_name(key), node, known[field_name(key)].type

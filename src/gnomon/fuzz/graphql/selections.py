@@ -8,6 +8,7 @@ for nothing is written `{ __typename }`, so that whatever is left out of a tree,
 from __future__ import annotations
 
 import random
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
@@ -36,6 +37,7 @@ __all__ = [
     "Tree",
     "field_name",
     "fields_of",
+    "is_error",
     "is_list",
     "keyed",
     "type_condition",
@@ -51,22 +53,29 @@ _MOST_FIELDS, _MOST_LISTS, _MOST_TYPES, _SWEPT_DEPTH, _SWEPT = 60, 2, 3, 5, 200
 _DEPTHS, _SHARES = (1, 2, 2, 3, 4), (0.2, 0.5, 0.9)
 # Wrappers of what is really asked for (connections, pages, payloads) are half a level.
 _HALF = 0.5
-_THROUGH = frozenset({"edges", "node", "nodes", "results", "items", "data"})
+_THROUGH = frozenset({"edges", "node", "nodes", "results", "items", "data", "errors", "userErrors"})
 _OPTIONAL, _ALIASED = 0.3, 0.1
+_ERROR = re.compile(r"Error|Exception|Failure|Problem|NotFound|Denied")
+_SAYS = ("message", "className", "code")
 
 
 class Reached(NamedTuple):
-    """A type on a way from a root field: keys and nodes that lead there, and the lists that they pass."""
+    """A type on a way from a root field: keys, nodes and what is asked beside them, and the lists that they pass."""
 
     type: GraphQLNamedType
-    way: tuple[tuple[str, Tree], ...]
+    way: tuple[tuple[str, Tree, Tree], ...]
     lists: int
 
     def asking(self, tree: Tree) -> Tree:
         """A selection of the root field that asks this of the type."""
-        for key, node in reversed(self.way):
-            tree = {key: {**node, **tree}}
+        for key, node, beside in reversed(self.way):
+            tree = {**beside, key: {**node, **tree}}
         return tree
+
+    @property
+    def inside(self) -> bool:
+        """Whether it is asked for in a fragment."""
+        return bool(self.way) and self.way[-1][0].startswith(_ON)
 
 
 class Selections:
@@ -92,14 +101,15 @@ class Selections:
         while waiting and len(seen) <= _SWEPT:
             at = waiting.popleft()
             yield at
+            beside = self.told(at.type)
             for key, node, inner, lists in self._steps(at, rng):
                 if inner.name not in seen and len(at.way) < _SWEPT_DEPTH and at.lists + lists <= _MOST_LISTS:
                     seen.add(inner.name)
-                    waiting.append(Reached(inner, (*at.way, (key, node)), at.lists + lists))
+                    waiting.append(Reached(inner, (*at.way, (key, node, beside)), at.lists + lists))
 
     def leaves(self, kind: GraphQLNamedType, rng: random.Random) -> Tree:
         """All fields of a type that have no fields themselves, and `__typename`."""
-        found: dict[str, Any] = {"__typename": {}}
+        found: dict[str, Any] = {"__typename": {}, **self.told(kind)}
         for name, field in fields_of(kind).items():
             node = self.node(field, rng, optional=0.0)
             if node is not None and not is_composite_type(get_named_type(field.type)):
@@ -114,6 +124,20 @@ class Selections:
         made = self._inputs.made(field.args, rng)
         return None if made is NOTHING else {ARGUMENTS: made}
 
+    def told(self, kind: GraphQLNamedType) -> dict[str, Any]:
+        """Of a union or interface, its type and what the errors among its types say: a tree of fragments."""
+        possible = self.possible(kind)
+        if not possible:
+            return {}
+        found: dict[str, Any] = {"__typename": {}}
+        for each in possible:
+            shared = next((i for i in each.interfaces if is_error(i.name) and "message" in i.fields), None)
+            on = shared or each
+            if is_error(on.name) and len(found) <= _MOST_TYPES:
+                says = [name for name in _SAYS if name in on.fields and not on.fields[name].args]
+                found[f"{_ON}{on.name}"] = {keyed(on, name): {} for name in says} or {"__typename": {}}
+        return found
+
     def possible(self, kind: GraphQLNamedType) -> list[GraphQLObjectType]:
         """The object types that a union or interface may turn out to be."""
         if isinstance(kind, GraphQLUnionType | GraphQLInterfaceType):
@@ -123,11 +147,10 @@ class Selections:
     def _steps(self, at: Reached, rng: random.Random) -> Iterator[tuple[str, Tree, GraphQLNamedType, int]]:
         for each in self.possible(at.type):
             yield f"{_ON}{each.name}", {}, each, 0
-        inside = bool(at.way) and at.way[-1][0].startswith(_ON)
         for name, field in fields_of(at.type).items():
             inner, node = get_named_type(field.type), self.node(field, rng, optional=0.0)
             if node is not None and is_composite_type(inner):
-                yield keyed(at.type, name) if inside else name, node, inner, int(is_list(field.type))
+                yield keyed(at.type, name) if at.inside else name, node, inner, int(is_list(field.type))
 
 
 class _Drawing:
@@ -140,9 +163,10 @@ class _Drawing:
         found: dict[str, Any] = {}
         possible = self._of.possible(kind)
         if possible:
-            found["__typename"] = {}
+            found |= self._of.told(kind)
             for each in self._rng.sample(possible, min(len(possible), _MOST_TYPES)):
-                found[f"{_ON}{each.name}"] = self.tree(each, depth, lists, inside=True)
+                key = f"{_ON}{each.name}"
+                found[key] = {**found.get(key, {}), **self.tree(each, depth, lists, inside=True)}
         for name, field in fields_of(kind).items():
             node = self._field(name, field, depth, lists) if self._left > 0 else None
             if node is not None:
@@ -169,6 +193,11 @@ class _Drawing:
 def keyed(kind: GraphQLNamedType, name: str) -> str:
     """The key of a field inside a fragment: other fragments may have another field of that name."""
     return f"{kind.name}_{name}:{name}"
+
+
+def is_error(name: str) -> bool:
+    """Whether a type's name is of one that tells of a failure."""
+    return bool(_ERROR.search(name))
 
 
 def fields_of(kind: GraphQLNamedType) -> Mapping[str, GraphQLField]:

@@ -17,6 +17,8 @@ MAX_BODY = 256 * 1024
 "Bytes of a body that are read."
 MAX_STREAM = 2.0
 "Seconds that a body which never ends is read for."
+# Many servers close a connection that was idle for five seconds, and what is written to it then is lost.
+_IDLE = 3.0
 
 
 class HttpTransport:
@@ -70,7 +72,7 @@ class HttpTransport:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, force_close=False),
+                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_IDLE),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 auto_decompress=False,
