@@ -234,6 +234,7 @@ def test_revisions_of_the_hub_are_listed(monkeypatch: pytest.MonkeyPatch) -> Non
     ("names", "said"),
     [
         (["brook"], "does not say its step"),
+        (["run:e9d4"], "does not say its step"),
         (["run:a@1"], "has one snapshot"),
         (["hf:a/b@step1", "hf:a/b@1"], "step 1 is named twice"),
         (["hf:/nowhere/step*"], "nothing fits"),

@@ -49,7 +49,7 @@ def figures(told: Sequence[Told], plane: Plane, unit: str) -> list[Figure]:
         _paths(shown, plane),
         shown.lines("2. Loss", "nats", lambda s: s.losses("loss").mean(1)[None], _WINDOW),
         *_maps(shown),
-        shown.lines("5. In-context learning", "nats", lambda s: s.losses("icl").mean(1)[None], _NOTHING),
+        shown.lines("5. In-context learning", "nats", lambda s: s.losses("icl").mean(1)[None]),
         shown.heads("6. Prefix matching by head", "share", lambda s: s.prefix.mean(-1), _layer),
         *_of_weights(shown),
         *_left_out(shown),
@@ -79,7 +79,6 @@ def _kind(seen: Seen, layer: int, head: int) -> str:
     return head_kinds(seen)[layer][head]
 
 
-_NOTHING = ""
 _WINDOW = "Orange: from a tenth to nine tenths of the change of in-context learning, of the first training of a kind."
 _Read = Callable[[Seen], Matrix]
 
@@ -95,7 +94,7 @@ class _Shown:
             if (c := each.changes).icl.detected
         }
 
-    def lines(self, title: str, y: str, read: _Read, caption: str, names: Sequence[str] = ("",)) -> Figure:
+    def lines(self, title: str, y: str, read: _Read, caption: str = "", names: Sequence[str] = ("",)) -> Figure:
         """Lines [names, S] of every series."""
         points = [
             point

@@ -81,7 +81,8 @@ def of_names(names: Sequence[str], tokens_a_step: int) -> list[Series]:
     steps: dict[str, dict[int, str]] = {}
     for name in (each for given in names for each in _expanded(given)):
         at = _STEP.search(name)
-        if at is None:
+        # The digits of a run's id are no step.
+        if at is None or (name.startswith("run:") and "@" not in name):
             raise UsageError(f"{name!r} does not say its step", where="--model", todo="name models such as run:ID@400")
         of = steps.setdefault(re.sub(r"[-_/@]*(step)?[-_]*$", "", name[: at.start()]), {})
         if int(at[1]) in of:
