@@ -11,7 +11,7 @@ from typing import Any
 from gnomon.fuzz.base import NOTHING, Case, Fault, Operation
 from gnomon.fuzz.writing.bodies import body_bytes
 
-__all__ = ["missing_parts", "probes"]
+__all__ = ["methods_of", "missing_parts", "probes"]
 
 _METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "QUERY")
 _DEEP = 2000

@@ -110,6 +110,7 @@ class Novelty:
 
     @property
     def kinds(self) -> int:
+        """How many kinds were seen."""
         return len(self._seen)
 
     def saw(self, exchange: Exchange) -> bool:

@@ -25,10 +25,15 @@ _LONGEST, _TRIES, _COPIES = 8, 3, (2, 4, 8)
 
 
 class Maker(Protocol):
-    """Who makes a case within the schema, with these path parameters; and the same case with other texts."""
+    """Who makes cases."""
 
-    def valid(self, operation: Operation, rng: random.Random, *, path: Mapping[str, Any]) -> Case: ...
-    def renamed(self, case: Case, rng: random.Random) -> Case: ...
+    def valid(self, operation: Operation, rng: random.Random, *, path: Mapping[str, Any]) -> Case:
+        """A case within the schema, with these path parameters."""
+        ...
+
+    def renamed(self, case: Case, rng: random.Random) -> Case:
+        """The case with other texts in its body."""
+        ...
 
 
 @dataclass
