@@ -121,6 +121,13 @@ def test_ratios_of_multipliers_are_paired() -> None:
     assert 1.0 in ratio(loss, _planted(0.8, 5e5, rng, noise=0.002, seeds=4), resamples=100)
 
 
+def test_bounds_have_no_ratio() -> None:
+    rng = np.random.default_rng(2)
+    inside = _planted(0.8, 5e5, rng, noise=0.002)
+    found = ratio(replace(inside, cell=inside.cell + 9), inside)
+    assert found.value is None and "bounds have no ratio" in found.reason
+
+
 def test_what_is_no_ladder_is_refused() -> None:
     with pytest.raises(DataError, match="no ladder"):
         Worth(sizes=SIZES[:1], ladder=np.ones((1, 1, 1)), cell=np.ones((1, 1)), size=1.0)

@@ -22,6 +22,7 @@ from gnomon.stats.intervals import Interval, undefined
 
 __all__ = ["Worth", "multiplier", "ratio"]
 
+_BEYOND = "a multiplier beyond its ladder is a bound, and bounds have no ratio"
 _METHOD = "bootstrap over seeds and documents"
 _FEWEST_FOR_A_LAW = 4
 # Root mean square distance of the sizes that the law gives the ladder's values from the true ones, in log space.
@@ -75,6 +76,17 @@ class Worth:
         told = ", ".join(f"{self.sizes[i]:,.0f} and {self.sizes[i + 1]:,.0f}" for i in wrong)
         return f"without repeats the metric does not go one way between {told} parameters" if told else ""
 
+    @property
+    def inside(self) -> bool:
+        """Whether the model's mean lies between those of the smallest and the largest of the ladder."""
+        return not (self.past(0) or self.past(-1))
+
+    def past(self, end: Literal[0, -1]) -> bool:
+        """Whether the model's mean is not better than that of the smallest (0), not worse than the largest's (-1)."""
+        means = self.ladder.mean(axis=(1, 2))
+        away = float(self.cell.mean() - means[end]) * float(means[-1] - means[0])
+        return away <= 0 if end == 0 else away >= 0
+
     def logs(self, seeds_BS: Matrix, documents_BD: Matrix) -> Vector:
         """log(N' / N) [B] under weights of seeds and documents; clipped to the ladder, NaN where it turns back."""
         share = np.einsum("bs,bd->bsd", seeds_BS, documents_BD) / (self.cell.size)
@@ -100,14 +112,10 @@ def multiplier(worth: Worth, *, resamples: int = 400, seed: int = 0) -> Interval
     first, last = (float(np.log(end / worth.size)) for end in (worth.sizes[0], worth.sizes[-1]))
     low = None if value - reach <= first else float(np.exp(value - reach))
     high = None if value + reach >= last else float(np.exp(value + reach))
-    better = worth.ladder[-1].mean() < worth.ladder[0].mean()
-    cell = worth.cell.mean() if better else -worth.cell.mean()
-    ends = (worth.ladder[0].mean(), worth.ladder[-1].mean())
-    worst, best = ends if better else (-ends[0], -ends[1])
-    if cell >= worst:
+    if worth.past(0):
         what = f"not better than the smallest of the ladder: at most {np.exp(first):.3g}"
         return Interval(value=None, high=float(np.exp(first)), n=n, clusters=clusters, method=_METHOD, reason=what)
-    if cell <= best:
+    if worth.past(-1):
         what = f"not worse than the largest of the ladder: at least {np.exp(last):.3g}"
         return Interval(value=None, low=float(np.exp(last)), n=n, clusters=clusters, method=_METHOD, reason=what)
     beyond = " and ".join(name for name, end in (("low", low), ("high", high)) if end is None)
@@ -124,12 +132,14 @@ def multiplier(worth: Worth, *, resamples: int = 400, seed: int = 0) -> Interval
 
 
 def ratio(first: Worth, second: Worth, *, resamples: int = 400, seed: int = 0) -> Interval:
-    """The first multiplier over the second, paired by seed; a multiplier beyond its ladder counts as the ladder's end.
+    """The first multiplier over the second, paired by seed; undefined where one of them is a bound.
 
-    Below 1 where the first metric lost more effective parameters than the second.
+    Below 1 where the first metric lost more effective parameters than the second. Resamples beyond a ladder count as
+    its end.
     """
     n, clusters = first.cell.size + second.cell.size, len(first.cell)
-    if told := first.not_monotone or second.not_monotone:
+    told = first.not_monotone or second.not_monotone or ("" if first.inside and second.inside else _BEYOND)
+    if told:
         return undefined(told, n=n, clusters=clusters)
     value, reach, reason = _spread([first, second], resamples, seed)
     ends = (float(np.exp(value - reach)), float(np.exp(value + reach)))

@@ -83,15 +83,29 @@ def _pays(of: Family, width: int, share: float, epochs: float) -> Interval:
 
 
 def _multipliers(of: Family) -> Iterator[Estimate]:
-    for width, share, epochs, group, first in _places(of):
-        for name in METRICS:
-            found = of.multiplier(name, width, share, epochs)
-            if found is not None:
-                leads = first and name in ("test loss", "copying")
-                yield Estimate.of(f"effective size over size, by {name}", found, group=group, headline=leads)
-        copying, loss = (of.worth(name, width, share, epochs) for name in ("copying", "test loss"))
-        if copying is not None and loss is not None:
-            yield Estimate.of("multiplier by copying over that by test loss", ratio(copying, loss), group=group)
+    """Effective sizes where repeats hurt most, and where they hurt most of what still lies on the ladder."""
+    for width, share, epochs, _, first in _places(of):
+        inside = [e for e in of.epochs(width, share) if _on_ladder(of, width, share, e)]
+        mild = max(inside, key=lambda e: _added(of, width, share, e), default=epochs)
+        for place in dict.fromkeys((epochs, mild)):
+            group = f"{_size(of, width)}, {share:.0%} repeats, {place:g} epochs"
+            for name in METRICS:
+                found = of.multiplier(name, width, share, place)
+                if found is not None:
+                    leads = first and name in ("test loss", "copying")
+                    yield Estimate.of(f"effective size over size, by {name}", found, group=group, headline=leads)
+            copying, loss = (of.worth(name, width, share, place) for name in ("copying", "test loss"))
+            if copying is not None and loss is not None:
+                yield Estimate.of("multiplier by copying over that by test loss", ratio(copying, loss), group=group)
+
+
+def _on_ladder(of: Family, width: int, share: float, epochs: float) -> bool:
+    found = of.multiplier("test loss", width, share, epochs)
+    return found is not None and found.value is not None
+
+
+def _added(of: Family, width: int, share: float, epochs: float) -> float:
+    return float(of.damage(width, share).mean(axis=0)[of.epochs(width, share).index(epochs)])
 
 
 def _by_heart(of: Family) -> Iterator[Estimate]:
