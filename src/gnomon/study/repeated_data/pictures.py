@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gnomon.report.base import Estimate, Figure
-from gnomon.report.figures import Point, curves, forest, heatmap, histogram
+from gnomon.report.base import Figure
+from gnomon.report.figures import Point, curves, heatmap, histogram
 from gnomon.report.tokens import Token, TokenText, tokens
 from gnomon.stats.repeats import poor_region
 from gnomon.study._family import spoken
@@ -156,22 +156,24 @@ def _line(some: Sequence[Measured], name: str, series: str) -> list[Point]:
 
 
 def _worths(of: Family) -> list[Figure]:
-    """Multipliers by metric, of every size at its worst; those beyond the ladder have one end."""
-    drawn = []
+    """Multipliers of the largest size against epochs, by metric; where they are bounds a line ends."""
+    drawn, width = [], of.widths[-1]
     for share in of.shares:
-        shown = []
-        for width in of.widths:
-            epochs = of.worst(width, share)
-            for name in METRICS:
+        points = []
+        for name in METRICS:
+            for epochs in of.epochs(width, share):
                 found = of.multiplier(name, width, share, epochs)
                 if found is not None and found.value is not None:
-                    group = f"{_size(of, width)}, {epochs:g} epochs, {name}"
-                    shown.append(Estimate.of("effective size over size", found, group=group))
-        if shown:
-            title = f"Effective size over size at the worst epochs, {share:.0%} repeats"
-            caption = "Below 1 the model is worth a smaller one. Those beyond the ladder of sizes are left out."
-            x, section = "effective size over size", SECTION["worth"]
-            drawn.append(forest(shown, x=x, title=title, caption=caption, section=section, reference=1.0))
+                    points.append(Point(epochs, found.value, found.low, found.high, name))
+        if points:
+            title = f"Effective size over size, {share:.0%} repeats, {_size(of, width)} parameters"
+            caption = (
+                "Below 1 the model is worth a smaller one. A line ends where that one would lie beyond the ladder."
+            )
+            x, section = "epochs over the set", SECTION["worth"]
+            drawn.append(
+                curves(points, x=x, y="ratio", title=title, caption=caption, section=section, log_x=True, reference=1)
+            )
     return drawn
 
 
