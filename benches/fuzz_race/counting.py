@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import re
 import zlib
@@ -44,8 +45,9 @@ class Defects:
     def crash(self, at: float, kind: str, frames: list[tuple[str, str]]) -> None:
         """Counts an exception, both ways."""
         names = [f"{file.rpartition('site-packages/')[2]}:{function}" for file, function in frames]
-        self.add(at, "stack", kind, *names)
         self.add(at, "frame", kind, *names[-1:])
+        # A stack is known by a hash, so that results stay short; the exceptions of a run are kept whole.
+        self.add(at, "stack", kind, *names[-1:], hashlib.blake2b("\n".join(names).encode(), digest_size=6).hexdigest())
 
     def shown(self, at: float, text: str) -> None:
         """Counts a traceback that an answer shows, unless the service was seen raising it."""
