@@ -6,7 +6,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from graphql import GraphQLArgument, GraphQLField, GraphQLNamedType, GraphQLSchema, get_named_type, is_composite_type
+from graphql import (
+    GraphQLArgument,
+    GraphQLField,
+    GraphQLNamedType,
+    GraphQLSchema,
+    get_named_type,
+    is_abstract_type,
+    is_composite_type,
+)
 
 from gnomon.fuzz.base import NOTHING
 from gnomon.fuzz.graphql.inputs import is_needed
@@ -63,6 +71,8 @@ class _Writer:
         parts = [self._part(kind, key, node) for key, node in tree.items() if key != ARGUMENTS]
         if not parts and not is_composite_type(kind):
             return ""
+        if is_abstract_type(kind) and "__typename" not in tree:
+            parts.insert(0, "__typename")
         return f" {{ {' '.join(parts) or '__typename'} }}"
 
     def _part(self, kind: GraphQLNamedType | None, key: str, node: Tree) -> str:

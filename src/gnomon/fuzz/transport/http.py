@@ -17,8 +17,6 @@ MAX_BODY = 256 * 1024
 "Bytes of a body that are read."
 MAX_STREAM = 2.0
 "Seconds that a body which never ends is read for."
-# Many servers close a connection that was idle for five seconds, and what is written to it then is lost.
-_IDLE = 3.0
 
 
 class HttpTransport:
@@ -35,7 +33,17 @@ class HttpTransport:
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
-        """What the server answers; a fault of the connection is a reply with `fault`, not an exception."""
+        """What the server answers; a fault of the connection is a reply with `fault`, not an exception.
+
+        A connection may have been closed for being idle, so what is dropped is sent once more.
+        """
+        reply = await self._sent(request, timeout)
+        if reply.fault != "dropped":
+            return reply
+        again = await self._sent(request, timeout)
+        return reply if again.fault == "refused" else again
+
+    async def _sent(self, request: Request, timeout: float) -> Reply:
         session, began = self._opened(), perf_counter()
         try:
             async with (
@@ -72,7 +80,7 @@ class HttpTransport:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_IDLE),
+                connector=aiohttp.TCPConnector(limit=self._connections),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 auto_decompress=False,
