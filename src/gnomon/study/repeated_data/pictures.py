@@ -159,13 +159,8 @@ def _worths(of: Family) -> list[Figure]:
     """Multipliers of the largest size against epochs, by metric; where they are bounds a line ends."""
     drawn, width = [], of.widths[-1]
     for share in of.shares:
-        points = []
-        for name in METRICS:
-            for epochs in of.epochs(width, share):
-                found = of.multiplier(name, width, share, epochs)
-                if found is not None and found.value is not None:
-                    points.append(Point(epochs, found.value, found.low, found.high, name))
-        if points:
+        points = [p for name in METRICS for p in _worth_line(of, name, width, share)]
+        if len({p.x for p in points}) > 1:
             title = f"Effective size over size, {share:.0%} repeats, {_size(of, width)} parameters"
             caption = (
                 "Below 1 the model is worth a smaller one. A line ends where that one would lie beyond the ladder."
@@ -175,6 +170,18 @@ def _worths(of: Family) -> list[Figure]:
                 curves(points, x=x, y="ratio", title=title, caption=caption, section=section, log_x=True, reference=1)
             )
     return drawn
+
+
+def _worth_line(of: Family, metric: str, width: int, share: float) -> list[Point]:
+    """One metric's multipliers, up to the first that is a bound behind a number."""
+    points: list[Point] = []
+    for epochs in of.epochs(width, share):
+        found = of.multiplier(metric, width, share, epochs)
+        if found is not None and found.value is not None:
+            points.append(Point(epochs, found.value, found.low, found.high, metric))
+        elif points:
+            break
+    return points
 
 
 def _copying(of: Family) -> list[Figure]:
