@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from gnomon.cli import main
 from gnomon.core.errors import UsageError
 from gnomon.explain._running import run_explanation
 from gnomon.explain.superposition import Superposition, parts
+from gnomon.explain.superposition.saved import read_model, read_models
 from gnomon.explain.superposition.toys import Training
 
 
@@ -80,7 +83,6 @@ def test_every_experiment_runs_and_is_told(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.slow
 def test_what_the_paper_shows_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(parts, "TRAINING", {"small": Training(steps=1500)})
     cfg = Superposition(only=("basic", "phase", "collapse", "adversarial", "neurons"))
     report = run_explanation(cfg, "superposition", root=tmp_path).report
     assert not any(e.outside for e in report.estimates)
@@ -123,3 +125,37 @@ def test_a_penalty_takes_superposition_away(tmp_path: Path, monkeypatch: pytest.
     assert dense is not None and dense == pytest.approx(5, abs=0.5)
     shares = {n: report.estimate("cells where the last is superposed", n).value or 0 for n in ("ReLU", "x²", "|x|")}
     assert shares["ReLU"] > shares["x²"] > shares["|x|"] == 0
+
+
+@pytest.mark.slow
+def test_packed_features_lie_where_they_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    report = run_explanation(Superposition(only=("basic", "correlated")), "superposition", root=tmp_path).report
+    (folder,) = tmp_path.glob("explain-superposition-*")
+    fives = [m for m in read_models(folder) if m["model"].startswith("five in two, density 0.05/")]
+    x, y = read_model(folder, min(fives, key=lambda m: m["loss"])).w_out_MN
+    turns = torch.atan2(y, x).rad2deg().sort().values.diff()
+    assert turns.tolist() == pytest.approx([72] * 4, abs=3)
+    for name, least, most in (("two correlated pairs", -0.1, 0.1), ("two anticorrelated pairs", -1.0, -0.9)):
+        (said,) = re.findall(rf"{name} (-?[\d.]+) and", report.summary)
+        assert least <= float(said) <= most
+
+
+@pytest.mark.slow
+def test_what_is_ours_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    cfg = Superposition(only=("surface", "dynamics", "absolute", "recovery", "batch"))
+    report = run_explanation(cfg, "superposition", root=tmp_path).report
+    assert not any(e.outside for e in report.estimates)
+    agreed = report.estimate("best start does as the least loss").value
+    assert agreed is not None and agreed >= 0.95
+    near = report.estimate("drops of the loss with a jump near them")
+    assert near.value is not None and near.null is not None and near.value >= 0.8 and near.null < 0.25
+    motifs = report.estimate("uneven neurons with inhibition", "20 features, 8 neurons, density 0.1")
+    assert motifs.low is not None and motifs.null is not None and motifs.low > motifs.null
+    found, none = (report.estimate("mean of largest cosines", name) for name in ("planted", "planted, dense features"))
+    assert found.value is not None and none.value is not None and none.null is not None
+    assert found.value >= 0.95 and abs(none.value - none.null) < 0.1
+    for each in report.estimates:
+        if each.metric == "loss, batch of 256 over 1,024":
+            assert each.low is not None and each.high is not None and each.low < 1.05 and each.high > 0.95
