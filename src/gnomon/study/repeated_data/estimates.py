@@ -72,7 +72,7 @@ def _worst(of: Family) -> Iterator[Estimate]:
 
 
 def _pays(of: Family, width: int, share: float, epochs: float) -> Interval:
-    """1 - L(control) / L(with repeats) on what is new, less the loss that is left on the set."""
+    """1 - L(no repeats) / L(repeats), as if nothing of the set cost anything any more."""
     values = []
     for cell, control in zip(of.cell(width, share, epochs), of.control(width), strict=True):
         try:

@@ -130,7 +130,7 @@ class Family:
         return self._read[place]
 
     def wasted(self, width: int, share: float) -> list[float]:
-        """Test loss of each control when it had seen as many tokens that come once as a model with repeats sees."""
+        """Test loss of each control at the snapshot nearest to as many tokens as come once with repeats."""
         found = []
         for of in self.control(width):
             steps = np.array(of["curve"]["steps"])

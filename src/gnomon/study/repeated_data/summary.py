@@ -195,7 +195,10 @@ def _copies(of: Family) -> list[Table]:
 
 def _notes(of: Family) -> list[str]:
     seeds = len(of.control(of.widths[0]))
-    told = ["added losses are paired: models of one seed share first weights and the order of what comes once"]
+    told = [
+        "added losses are paired: models of one seed share first weights and the order of what comes once",
+        "the worst epochs are chosen on the losses that are read there, which makes these a little high",
+    ]
     if seeds == 1:
         told.append("one seed: intervals are over documents alone, and no peak is called one; --seeds 3 gives a spread")
     if len(of.widths) < 4:
