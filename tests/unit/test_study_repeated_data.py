@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gnomon.core.errors import UsageError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.explain.repeated_data.readings import by_heart, losses, losses_by_copy, prefix_scores, said_again
@@ -19,6 +19,7 @@ from gnomon.study.repeated_data import RepeatedData, study
 from gnomon.study.repeated_data.estimates import curves
 from gnomon.study.repeated_data.family import Family
 from gnomon.study.repeated_data.summary import report
+from gnomon.train.toy import HELD_OUT
 
 EPOCHS = (8.0, 32.0, 100.0, 320.0, 800.0)
 SIZES = {16: 1e4, 32: 4e4, 64: 16e4}
@@ -157,6 +158,13 @@ def test_a_small_family_is_trained_measured_and_found_again(tmp_path: Path) -> N
     again = study(cfg, tmp_path, 1)
     assert [r.evidence for r in again.rows] == [r.evidence for r in first.rows]
     assert again.report.summary == first.report.summary
+
+
+def test_documents_that_are_not_apart_stop_the_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = RepeatedData(widths=(16,), shares=(0.5,), epochs=(4,), tokens=20_480, context=64)
+    monkeypatch.setattr("gnomon.study.repeated_data.unique_numbers", lambda cfg: [*range(5), HELD_OUT + 3])
+    with pytest.raises(DataError, match="held_out: 1 of 256 rows share 50 tokens with unique"):
+        study(cfg, tmp_path, 1)
 
 
 def test_what_is_no_family_is_refused() -> None:
