@@ -41,19 +41,22 @@ def traces(
     x: str,
     y: str,
     title: str,
+    panels: Sequence[str] = (),
     windows: Mapping[str, tuple[float, float]] | None = None,
     log_x: bool = True,
     caption: str = "",
     section: str = "",
 ) -> Figure:
-    """Lines in panels of one scale, in the order given; points without an x that can be drawn are left out.
+    """Lines in panels of one scale; colours in the order given. Points without an x that can be drawn are left out.
 
     Args:
+        panels: their order; by default that of the points.
         windows: stretches of x by panel, orange behind the lines.
     """
     import altair as alt
 
-    panels = list(dict.fromkeys(p.panel for p in points))
+    shown = {p.panel for p in points}
+    panels = [p for p in panels if p in shown] or list(dict.fromkeys(p.panel for p in points))
     groups = list(dict.fromkeys(p.group for p in points))
     rows: list[Mapping[str, Any]] = [p._asdict() for p in points if p.x > 0 or not log_x]
     rows += [{"panel": panel, "low": low, "high": high} for panel, (low, high) in (windows or {}).items()]

@@ -118,10 +118,18 @@ class _Shown:
         return self._drawn(sorted(points, key=lambda p: (len(p.group), p.group)), title, y, caption)
 
     def _drawn(self, points: Sequence[Trace], title: str, y: str, caption: str) -> Figure:
-        order = [each.seen.series.kind for each in self.first]
-        points = sorted(points, key=lambda p: order.index(p.panel))
+        panels = [each.seen.series.kind for each in self.first]
         windows = {p.panel: self.windows[p.panel] for p in points if p.panel in self.windows}
-        return traces(points, x=self.unit, y=y, title=title, windows=windows, caption=caption, section=_SECTION)
+        return traces(
+            points,
+            x=self.unit,
+            y=y,
+            title=title,
+            panels=panels,
+            windows=windows,
+            caption=caption,
+            section=_SECTION,
+        )
 
 
 def _points(seen: Seen, values: Vector, line: str, group: str) -> Iterator[Trace]:

@@ -122,7 +122,7 @@ def _estimates(kind: str, some: Sequence[Told], shown: Shown, unit: str) -> list
         "copied tokens: change of the loss in the window": lambda t: _change(t.changes.copied),
         "fresh tokens: change of the loss in the window": lambda t: _change(t.changes.fresh),
     }
-    if shown.is_copy_NT is None:
+    if shown.is_copy_NT is None or not shown.is_copy_NT.any():
         read = {name: of for name, of in read.items() if "change of the loss" not in name}
     return [
         Estimate.of(name, _together([of(each) for each in some]), group=kind, headline=place < 2)
