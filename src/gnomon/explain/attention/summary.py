@@ -66,7 +66,7 @@ def _losses(cfg: Attention, rows: Sequence[Row], clusters: Sequence[str]) -> lis
 
 def _summary(adds: dict[str, Interval], losses: Sequence[Estimate]) -> str:
     told = [f"The next token costs {in_words(losses[0], 2)} nats."]
-    told += [f"That is {in_words(each, 2)} more than {each.metric.rpartition(' ')[2]}." for each in losses[1:]]
+    told += [f"Less that of {each.metric.rpartition(' ')[2]} it is {in_words(each, 2)}." for each in losses[1:]]
     first, *more = (f"head {key} ({number(found.value, 2)})" for key, found in list(adds.items())[:3])
     told.append(f"The most is added to or taken from its logit by {', '.join([first, *more])}.")
     return " ".join(told)

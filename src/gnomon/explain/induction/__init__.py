@@ -8,7 +8,8 @@ Olsson et al. 2022, "In-context Learning and Induction Heads" (arXiv 2209.11895)
 induction head where it looks at what followed earlier copies of the token, more than it does where nothing repeats, and
 what it looks at becomes likelier. `attention` says where heads look and what they copy, `weights` what their maps say
 by themselves, and leaving each head out says what the model needs it for. `terms` says what paths through no head, one
-head and heads that read heads take off the loss, where a model has no MLPs (Elhage et al. 2021).
+head and heads that read heads take off the loss, where a model has no MLPs (Elhage et al. 2021); `labels`, whether a
+head looks at earlier lines that are alike in kind alone.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Induction", "Part", "explain", "summarise"]
 
-Part = Literal["attention", "weights", "zero", "frozen", "mean", "terms"]
+Part = Literal["attention", "weights", "zero", "frozen", "mean", "terms", "labels"]
 
 
 @registered
@@ -39,7 +40,7 @@ class Induction:
     data: tuple[str, ...] = ("brook",)
     "Text for heads that look one token back and for in-context learning: brook, or files of text."
     only: tuple[Part, ...] = ("attention", "weights", "zero", "frozen")
-    "What to read: attention, weights, heads left out as zero, frozen or mean, terms (paths of attention-only models)."
+    "What to read: attention, weights, heads left out (zero, frozen, mean), terms (paths through heads), labels."
     n: int = 32
     "Random sequences: 25 tokens, said four times."
     windows: int = 16
@@ -64,7 +65,7 @@ class Induction:
             todo = "give both, such as --late 500 --early 50, or neither"
             raise UsageError(f"--late is {self.late} and --early {self.early}", todo=todo)
         if not self.only:
-            raise UsageError("--only is empty", todo="name attention, weights, zero, frozen, mean or terms")
+            raise UsageError("--only is empty", todo="name attention, weights, zero, frozen, mean, terms or labels")
 
 
 def explain(cfg: Induction, model: LocalModel, run: Run) -> Report:

@@ -24,7 +24,7 @@ from gnomon.models.attention import Attention
 from gnomon.models.hooks import Plan, keep
 from gnomon.models.transformer import Block, Transformer
 
-__all__ = ["KINDS", "copying", "looked_back", "looks"]
+__all__ = ["KINDS", "copying", "looked_back", "looked_under", "looks"]
 
 KINDS = ("prefix matching", "duplicate token", "first token", "current token")
 _AT_ONCE = 8
@@ -41,7 +41,7 @@ def looks(net: Transformer, of: Repeats) -> dict[str, Tensor]:
     """
     length = of.tokens_NT.shape[1]
     masks_KTT = torch.stack([_mask(of, kind, length) for kind in KINDS])
-    found_NLHK = _reduced(net, of.tokens_NT, masks_KTT / len(of.places))
+    found_NLHK = looked_under(net, of.tokens_NT, masks_KTT / len(of.places))
     return {kind: found_NLHK[..., place] for place, kind in enumerate(KINDS)}
 
 
@@ -50,7 +50,23 @@ def looked_back(net: Transformer, tokens_NT: Tensor) -> Tensor:
     """Mean attention [N, L, H] to the token just before."""
     length = tokens_NT.shape[1]
     mask_TT = torch.diag(torch.ones(length - 1), -1)
-    return _reduced(net, tokens_NT, mask_TT[None] / (length - 1))[..., 0]
+    return looked_under(net, tokens_NT, mask_TT[None] / (length - 1))[..., 0]
+
+
+@torch.no_grad()
+def looked_under(net: Transformer, tokens_NT: Tensor, masks_KTT: Tensor) -> Tensor:
+    """Sums [N, L, H, K] of every pattern under every mask."""
+
+    def under(pattern_BHTT: Tensor) -> Tensor:
+        return torch.einsum("bhts,kts->bhk", pattern_BHTT, masks_KTT.to(pattern_BHTT))
+
+    readers: Mapping[str, Callable[[Tensor], Tensor]] = {f"{i}.pattern": under for i in range(net.config.num_layers)}
+    parts = []
+    for tokens_BT in torch.split(tokens_NT, _AT_ONCE):
+        plan = Plan(read=readers, stop_at=_last(net))
+        net(tokens_BT, plan=plan)
+        parts.append(torch.stack([plan.results[name] for name in readers], dim=1))
+    return torch.cat(parts)
 
 
 @torch.no_grad()
@@ -101,21 +117,6 @@ def _rises(net: Transformer, attn: Attention, x_BTD: Tensor, sample_BT: Tensor, 
     out_BUHd = torch.einsum("buD,hDd->buhd", said_BUD, attn.w_o)
     rise_BSHU = torch.einsum("bshd,buhd->bshu", value_BSHd, out_BUHd)
     return rise_BSHU - rise_BSHU.mean(-1, keepdim=True)
-
-
-def _reduced(net: Transformer, tokens_NT: Tensor, masks_KTT: Tensor) -> Tensor:
-    """Sums [N, L, H, K] of every pattern under every mask."""
-
-    def under(pattern_BHTT: Tensor) -> Tensor:
-        return torch.einsum("bhts,kts->bhk", pattern_BHTT, masks_KTT.to(pattern_BHTT))
-
-    readers: Mapping[str, Callable[[Tensor], Tensor]] = {f"{i}.pattern": under for i in range(net.config.num_layers)}
-    parts = []
-    for tokens_BT in torch.split(tokens_NT, _AT_ONCE):
-        plan = Plan(read=readers, stop_at=_last(net))
-        net(tokens_BT, plan=plan)
-        parts.append(torch.stack([plan.results[name] for name in readers], dim=1))
-    return torch.cat(parts)
 
 
 def _last(net: Transformer) -> str:

@@ -22,6 +22,7 @@ from gnomon.core.progress import progress
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.explain.induction.attention import copying, looked_back, looks
+from gnomon.explain.induction.generality import Labelled, labelled, looks_at_labels
 from gnomon.explain.induction.sequences import Repeats, Windows, bands, plain_tokens, repeats, shuffled, texts, windows
 from gnomon.explain.induction.weights import compositions, ov_copying, qk_trace
 from gnomon.learn.loop import one_thread_if_small
@@ -41,13 +42,15 @@ _AT_ONCE = 4
 
 
 class _Shown(NamedTuple):
-    """What heads are shown: repeats, the same without repeats, text, and where in a window losses are compared."""
+    """What heads are shown: repeats, the same without repeats, text, where in a window losses are compared, and prompts
+    of the labelling task where it is asked for."""
 
     repeats: Repeats
     null: Repeats
     windows: Windows
     late: slice
     early: slice
+    prompts: list[Labelled]
 
 
 def read_heads(cfg: Induction, model: LocalModel) -> list[Row]:
@@ -105,6 +108,8 @@ def _steps(cfg: Induction, net: Transformer, fast: Transformer, shown: _Shown) -
     for name, kind in _KINDS.items():
         if name in cfg.only:
             yield f"without a head, {name}", partial(_without, shown, partial(ablated_losses, fast, kind=kind), name)
+    if "labels" in cfg.only:
+        yield "labels", lambda: looks_at_labels(fast, shown.prompts)
     if "terms" in cfg.only:
         yield "terms", lambda: {"orders": _orders(fast, shown)}
         yield "without a head's paths", partial(_without, shown, partial(pathless_losses, fast), "paths")
@@ -151,7 +156,8 @@ def _shown(cfg: Induction, model: LocalModel, net: Transformer) -> _Shown:
         raise UsageError(f"--window is {length}, and {model.name} has {limit} positions", todo="give no more")
     late, early = bands(length, cfg.late, cfg.early)
     text = windows(texts(cfg.data, cfg.windows, seed), tokenizer, cfg.windows, length)
-    return _Shown(of, shuffled(of, seed), text, late, early)
+    prompts = labelled(tokenizer, cfg.n, seed) if "labels" in cfg.only else []
+    return _Shown(of, shuffled(of, seed), text, late, early, prompts)
 
 
 def _evidence(found: Mapping[str, Tensor], layer: int, head: int) -> dict[str, Any]:

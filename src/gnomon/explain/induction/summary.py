@@ -91,7 +91,7 @@ def _summary(
 ) -> str:
     kinds = {name: [key for key in order if called[key] == name] for name in dict.fromkeys(called.values()) if name}
     told = [f"{len(keys)} {name} head{'s' * (len(keys) > 1)}: {', '.join(keys[:8])}." for name, keys in kinds.items()]
-    if "induction" not in kinds:
+    if by == _MATCH and "induction" not in kinds:
         told.insert(0, "No head is an induction head.")
     best = found[order[0]][by]
     told.append(f"The most {by} is {number(best.value, 2)}, of head {order[0]}.")
