@@ -19,6 +19,8 @@ __all__ = ["EXAMPLES", "explain_command"]
 EXAMPLES = """Examples:
   gnomon explain induction                      which heads find what came before, and say it again?
   gnomon explain induction --model hf:FOLDER    of a checkpoint in Hugging Face layout
+  gnomon explain attention --text "…"           where does every head look, and what does it add to the next token?
+  gnomon explain patching --help                what carries the difference between two texts?
   gnomon explain superposition                  how toy models pack more features than they have dimensions
   gnomon explain induction --help               its settings
 

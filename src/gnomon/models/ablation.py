@@ -19,10 +19,10 @@ from torch import Tensor
 
 from gnomon.models.attention import Context
 from gnomon.models.hooks import Plan, keep
-from gnomon.models.tails import after, chunks, losses_of, rest, token_losses, under
+from gnomon.models.tails import after, chunks, losses_of, rest, under
 from gnomon.models.transformer import Block, Transformer
 
-__all__ = ["Ablated", "Kind", "ablated_losses", "token_losses"]
+__all__ = ["Ablated", "Kind", "ablated_losses"]
 
 Kind = Literal["zero", "frozen", "mean"]
 

@@ -1,6 +1,9 @@
 "use strict";
 (() => {
-  const BLUE = [59, 130, 196], RED = [205, 78, 60], ORANGE = [224, 140, 50];
+  // The page's accent, which reads on light and on dark paper.
+  const accent = getComputedStyle(document.querySelector(".gnomon")).getPropertyValue("--accent").trim();
+  const BLUE = [1, 3, 5].map((at) => parseInt(accent.slice(at, at + 2), 16));
+  const RED = [205, 78, 60], ORANGE = [224, 140, 50];
 
   function element(tag, kind, text) {
     const made = document.createElement(tag);

@@ -126,7 +126,7 @@ def _view(cfg: Attention, rows: Sequence[Row], heads_LHN: NDArray[Any]) -> Any:
         scores=ranked,
         before=str(cfg.against),
         title="Where every head looks",
-        caption="A row is the token that looks, a column the token looked at; dark is much, on a scale of roots. "
+        caption="A row is the token that looks, a column the token looked at; deep colours are much, by roots. "
         "Shares in a logit keep the final norm's scale as it was, and are read less the mean over all tokens.",
     )
 

@@ -20,7 +20,8 @@ from gnomon.explain.induction.attention import copying, looked_back, looks
 from gnomon.explain.induction.sequences import Repeats
 from gnomon.explain.induction.weights import qk_trace
 from gnomon.learn.loop import one_thread_if_small
-from gnomon.models.ablation import ablated_losses, token_losses
+from gnomon.models.ablation import ablated_losses
+from gnomon.models.tails import token_losses
 from gnomon.models.transformer import Transformer
 
 __all__ = ["Shown", "picked", "read_snapshot"]
