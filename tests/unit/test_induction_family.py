@@ -20,8 +20,9 @@ from gnomon.core.seeds import Seed
 from gnomon.data.worlds.copies import Copies
 from gnomon.explain.induction.sequences import Repeats, bands, repeats
 from gnomon.explain.induction.snapshots import Shown, picked, read_snapshot
-from gnomon.models.ablation import ablated_losses, token_losses
+from gnomon.models.ablation import ablated_losses
 from gnomon.models.families import save_folder
+from gnomon.models.tails import token_losses
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.report.page import page
 from gnomon.study.induction_family import InductionFamily, study

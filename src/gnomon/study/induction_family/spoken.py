@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 
 from gnomon.explain.induction.snapshots import Shown
-from gnomon.models.ablation import token_losses
 from gnomon.models.families import load_folder
 from gnomon.models.load import checkpoint_folder
+from gnomon.models.tails import token_losses
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.report.tokens import Token, TokenText
 from gnomon.study.induction_family.figures import Told
