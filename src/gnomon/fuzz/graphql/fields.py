@@ -129,7 +129,9 @@ class RootField:
         try:
             asked = json.loads(request.body)
             document = parse(asked["query"])
-        except (ValueError, RecursionError, GraphQLError, KeyError, TypeError):
+        except GraphQLError as error:
+            return [error.message]
+        except (ValueError, RecursionError, KeyError, TypeError):
             return []
         schema, variables = self.graph.schema, asked.get("variables", {})
         found = validate(schema, document)

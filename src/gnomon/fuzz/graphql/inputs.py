@@ -16,7 +16,8 @@ from graphql import (
     GraphQLNonNull,
     GraphQLScalarType,
     GraphQLSchema,
-    Undefined,
+    is_required_argument,
+    is_required_input_field,
 )
 
 from gnomon.fuzz.base import NOTHING, Schema
@@ -66,7 +67,7 @@ class Inputs:
 
 def is_needed(taken: _Taken) -> bool:
     """Whether an argument or member of an input object must be given."""
-    return isinstance(taken.type, GraphQLNonNull) and taken.default_value is Undefined
+    return is_required_argument(taken) if isinstance(taken, GraphQLArgument) else is_required_input_field(taken)
 
 
 def _members(members: Mapping[str, _Taken], *, one_of: bool = False) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from graphql import (
     GraphQLError,
@@ -31,12 +30,13 @@ INTROSPECTION = get_introspection_query(descriptions=False)
 _PATH = "/graphql"
 
 
-def graph_api(content: str | Mapping[str, Any], place: str = "") -> Api:
+def graph_api(content: str | Mapping[str, Any], place: str = "", *, endpoint: str = "") -> Api:
     """The API that a GraphQL schema describes.
 
     Args:
         content: schema language, or the result of an introspection query, with or without `data` around it.
-        place: file or URL that it was read from; of a URL the path is where questions go, else /graphql.
+        place: file or URL that it was read from, for messages.
+        endpoint: path where questions go; "" for /graphql.
 
     Raises:
         DataError: it cannot be read, or has neither queries nor mutations.
@@ -51,15 +51,12 @@ def graph_api(content: str | Mapping[str, Any], place: str = "") -> Api:
     if schema.subscription_type:
         found = f"{len(schema.subscription_type.fields)} subscriptions"
         repairs.append(Repair(pointer="/Subscription", found=found, taken="nothing: they are not asked"))
-    where = urlsplit(place)
-    is_url = where.scheme in ("http", "https")
     return Api(
         title="GraphQL",
         version="",
         dialect="graphql",
         operations=operations,
-        base_path=(where.path or _PATH) if is_url else _PATH,
-        servers=(f"{where.scheme}://{where.netloc}{where.path}",) if is_url else (),
+        base_path=endpoint or _PATH,
         definitions=graph.inputs.definitions,
         repairs=tuple(repairs),
     )
@@ -107,7 +104,10 @@ def _assert_registered(schema: GraphQLSchema) -> None:
     for name, kind in schema.type_map.items():
         said = registered(name)
         if isinstance(kind, GraphQLScalarType) and said is not None:
-            kind.parse_value = _Judge(name, said)  # type: ignore[method-assign]  # graphql-core asks the instance
+            judge = _Judge(name, said)
+            # The one name is that of graphql-core 3.2, the other that of 3.3.
+            for way in ("parse_value", "coerce_input_value"):
+                setattr(kind, way, judge)
 
 
 class _Judge:

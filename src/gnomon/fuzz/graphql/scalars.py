@@ -14,7 +14,8 @@ _INT = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
 _OBJECT = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}}
 _BUILT_IN: Mapping[str, Schema] = {
     "Int": _INT,
-    "Float": {"type": "number"},
+    # Beyond these a whole number may lose precision as a Float, for which some servers refuse it.
+    "Float": {"type": "number", "minimum": -(2**53), "maximum": 2**53},
     "String": {"type": "string"},
     "Boolean": {"type": "boolean"},
     "ID": {"type": ["string", "integer"]},

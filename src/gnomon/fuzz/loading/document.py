@@ -43,7 +43,7 @@ def load(schema: str | Path | Mapping[str, Any] | object, *, base_url: str = "",
     if dialect == "graphql":
         from gnomon.fuzz.graphql.loading import graph_api
 
-        return graph_api(document.content, document.place)
+        return graph_api(document.content, document.place, endpoint=document.endpoint)
     return _api(document, dialect, ledger, base_url)
 
 

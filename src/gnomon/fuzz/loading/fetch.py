@@ -31,10 +31,17 @@ TIMEOUT = 30.0
 
 
 class Document(NamedTuple):
-    """A document as it was read: its content (text for GraphQL's schema language) and its path or URL, "" for none."""
+    """A document as it was read.
+
+    Attributes:
+        content: what it holds; text for GraphQL's schema language.
+        place: its path or URL; "" for none.
+        endpoint: path at which a server answers GraphQL; "" for other documents.
+    """
 
     content: Any
     place: str = ""
+    endpoint: str = ""
 
 
 class _Answer(NamedTuple):
@@ -106,7 +113,7 @@ def from_url(url: str, ledger: Ledger, *, search: bool = False) -> Document:
     bare = parts.path in ("", "/")
     told = None if bare else introspected(_run(_got(url, introspection())).text, url)
     if told:
-        return Document(told, url)
+        return Document(told, url, parts.path)
     found = _searched(f"{parts.scheme}://{parts.netloc}", ledger)
     if isinstance(found, str):
         raise DataError(fault, where=url, todo=f"give the URL of the document; tried {found}")
@@ -131,7 +138,7 @@ def from_app(app: Any, ledger: Ledger, at: str = "") -> Document:
     for answer in _run(_asked(app, [introspection(path) for path in ([at] if at else ENDPOINTS)])):
         told = introspected(answer.text, answer.place)
         if told:
-            return Document(told, answer.place)
+            return Document(told, answer.place, answer.place)
     todo = "give the document itself"
     raise DataError(f"the application serves no document; tried {', '.join(tried)}", todo=todo)
 
@@ -166,7 +173,7 @@ def _searched(origin: str, ledger: Ledger) -> Document | str:
     for path in ENDPOINTS:
         told = introspected(_run(_got(origin + path, introspection())).text, origin + path)
         if told:
-            return Document(told, origin + path)
+            return Document(told, origin + path, path)
     return ", ".join(tried)
 
 

@@ -174,7 +174,7 @@ def graph(state: State, log: Log) -> Callable[[bytes], Awaitable[Answer]]:
         result = await graphql(known, query, root, variable_values=variables, operation_name=name)
         said: dict[str, Any] = {"data": result.data}
         for error in result.errors or ():
-            if error.original_error is not None and not error.message.startswith(_NULL):
+            if error.path and error.original_error is not None and not error.message.startswith(_NULL):
                 log.crashed(error.original_error)
         if result.errors:
             said["errors"] = [error.formatted for error in result.errors]
