@@ -12,7 +12,7 @@ from gnomon.study.induction_family import InductionFamily
 from gnomon.study.induction_family.figures import Told
 from gnomon.study.induction_family.page import dated
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 ONE, TWO, ONE_SMEARED, TWO_SMEARED = (f"{n}{s}" for s in ("", ", smeared keys") for n in ("1 layer", "2 layers"))
 Found = Mapping[str, list[Told]]
