@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gnomon.core.seeds import Seed
 from gnomon.explain.induction.attention import looks
 from gnomon.explain.induction.sequences import Repeats, repeats
+from gnomon.models.tails import token_losses
 from gnomon.models.transformer import Transformer
 
 __all__ = ["COPIES", "Copied", "by_heart", "losses", "losses_by_copy", "prefix_scores", "said_again"]
@@ -37,11 +37,7 @@ class Copied(NamedTuple):
 @torch.no_grad()
 def losses(net: Transformer, tokens_NT: Tensor) -> Tensor:
     """Nats [N, T - 1] of every token after the first."""
-    parts = []
-    for tokens_BT in torch.split(tokens_NT, _AT_ONCE):
-        logits = net(tokens_BT[:, :-1]).float()
-        parts.append(F.cross_entropy(logits.flatten(0, 1), tokens_BT[:, 1:].flatten(), reduction="none"))
-    return torch.cat(parts).view(len(tokens_NT), -1)
+    return torch.cat([token_losses(net(tokens_BT), tokens_BT) for tokens_BT in torch.split(tokens_NT, _AT_ONCE)])
 
 
 def said_again(
