@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from hypothesis import strategies as st
 
-from gnomon.fuzz.values import Format, assemble, compile, register_format, replay
+from gnomon.fuzz.values import Format, assemble, compile, register_format, replay, spoil
 from gnomon.fuzz.values.formats import FORMATS
 from gnomon.fuzz.values.pools import drawn
 from gnomon.fuzz.values.schemas import validator_of
@@ -116,16 +116,54 @@ def test_what_is_readable_of_a_broken_schema_is_kept() -> None:
     assert made is not None and isinstance(made.value["a"], int)
 
 
-def test_large_and_deep_schemas_take_bounded_time() -> None:
+JSON_VALUE = {
+    "$ref": "#/$defs/J",
+    "$defs": {
+        "J": {
+            "anyOf": [
+                {"type": ["null", "boolean", "number", "string"]},
+                {"type": "array", "items": {"$ref": "#/$defs/J"}},
+                obj(additionalProperties={"$ref": "#/$defs/J"}),
+            ]
+        }
+    },
+}
+
+
+def nested(levels: int) -> Any:
+    """Objects in objects."""
     deep: Any = text()
-    for _ in range(400):
+    for _ in range(levels):
         deep = obj(properties={"a": deep}, required=["a"])
-    wide = obj(
-        properties={f"p{i}": text(minLength=i % 9) for i in range(500)}, required=[f"p{i}" for i in range(0, 500, 5)]
-    )
-    cases = obj(dependentRequired={f"a{i}": [f"b{i}"] for i in range(20)})
-    started = time.process_time()
-    for schema in (deep, wide, cases):
-        assert assemble(compile(schema), random.Random(0)) is not None
-    assert compile(deep).loose and not compile(wide).loose
-    assert time.process_time() - started < 6
+    return deep
+
+
+@pytest.mark.parametrize(
+    ("schema", "loose"),
+    [
+        (nested(60), False),
+        (nested(400), True),
+        (nested(5000), True),
+        (obj(properties={f"p{i}": text(minLength=i % 9) for i in range(500)}, required=["p0", "p250"]), False),
+        (obj(dependentRequired={f"a{i}": [f"a{i + 1}"] for i in range(20)}), False),
+        ({"enum": list(range(5000))}, False),
+        ({"oneOf": [obj(properties={f"a{i}": text()}, required=[f"a{i % 9}"]) for i in range(12)]}, False),
+        (text(pattern="^((a{1,50}){1,50}){1,50}$"), True),
+        (text(pattern="^(a+)+$", minLength=30), False),
+        (text(pattern="^[a-z]{50000,}$"), False),
+        (JSON_VALUE, False),
+        (obj(properties={"a": {"$ref": "#/$defs/Missing"}, "b": text()}, required=["b"]), True),
+    ],
+    ids=[
+        *("60 levels", "400 levels", "5000 levels", "500 members", "20 dependencies", "5000 values", "12 alternatives"),
+        *("a pattern of many states", "a pattern that backtracks", "a long pattern", "any JSON", "a missing reference"),
+    ],
+)
+def test_odd_schemas_take_bounded_time(schema: Any, loose: bool) -> None:
+    started, rng = time.process_time(), random.Random(0)
+    compiled = compile(schema)
+    made = assemble(compiled, rng)
+    assert made is not None and compiled.is_valid(made.value)
+    assert bool(compiled.loose) is loose
+    assert all(spoil(compiled, rng, flaw) or True for flaw in compiled.flaws[:12])
+    assert compiled.boundaries and time.process_time() - started < 6

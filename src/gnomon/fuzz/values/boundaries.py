@@ -23,6 +23,9 @@ __all__ = ["Border", "borders_of"]
 DEEP = 100
 "Levels of the nested value."
 
+MOST_BORDERS = 1000
+"Borders of one schema."
+
 MOST_PLACES = 400
 "Places of a schema whose borders are listed."
 
@@ -67,6 +70,8 @@ def borders_of(root: Node, read: Read) -> Iterator[Border]:
     seen: set[str] = set()
     for pointer, keyword, kind, value in _all(root):
         key = as_json(value)
+        if len(seen) >= MOST_BORDERS:
+            return
         if key not in seen:
             seen.add(key)
             valid = _is_valid(read, value)
@@ -175,9 +180,9 @@ def _members(node: ObjectNode, *, required: bool, optional: bool) -> dict[str, A
     chosen = [*(node.required if required else ()), *(node.optional if optional else ())]
     source: Source = Simplest()
     found = {}
-    for name, _, inner in chosen:
+    for name, step, inner in chosen:
         with suppress(EmptyPool):
-            found[name] = inner.build(source, "", 0)
+            found[name] = inner.build(source, step, 0)
     return found
 
 

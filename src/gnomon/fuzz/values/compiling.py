@@ -17,7 +17,7 @@ from gnomon.fuzz.base import Schema
 from gnomon.fuzz.values.boundaries import Border, borders_of
 from gnomon.fuzz.values.negation import Flaw
 from gnomon.fuzz.values.nodes import Node, strategy_of
-from gnomon.fuzz.values.pools import Accepted, Assembled, build_value, rebuild_value
+from gnomon.fuzz.values.pools import Accepted, Assembled, EmptyPool, build_value, rebuild_value
 from gnomon.fuzz.values.schemas import Read, canonical_of, read_schema
 from gnomon.fuzz.values.spoiling import MISSED, Spoiled, all_flaws, broken, broken_strategy, relabelled
 from gnomon.fuzz.values.views import Build
@@ -149,7 +149,10 @@ def spoil(compiled: Compiled, rng: random.Random, flaw: Flaw, accepted: Accepted
 
 def respoil(compiled: Compiled, flaw: Flaw, trail: Sequence[int], accepted: Accepted | None = None) -> Spoiled | None:
     """The invalid value of a trail, as `replay` does for valid ones; None where a changed trail makes none."""
-    made = rebuild_value(lambda source: broken(compiled.node, flaw, compiled.is_valid, source), trail, accepted)
+    try:
+        made = rebuild_value(lambda source: broken(compiled.node, flaw, compiled.is_valid, source), trail, accepted)
+    except EmptyPool:
+        return None
     if made.value is MISSED:
         return None
     return Spoiled(made.value, relabelled(flaw, made.value, compiled.read), made.trail)
@@ -158,7 +161,7 @@ def respoil(compiled: Compiled, flaw: Flaw, trail: Sequence[int], accepted: Acce
 def _compiled(schema: Schema) -> Compiled:
     read, build = read_schema(schema), Build()
     form = read.canonical if read.canonical is not None else canonical_of(True)
-    node = build.root(form)
+    node = build.node(form)
     admits = form.satisfiability() != canonical.Satisfiability.NO and node.height != float("inf")
     loose = (*read.loose, *sorted(build.loose))
     # What cannot be met as it stands is not judged by it either.

@@ -13,9 +13,9 @@ from typing import Any
 from jsonschema_rs import CanonicalSchema, canonical
 
 from gnomon.fuzz.base import Schema
-from gnomon.fuzz.values.schemas import canonical_of
+from gnomon.fuzz.values.schemas import canonical_of, lean_of
 
-__all__ = ["dissolved"]
+__all__ = ["dissolved", "form_of"]
 
 GROUPS: tuple[tuple[str, ...], ...] = (
     ("contains", "minContains", "maxContains"),
@@ -35,22 +35,28 @@ KINDS = {
     "if": "condition broken",
     "patternProperties": "wrong value under a matching name",
 }
+SMALL = 1500
+"Length of a schema that is canonical in a millisecond or so."
+
 MOST_LEVELS, MOST_HOPS, MOST_PAIRS = 200, 2, 6
 
 Keys = tuple[str | int, ...]
 Level = tuple[Mapping[str, Any], Keys, int]
 
 
-def dissolved(schema: Schema) -> Iterator[tuple[Keys, str, str, CanonicalSchema]]:
-    """Keys that lead to a level, the keyword, how it is broken, and the schema of what breaks it there."""
+def dissolved(schema: Schema) -> Iterator[tuple[Keys, str, str, dict[str, Any]]]:
+    """Keys that lead to a level, the keyword, how it is broken, and the schema of what breaks it there.
+
+    Where that is small it is looked at, and left out if nothing meets it; else nothing may.
+    """
     if not isinstance(schema, Mapping):
         return
     definitions = schema.get("$defs", {})
     for level, keys in _levels(schema, definitions):
         for keyword, kind, broken in _broken(level):
-            form = _form({**broken, "$defs": definitions} if definitions else broken)
-            if form is not None:
-                yield keys, keyword, kind, form
+            whole = {**broken, "$defs": definitions} if definitions else broken
+            if len(repr(broken)) > SMALL or form_of(whole) is not None:
+                yield keys, keyword, kind, whole
 
 
 def _levels(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Keys]]:
@@ -122,10 +128,10 @@ def _without(level: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: value for key, value in level.items() if key not in keys}
 
 
-def _form(schema: dict[str, Any]) -> CanonicalSchema | None:
+def form_of(schema: dict[str, Any]) -> CanonicalSchema | None:
     """The canonical form, where there is one that admits something."""
     try:
-        form = canonical_of(schema)
+        form = canonical_of(lean_of(schema))
     except (ValueError, RecursionError):
         return None
     unclear = isinstance(form.view(), canonical.RawView | canonical.FalseView | canonical.TrueView)

@@ -22,10 +22,11 @@ from gnomon.fuzz.values.members import array_flaws, object_flaws
 from gnomon.fuzz.values.nodes import Lazy, Leaf, Node, Source
 from gnomon.fuzz.values.objects import ArrayNode, ObjectNode
 from gnomon.fuzz.values.places import Place, places
+from gnomon.fuzz.values.pools import EmptyPool
 from gnomon.fuzz.values.views import ANYTHING, Build
 from gnomon.fuzz.values.wrong import NULL, near_values, types_of, wrong_type
 
-__all__ = ["Flaw", "flaws_of"]
+__all__ = ["Flaw", "drawable", "flaws_of"]
 
 Change = Callable[[Any, Source], Any]
 
@@ -69,6 +70,18 @@ def flaws_of(build: Build, root: Node) -> Iterator[Flaw]:
             yield from _leaf_flaws(build, place, form)
 
 
+def drawable(build: Build, form: CanonicalSchema) -> Node:
+    """The node of a schema.
+
+    Raises:
+        EmptyPool: it goes on for ever.
+    """
+    found = build.node(form)
+    if found.height == float("inf"):
+        raise EmptyPool
+    return found
+
+
 def _made(place: Place, step: str, keyword: str, kind: str, change: Change) -> Flaw:
     return Flaw(place.pointer + step, keyword, kind, place, change)
 
@@ -92,16 +105,16 @@ def _leaf_flaws(build: Build, place: Place, form: CanonicalSchema) -> Iterator[F
         near, seed = near_values(values), crc32(repr(values).encode())
         leaf = Leaf(st.sampled_from(near), lambda value: True, seed, [(value, listed) for value in near])
         yield Flaw(place.pointer, listed, "not listed", place, _drawn(leaf))
+        return
     try:
         complement = form.negate()
     except canonical.CanonicalizationError:
-        if not listed:
-            anything = Leaf(ANYTHING, lambda value: True, crc32(b"anything"))
-            yield Flaw(place.pointer, "type", "anything else", place, _drawn(anything))
+        anything = Leaf(ANYTHING, lambda value: True, crc32(b"anything"))
+        yield Flaw(place.pointer, "type", "anything else", place, _drawn(anything))
         return
     types = types_of(form)
     for branch in _branches(complement):
-        if listed or not _is_flaw(branch.view()) or not _alike(types, types_of(branch)):
+        if not _is_flaw(branch.view()) or not _alike(types, types_of(branch)):
             continue
         keyword, kind = _told(view, branch.view())
         yield Flaw(place.pointer, keyword, kind, place, _drawn(Lazy(_node(build, branch))))
@@ -161,7 +174,7 @@ def _branches(form: CanonicalSchema) -> Sequence[CanonicalSchema]:
 
 
 def _node(build: Build, form: CanonicalSchema) -> Callable[[], Node]:
-    return lambda: build.node(form)
+    return lambda: drawable(build, form)
 
 
 def _drawn(node: Node) -> Change:

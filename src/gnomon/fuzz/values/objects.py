@@ -68,8 +68,9 @@ class ObjectNode:
         return value
 
     def children(self) -> Sequence[tuple[str, Node]]:
-        """The declared properties."""
-        return [(step, node) for _, step, node in (*self.required, *self.optional)]
+        """The nodes of declared properties, and of those that are forced."""
+        declared = [(step, node) for _, step, node in (*self.required, *self.optional)]
+        return [*declared, *(("/*", node) for _, node in self.forced if node is not None)]
 
     def member(self, step: str) -> str | None:
         """The declared name that a step of a pointer means; None where it means none."""
@@ -157,9 +158,15 @@ class ArrayNode:
         return value
 
     def children(self) -> Sequence[tuple[str, Node]]:
-        """The nodes of its items."""
+        """The nodes of its items, and of those that it must contain."""
         found = [(f"/{index}", node) for index, node in enumerate(self.prefix)]
-        return [*found, ("/*", self.items)] if self.items is not None else found
+        found += [("/*", self.items)] if self.items is not None else []
+        return [*found, *(("/*", node) for node in self.contained())]
+
+    def contained(self) -> list[Node]:
+        """The nodes of items that must be there, past those that have a node of their own."""
+        placed = [self.place(len(self.prefix), need) for need, count in enumerate(self.needs) if count]
+        return [node for node in placed if node is not None]
 
     def _placed(self, size: int) -> Mapping[int, int]:
         """By index, which `contains` the item there is for: the last places that will do."""
@@ -192,6 +199,7 @@ def identity(value: Any) -> str:
 
 def _object_height(node: ObjectNode) -> float:
     known = [inner.height for _, _, inner in node.required]
+    known += [inner.height for _, inner in node.forced if inner is not None]
     if node.least > len(node.required):
         spare = sorted(inner.height for _, _, inner in node.optional)[: node.least - len(node.required)]
         known += [] if node.names is not None else spare
@@ -199,9 +207,11 @@ def _object_height(node: ObjectNode) -> float:
 
 
 def _array_height(node: ArrayNode) -> float:
-    if node.least == 0 and not any(node.needs):
-        return 0.0
-    return max((inner.height for _, inner in node.children()), default=0.0)
+    known = [inner.height for inner in node.contained()]
+    if node.least > 0:
+        known += [inner.height for inner in node.prefix[: node.least]]
+        known += [node.items.height] if node.items is not None and node.least > len(node.prefix) else []
+    return max(known, default=0.0)
 
 
 HEIGHTS[ObjectNode] = _object_height

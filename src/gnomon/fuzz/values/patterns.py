@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from math import prod
+from typing import NamedTuple
 
-__all__ = ["bounded", "to_python"]
+__all__ = ["Repetition", "is_heavy", "repetition", "shortened", "to_python"]
 
 PROPERTIES = {
     "L": "a-zA-Zéßж",
@@ -25,6 +27,20 @@ CLASSES = {r"\d": "0-9", r"\w": "a-zA-Z0-9_", r"\s": r" \t\n\r\f\v"}
 REPEATED = re.compile(
     r"\^?(?P<unit>\[\^?(?:\\.|[^\]\\])+\]|\\[dw]|\.)(?P<count>[*+]|\{(?P<low>\d+)(?P<comma>,)?(?P<high>\d+)?\})\$"
 )
+COUNT = re.compile(r"\{(\d+),(\d+)\}")
+MOST_STATES = 20_000
+"Product of the counts of a pattern with counted groups."
+
+FEW = 8
+"Repetitions beyond the least that are drawn."
+
+
+class Repetition(NamedTuple):
+    """A class of characters and how often it stands; `most` None for any number."""
+
+    unit: str
+    least: int
+    most: int | None
 
 
 def to_python(pattern: str) -> str:
@@ -57,12 +73,12 @@ def to_python(pattern: str) -> str:
     return "".join(found)
 
 
-def bounded(pattern: str, low: int, high: int | None) -> str | None:
-    """The pattern with a length written into it where it is one repeated class; else None.
+def repetition(pattern: str, low: int, high: int | None) -> Repetition | None:
+    """A pattern that is one repeated class, with a length taken into account; None for any other, and for no length.
 
-    >>> bounded("^[a-z]+$", 3, 8)
-    '^[a-z]{3,8}$'
-    >>> bounded("^(ab)+$", 3, 8) is None
+    >>> repetition("^[a-z]+$", 3, 8)
+    Repetition(unit='[a-z]', least=3, most=8)
+    >>> repetition("^(ab)+$", 3, 8) is None
     True
     """
     match = REPEATED.fullmatch(pattern)
@@ -73,6 +89,23 @@ def bounded(pattern: str, low: int, high: int | None) -> str | None:
     ends = [end for end in (most, high) if end is not None]
     least = max(least, low)
     most = min(ends) if ends else None
-    if most is not None and most < least:
-        return None
-    return f"^{match['unit']}{{{least},{'' if most is None else most}}}$"
+    return Repetition(match["unit"], least, most) if most is None or most >= least else None
+
+
+def is_heavy(pattern: object) -> bool:
+    """Whether counts in a pattern multiply to so many states that a single match may take seconds.
+
+    >>> is_heavy("^[a-z]{1,500}$"), is_heavy("^((a{1,50}){1,50}){1,50}$")
+    (False, True)
+    """
+    counts = [int(high) for _, high in COUNT.findall(pattern)] if isinstance(pattern, str) and "){" in pattern else []
+    return prod(counts) > MOST_STATES
+
+
+def shortened(pattern: str) -> str:
+    """The pattern with wide counts cut to a few, which matches less and can be drawn from.
+
+    >>> shortened("^(a{2,500}){3,}$")
+    '^(a{2,10}){3,}$'
+    """
+    return COUNT.sub(lambda m: f"{{{m[1]},{min(int(m[2]), int(m[1]) + FEW)}}}", pattern)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from threading import Thread
+from time import process_time
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -32,6 +33,9 @@ BATCH = 32
 
 TOGETHER = 5
 "Values that an example of Hypothesis has, or more; lists that have to be longer are rejected whole too often."
+
+MOST_SECONDS = 1.0
+"Processor time after which a batch ends; a pattern that is matched this slowly is one for attacks."
 
 MOST_SIZE = 2**19
 "Characters, as JSON, from which a pool grows no more."
@@ -66,9 +70,8 @@ class Pool:
         self._rounds = 0
         self._uses = self._size = 0
         self.values: list[Any] = []
-        few = drawn(leaf.strategy, leaf.seed, 1)[:2]
-        self._add([*few, *(value for value, _ in leaf.edges if _fits(leaf, value) and len(as_json(value)) < LARGE)])
-        self.grow()
+        first = drawn(leaf.strategy, leaf.seed, BATCH)
+        self._add([*first, *(value for value, _ in leaf.edges if _fits(leaf, value) and len(as_json(value)) < LARGE)])
 
     def grow(self) -> bool:
         """Adds a batch; False where the pool is full, or a round has brought nothing new."""
@@ -151,10 +154,17 @@ def _draw(lists: SearchStrategy[list[Any]], number: int, count: int, found: list
     @given(lists)
     def capture(values: list[Any]) -> None:
         found.extend(values)
+        if process_time() > end:
+            raise _Slow
 
+    end = process_time() + MOST_SECONDS
     # That nothing more could be drawn shows in what was.
-    with suppress(HypothesisException):
+    with suppress(HypothesisException, _Slow):
         capture()
+
+
+class _Slow(Exception):
+    """Drawing takes longer than a pool is worth."""
 
 
 class EmptyPool(Exception):
@@ -250,7 +260,7 @@ def build_value(
     """The first value out of `tries` that fits, made with choices of `rng`; None where none does."""
     for _ in range(tries):
         source = _Picked(rng, accepted or {})
-        with suppress(EmptyPool):
+        with suppress(EmptyPool, RecursionError):
             value = make(source)
             if fits is None or fits(value):
                 return Assembled(value, source.trail)
@@ -277,4 +287,5 @@ def as_json(value: Any) -> str:
 
 def _simplicity(value: Any) -> tuple[int, str]:
     text = as_json(value)
-    return len(text), text
+    # "true" is shorter than "false", and is not simpler.
+    return len(text) + 2 * (value is True), text

@@ -11,8 +11,9 @@ from jsonschema_rs import CanonicalSchema
 
 from gnomon.fuzz.base import Schema
 from gnomon.fuzz.values.formats import checks
+from gnomon.fuzz.values.patterns import is_heavy
 
-__all__ = ["Read", "Validator", "canonical_of", "judge_of", "read_schema", "validator_of"]
+__all__ = ["Read", "Validator", "canonical_of", "judge_of", "lean_of", "read_schema", "validator_of"]
 
 Validator = jsonschema_rs.Draft202012Validator
 ONE = (
@@ -67,12 +68,11 @@ def read_schema(schema: Schema) -> Read:
     """The schema made ready; never raises for what it says."""
     loose: list[str] = []
     for loosen in (_same, _readable, _shallow, _type_only):
-        tried = loosen(schema)
         if loosen is not _same:
             loose.append(f"read as {loosen.__doc__}")
         try:
-            explicit = _explicit(tried)
-            lean = _lean(explicit)
+            explicit = _explicit(loosen(schema))
+            lean = lean_of(explicit)
             found = Read(explicit, canonical_of(lean), validator_of(explicit), lean != explicit, tuple(loose[-1:]))
         except (ValueError, RecursionError) as error:
             loose.append(str(error).splitlines()[0])
@@ -117,7 +117,11 @@ def _mapped(schema: Any, change: Callable[[dict[str, Any], int], dict[str, Any]]
 
 
 def _explicit(schema: Schema) -> Any:
-    """Number formats become bounds, and an encoding of strings the format that says the same."""
+    """Number formats become bounds, and an encoding of strings the format that says the same.
+
+    Raises:
+        ValueError: a pattern is one that cannot be matched in time.
+    """
 
     def change(level: dict[str, Any], depth: int) -> dict[str, Any]:
         if level.get("format") in BOUNDS and "string" not in _types(level):
@@ -126,13 +130,15 @@ def _explicit(schema: Schema) -> Any:
             level["maximum"] = min(high, level.get("maximum", high))
         elif level.get("contentEncoding") == "base64" and "format" not in level:
             level["format"] = "byte"
+        if is_heavy(level.get("pattern")):
+            raise ValueError(f"pattern {str(level['pattern'])[:80]!r} takes too long to match")
         return level
 
     return _mapped(schema, change)
 
 
-def _lean(schema: Any) -> Any:
-    """Without the dependencies whose cases would be too many to multiply out."""
+def lean_of(schema: Any) -> Any:
+    """The schema without the dependencies whose cases would be too many to multiply out."""
 
     def change(level: dict[str, Any], depth: int) -> dict[str, Any]:
         for key in ("dependentRequired", "dependentSchemas"):
@@ -156,18 +162,22 @@ def _same(schema: Schema) -> Any:
 def _readable(schema: Schema) -> Any:
     """the same schema without keywords that are no JSON Schema 2020-12"""
 
+    there = schema.get("$defs") if isinstance(schema, Mapping) else {}
+    names = set(there) if isinstance(there, Mapping) else set()
+
     def change(level: dict[str, Any], depth: int) -> dict[str, Any]:
-        return {key: value for key, value in level.items() if key in (*ONE, *MANY, *NAMED) or _reads({key: value})}
+        return {k: value for k, value in level.items() if k in (*ONE, *MANY, *NAMED) or _reads({k: value}, names)}
 
     found = _mapped(schema, change)
     return found if isinstance(found, dict) else True
 
 
-def _reads(part: dict[str, Any]) -> bool:
+def _reads(part: dict[str, Any], names: set[str]) -> bool:
     if "$ref" in part or "$dynamicRef" in part:
-        return str(part.get("$ref", "")).startswith("#")
+        name = str(part.get("$ref", "")).removeprefix("#/$defs/")
+        return name == "#" or name in names
     try:
-        canonical_of(part)
+        canonical_of(_explicit(part))
     except ValueError:
         return False
     return True

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
-from jsonschema_rs import CanonicalSchema
 
-from gnomon.fuzz.values.dissolved import dissolved
-from gnomon.fuzz.values.negation import Flaw, flaws_of
-from gnomon.fuzz.values.nodes import Drawn, Lazy, Node, Source, escaped, settle
+from gnomon.fuzz.values.dissolved import dissolved, form_of
+from gnomon.fuzz.values.negation import Flaw, drawable, flaws_of
+from gnomon.fuzz.values.nodes import Drawn, Lazy, Node, Source, escaped
 from gnomon.fuzz.values.places import Place, changed, places, reach
+from gnomon.fuzz.values.pools import EmptyPool
 from gnomon.fuzz.values.schemas import Read
 from gnomon.fuzz.values.views import Build
 
@@ -88,19 +88,20 @@ def _keyword(path: Sequence[str | int]) -> str:
 
 
 def _of_keywords(build: Build, read: Read, known: dict[tuple[str | int, ...], Place]) -> Iterator[Flaw]:
-    for keys, keyword, kind, form in dissolved(read.schema):
+    for keys, keyword, kind, broken in dissolved(read.schema):
         place = known.get(keys)
         if place is not None:
-            yield Flaw(place.pointer, keyword, kind, place, _instead(build, form))
+            yield Flaw(place.pointer, keyword, kind, place, _instead(build, broken))
 
 
-def _instead(build: Build, form: CanonicalSchema) -> Callable[[Any, Source], Any]:
-    """A change to any value of a form."""
+def _instead(build: Build, broken: dict[str, Any]) -> Callable[[Any, Source], Any]:
+    """A change to any value of a schema, of which the canonical form is found when it is first needed."""
 
     def find() -> Node:
-        node = build.node(form)
-        settle(node)
-        return node
+        found = form_of(broken)
+        if found is None:
+            raise EmptyPool
+        return drawable(build, found)
 
     node = Lazy(find)
     return lambda value, source: node.build(source, "", 0)

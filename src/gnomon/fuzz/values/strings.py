@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 from jsonschema_rs.canonical import StringView
 
 from gnomon.fuzz.values.formats import FORMATS
-from gnomon.fuzz.values.patterns import bounded, to_python
+from gnomon.fuzz.values.patterns import Repetition, repetition, shortened, to_python
 
 __all__ = ["AWKWARD", "LONG", "TEXT", "keys_like", "near_pattern", "string_edges", "string_strategy", "sure"]
 
@@ -91,14 +91,17 @@ def string_strategy(view: StringView, accepts: Callable[[str], bool]) -> SearchS
 
 
 def sure(view: StringView) -> Callable[[Callable[[Any], bool]], Callable[[Any], bool]]:
-    """Makes the validator's judgement one that servers share: what must not match does not by Python either, and a
-    length that is out of reach is not asked for."""
+    """Makes the validator's judgement one that servers share.
+
+    What must not match is of printable ASCII: engines disagree about line breaks and about classes of other characters.
+    A length that is out of reach is not asked for.
+    """
 
     def narrow(accepts: Callable[[Any], bool]) -> Callable[[Any], bool]:
         if (view.min_length or 0) > LONG:
-            return lambda text: True
+            return lambda text: isinstance(text, str)
         if view.excluded_patterns:
-            return lambda text: accepts(text) and not _python_finds(view, text)
+            return lambda text: isinstance(text, str) and text.isascii() and text.isprintable() and accepts(text)
         return accepts
 
     return narrow
@@ -124,21 +127,12 @@ def string_edges(view: StringView) -> list[tuple[str, str]]:
 @lru_cache(maxsize=1024)
 def near_pattern(pattern: str) -> SearchStrategy[str]:
     """Strings that all but match: a match with a character changed, added or taken away."""
-    return st.builds(_altered, _matching(pattern, 0, None), st.integers(0, 9), st.sampled_from("~ \n0aZé"))
+    return st.builds(_altered, _matching(pattern, 0, None), st.integers(0, 9), st.sampled_from("~ 0aZ/"))
 
 
 def keys_like(pattern: str) -> SearchStrategy[str]:
     """Names that match the pattern."""
     return _matching(pattern, 0, None)
-
-
-def _python_finds(view: StringView, text: str) -> bool:
-    """Whether a server in Python takes a string that must not match: its `$` overlooks a line break, for one."""
-    for pattern in view.excluded_patterns:
-        with suppress(re.error):
-            if re.search(pattern, text):
-                return True
-    return False
 
 
 def _altered(text: str, place: int, other: str) -> str:
@@ -164,15 +158,35 @@ def _sized(low: int, high: int | None) -> SearchStrategy[str]:
 
 @lru_cache(maxsize=1024)
 def _matching(pattern: str, low: int, high: int | None) -> SearchStrategy[str]:
-    sized = (low > 0 or high is not None) and bounded(pattern, low, high)
-    try:
-        compiled = re.compile(to_python(sized or pattern))
-        drawn = st.from_regex(compiled, alphabet=CHARACTER)
-        drawn.validate()
-    except Exception:
+    repeated = repetition(pattern, low, high)
+    if repeated is not None:
+        return _repeated(repeated)
+    drawn = _from_pattern(shortened(pattern))
+    if drawn is None:
         # What Python cannot read as a pattern is met by luck or not at all.
         return _sized(low, high)
-    if sized or (low == 0 and high is None):
+    if low == 0 and high is None:
         return drawn
     stretched = drawn.map(lambda text: text if len(text) >= low else text + text[-1:] * (low - len(text)))
     return st.one_of(drawn, stretched, drawn.map(lambda text: text if high is None else text[:high]))
+
+
+def _repeated(of: Repetition) -> SearchStrategy[str]:
+    """A class repeated: a few characters, and as many more of the last of them as the least number asks for."""
+    pad = max(0, min(of.least, LONG) - MOST_DRAWN)
+    least = min(of.least, LONG) - pad
+    most = least + MOST_DRAWN if of.most is None else min(of.most - pad, least + MOST_DRAWN)
+    drawn = _from_pattern(f"^{of.unit}{{{least},{most}}}$")
+    if drawn is None:
+        return _sized(of.least, of.most)
+    return drawn.map(lambda text: text + text[-1:] * pad) if pad else drawn
+
+
+def _from_pattern(pattern: str) -> SearchStrategy[str] | None:
+    try:
+        compiled = re.compile(to_python(pattern))
+        drawn = st.from_regex(compiled, alphabet=CHARACTER)
+        drawn.validate()
+    except (re.error, InvalidArgument, OverflowError, RecursionError):
+        return None
+    return drawn

@@ -77,20 +77,19 @@ class Build:
         self.guarded = False
         self.loose: set[str] = set()
         self._nodes: dict[CanonicalSchema, Node] = {}
+        self._inside = False
         self._forms: dict[int, CanonicalSchema] = {}
 
-    def root(self, form: CanonicalSchema) -> Node:
-        """The node of a whole document, with heights worked out."""
-        node = self.node(form)
-        settle(node)
-        return node
-
     def node(self, form: CanonicalSchema) -> Node:
-        """The node of a schema, made once."""
+        """The node of a schema, made once, with heights worked out."""
         found = self._nodes.get(form)
         if found is None:
+            outer, self._inside = not self._inside, True
             found = self._nodes[form] = VIEWS[type(form.view())](self, form, form.view())
             self._forms[id(found)] = form
+            if outer:
+                settle(found)
+                self._inside = False
         return found
 
     def form(self, node: Node) -> CanonicalSchema | None:
