@@ -33,7 +33,7 @@ def report(cfg: Attention, rows: Sequence[Row]) -> Report:
     clusters = [row.cluster for row in rows for _ in row.evidence["loss"]]
     num_layers, num_heads, _ = heads_LHN.shape
     by_size = sorted(np.ndindex(num_layers, num_heads), key=lambda at: -float(np.abs(heads_LHN[at]).mean()))
-    adds = {_name(*at): _mean(heads_LHN[at], clusters) for at in by_size}
+    adds = {_name(*at): clustered_mean(heads_LHN[at], clusters) for at in by_size}
     losses = _losses(cfg, rows, clusters)
     return Report(
         title=f"{len(adds)} heads on {len(rows)} text{'s' * (len(rows) > 1)}",
@@ -49,17 +49,13 @@ def report(cfg: Attention, rows: Sequence[Row]) -> Report:
     )
 
 
-def _mean(values: NDArray[Any] | Sequence[float], clusters: Sequence[str]) -> Interval:
-    return clustered_mean(values, clusters)
-
-
 def _losses(cfg: Attention, rows: Sequence[Row], clusters: Sequence[str]) -> list[Estimate]:
     """The mean loss, and what of it the second model does not have."""
     here = [v for row in rows for v in row.evidence["loss"]]
-    found = [Estimate.of(_LOSS, _mean(here, clusters), headline=True)]
+    found = [Estimate.of(_LOSS, clustered_mean(here, clusters), headline=True)]
     if cfg.against:
         before = [v for row in rows for v in row.evidence["before"]]
-        less = _mean(np.array(here) - np.array(before), clusters)
+        less = clustered_mean(np.array(here) - np.array(before), clusters)
         found.append(Estimate.of(f"{_LOSS} less that of {cfg.against}", less, headline=True))
     return found
 
