@@ -46,9 +46,11 @@ def told(rows: Sequence[Row]) -> Told:
     ]
     dropped = [row.evidence["rarer"] for row in best.values() if not _kept(row)]
     lasts = [row.evidence["rarer"] for row in best.values() if _kept(row)]
+    most = [cells[name][0].evidence["rarer"] for name in cells if sum(map(_kept, cells[name])) >= len(cells[name]) / 2]
     summary = (
         f"A feature of a pentagon is kept by the best start up to {max(lasts, default=0):g} times rarer than the others"
-        + (f", and dropped from {min(dropped):g} times on." if dropped else " and never dropped.")
+        + (f", and dropped from {min(dropped):g} times on" if dropped else " and never dropped")
+        + f"; half of the starts or more keep it up to {max(most, default=0):g} times."
     )
     dots = [
         Dot(row.evidence["rarer"], row.evidence["loss"], "kept" if _kept(row) else "dropped", row.evidence["shape"])
