@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnomon.core.record import Row
-from gnomon.explain.attention.reading import KINDS
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import heatmap
 from gnomon.report.patterns import PatternText, patterns
@@ -69,13 +68,13 @@ def _summary(adds: dict[str, Interval], losses: Sequence[Estimate]) -> str:
 
 
 def _heads(rows: Sequence[Row], heads_LHN: NDArray[Any], by_size: Sequence[tuple[int, ...]]) -> Table:
-    scores = {kind: np.mean([row.evidence["scores"][kind] for row in rows], axis=0) for kind in KINDS}
+    scores = _scores(rows)
     cells = [
         [
             _name(*at),
             round(float(heads_LHN[at].mean()), 3),
             round(float(np.abs(heads_LHN[at]).mean()), 3),
-            *(round(float(scores[kind][at]), 3) for kind in KINDS),
+            *(round(float(each[at]), 3) for each in scores.values()),
         ]
         for at in by_size[: 2 * _LISTED]
     ]
@@ -83,7 +82,13 @@ def _heads(rows: Sequence[Row], heads_LHN: NDArray[Any], by_size: Sequence[tuple
         "Those with the largest shares in the next token's logit, either way; then mean attention by kind of place, "
         "over the queries that have such a place."
     )
-    return Table(title="Heads", columns=("head", "adds", "size", *KINDS), rows=cells, caption=caption)
+    return Table(title="Heads", columns=("head", "adds", "size", *scores), rows=cells, caption=caption)
+
+
+def _scores(rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
+    """Mean attention [L, H] by kind of place, each text counting alike."""
+    kinds = rows[0].evidence["scores"]
+    return {kind: np.mean([row.evidence["scores"][kind] for row in rows], axis=0) for kind in kinds}
 
 
 def _parts(rows: Sequence[Row], heads_LHN: NDArray[Any]) -> Table:
@@ -111,7 +116,7 @@ def _map(adds: dict[str, Interval], num_layers: int, num_heads: int) -> Figure:
 
 def _view(cfg: Attention, rows: Sequence[Row], heads_LHN: NDArray[Any]) -> Any:
     sizes = np.abs(heads_LHN).mean(2)
-    scores = {kind: np.mean([row.evidence["scores"][kind] for row in rows], axis=0) for kind in KINDS}
+    scores = _scores(rows)
     texts = [
         PatternText(label=row.key, **{name: read for name, read in row.evidence.items() if name != "scores"})
         for row in rows
