@@ -1,4 +1,4 @@
-"""Gnomon from Python: what `gnomon assay`, `train`, `explain`, `study` and `--model` do, as functions.
+"""Gnomon from Python: what `gnomon assay`, `train`, `explain`, `study`, `fuzz` and `--model` do, as functions.
 
 report = gnomon.assay("self-knowledge", model="brook", n=100)
 model = gnomon.train("pretrain", model_size="xs", tokens=100_000)
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from gnomon.fuzz.outputs import Found
     from gnomon.models.base import Model
     from gnomon.report.base import Report
     from gnomon.trial.runner import Finished
 
-__all__ = ["assay", "explain", "load_model", "study", "train"]
+__all__ = ["assay", "explain", "fuzz", "load_model", "study", "train"]
 
 T = TypeVar("T")
 
@@ -134,6 +135,22 @@ def study(
         return _finished(run_evaluation(config, evaluation, cast, seed=seed, workers=workers, fresh=fresh, root=root))
 
     return run_study(made, name, asked, evaluation, ask, seed=seed, root=root)[0].report
+
+
+def fuzz(subject: Any, schema: Any = None, **settings: Any) -> Found:
+    """What a search finds wrong with a web API; nothing is printed and nothing kept; works in a notebook too.
+
+    Args:
+        subject: base URL of a server, or an ASGI or WSGI application.
+        schema: path, URL, mapping or text of its document; None asks the server or the application for it.
+        settings: as `gnomon fuzz --help` shows the flags: `max_time=10`, `bearer="..."`.
+
+    Raises:
+        GnomonError: as on the command line.
+    """
+    from gnomon.fuzz.library import searched
+
+    return _finished(searched(subject, schema, **settings))
 
 
 def load_model(name: str) -> Model:

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from gnomon.core.errors import UsageError, closest
 from gnomon.fuzz.checks import CHECKS, Check
 from gnomon.fuzz.checks.graphql import graphql_error
+from gnomon.fuzz.hooks import load_hooks, own_checks
 
 __all__ = ["Fuzzing", "Technique"]
 
@@ -20,42 +21,40 @@ Technique = Literal["stateful", "negation", "borders", "probes", "havoc", "feedb
 
 @dataclass(frozen=True, kw_only=True)
 class Fuzzing:
-    """What is fuzzed, and how.
+    """Find requests that make a web API crash, break its contract, or lose what it promises."""
 
-    Attributes:
-        schema: file or URL of a document or GraphQL server, an application as `module:name`, or a path of `app`.
-        url: base URL of the server; the document's own where empty.
-        app: an application in this process as `module:name`; then no socket is opened.
-        max_time: seconds.
-        max_requests: at most; 0 for no limit.
-        connections: requests under way at most; 1 makes a run of an application in this process repeatable.
-        include, exclude: patterns of operations, such as `GET /users*`.
-        checks: which checks; all where empty; `-NAME` leaves one out.
-        timeout: seconds for one reply.
-        rate: requests a second at most; 0 for no limit.
-        expected: patterns over messages and codes of GraphQL errors that are no defects.
-        slow: seconds after which a reply is slow; 0 for no limit.
-        without: parts that are left out, to see what each of them finds.
-        own_host: the user says that the host is theirs; else only this machine and private networks.
-        seed: of everything drawn.
-    """
-
-    schema: str
     url: str = ""
+    "Base URL of the server; by default the document's."
     app: str = ""
+    "Application in this process, as module:name; no socket is opened."
     max_time: float = 60.0
+    "Seconds to search."
     max_requests: int = 0
+    "Requests at most; 0 for no limit."
     connections: int = 16
+    "Requests under way at most; with 1 and an application in this process, runs repeat."
     include: tuple[str, ...] = ()
+    "Operations to test: method and path, path, name or tag, with *; what sounds like a shutdown only if it is named."
     exclude: tuple[str, ...] = ()
+    "Operations to leave alone."
     checks: tuple[str, ...] = ()
+    "Checks to make, by default all; -NAME leaves one out."
     timeout: float = 10.0
+    "Seconds to wait for one reply."
     rate: float = 0.0
+    "Requests a second at most; 0 for no limit."
     slow: float = 0.0
+    "Seconds after which a reply is a defect; 0 for no limit."
     expected: tuple[str, ...] = ()
+    "GraphQL errors that are no defects: patterns over message and code."
     without: tuple[Technique, ...] = ()
-    own_host: bool = False
+    "Parts to leave out, to see what each of them finds."
+    hooks: str = ""
+    "Module that registers checks of yours, or changes of requests."
+    i_own_this_host: bool = False
+    "Send to a host that is neither this machine nor in a private network."
     seed: int = 0
+    "Root of every random draw."
 
     def __post_init__(self) -> None:
         if self.max_time <= 0 or self.timeout <= 0 or self.connections < 1 or self.max_requests < 0:
@@ -72,14 +71,18 @@ class Fuzzing:
                 re.compile(pattern)
             except re.error as error:
                 raise UsageError(f"{pattern!r} is no pattern: {error}", where="--expected", todo="mend it") from None
+        if self.hooks:
+            load_hooks(self.hooks)
+        known = [*CHECKS, *own_checks()]
         for name in (each.lstrip("-") for each in self.checks):
-            if name not in CHECKS:
-                raise UsageError(f"{name!r} is no check", where="--checks", todo=closest(name, list(CHECKS)))
+            if name not in known:
+                raise UsageError(f"{name!r} is no check", where="--checks", todo=closest(name, known))
 
     @property
     def chosen(self) -> Mapping[str, Check]:
         """The checks by name."""
         left_out = {each[1:] for each in self.checks if each.startswith("-")}
-        named = [each for each in self.checks if not each.startswith("-")] or list(CHECKS)
-        known: dict[str, Check] = {**CHECKS, "graphql_error": partial(graphql_error, expected=self.expected)}
+        own = own_checks()
+        known: dict[str, Check] = {**CHECKS, "graphql_error": partial(graphql_error, expected=self.expected), **own}
+        named = [each for each in self.checks if not each.startswith("-")] or list(known)
         return {name: known[name] for name in named if name not in left_out}

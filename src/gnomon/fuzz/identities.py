@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -10,7 +11,7 @@ from urllib.parse import quote
 from gnomon.core.errors import UsageError
 from gnomon.fuzz.base import Api, Request, SecurityScheme
 
-__all__ = ["ANONYMOUS", "Identity", "identity", "wrong"]
+__all__ = ["ANONYMOUS", "Credentials", "Identity", "identity", "wrong"]
 
 _WRONG = "gnomon-not-a-credential"
 
@@ -55,6 +56,37 @@ class Identity:
         for name, value in self.query.items():
             target += f"{'&' if '?' in target else '?'}{quote(name, safe='')}={quote(value, safe='')}"
         return Request(method=request.method, target=target, headers=tuple(headers), body=request.body)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """Who sends, as the user gives it."""
+
+    header: tuple[str, ...] = ()
+    "Header of every request, 'Name: value'."
+    auth: str = ""
+    "NAME:PASSWORD for HTTP basic."
+    bearer: str = ""
+    "Bearer token; by default the environment's GNOMON_BEARER."
+    api_key: str = ""
+    "Key; the document says where it goes."
+    other_header: tuple[str, ...] = ()
+    "Header of a second user, who must not see what is the first one's."
+    other_bearer: str = ""
+    "Bearer token of a second user; by default the environment's GNOMON_OTHER_BEARER."
+
+    def callers(self, api: Api) -> dict[str, Identity]:
+        """The callers by name, those that are given; UsageError for a header without a colon."""
+        bearer = self.bearer or os.environ.get("GNOMON_BEARER", "")
+        other = self.other_bearer or os.environ.get("GNOMON_OTHER_BEARER", "")
+        found = {}
+        if self.header or self.auth or bearer or self.api_key:
+            found["first"] = identity(
+                api, "first", headers=self.header, user=self.auth, bearer=bearer, api_key=self.api_key
+            )
+        if self.other_header or other:
+            found["other"] = identity(api, "other", headers=self.other_header, bearer=other)
+        return found
 
 
 ANONYMOUS = Identity(name="anonymous")

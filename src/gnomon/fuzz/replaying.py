@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from gnomon.core.errors import DataError
 from gnomon.fuzz.base import NOTHING, Case, Exchange, Fault, Operation, Reply, Request, Take, Violation
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.directions import request_side
+from gnomon.fuzz.hooks import writing
 from gnomon.fuzz.identities import Identity
 from gnomon.fuzz.making import Maker
 from gnomon.fuzz.outputs.replay import VERSION
@@ -77,6 +77,7 @@ def play(path: Path, target: Target, config: Fuzzing, identities: Mapping[str, I
         promised=target.api,
         checks=config.chosen,
         timeout=config.timeout,
+        write=writing,
         slow=config.slow,
     )
 
@@ -147,7 +148,7 @@ def _otherwise(violation: Violation, last: Exchange, sender: Sender) -> Played:
 
 def _step(data: Mapping[str, Any], operations: Mapping[str, Operation]) -> Exchange:
     plain = dict(data["case"])
-    body = base64.b64decode(plain.pop("bytes")) if "bytes" in plain else plain.pop("body", NOTHING)
+    body = plain.pop("bytes").encode("latin-1") if "bytes" in plain else plain.pop("body", NOTHING)
     operation = operations[plain.pop("operation")]
     parameters = {(location, name): value for location, name, value in plain.pop("parameters")}
     why = tuple(Fault(**each) for each in plain.pop("why"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from gnomon.fuzz.base import Defect, Exchange
 from gnomon.fuzz.campaign import Budget, Campaign
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.directions import request_side, without_formats
+from gnomon.fuzz.hooks import noted, writing
 from gnomon.fuzz.identities import Identity
 from gnomon.fuzz.outputs import Found, paths_of, write
 from gnomon.fuzz.outputs.found import NOWHERE
@@ -59,6 +60,7 @@ class Search:
             timeout=self.config.timeout,
             rate=self.config.rate,
             slow=self.config.slow,
+            write=writing,
         )
         budget = Budget(
             seconds=self.config.max_time, requests=self.config.max_requests, connections=self.config.connections
@@ -77,7 +79,7 @@ class Search:
 
     def found(self) -> Found:
         """What was found by now, fit to be shown and written."""
-        schema = self.config.schema
+        schema = self.target.schema
         return Found.of(
             self.target.api,
             self.campaign.triage.counted(),
@@ -86,6 +88,7 @@ class Search:
             requests=self.sender.requests,
             seconds=self.sender.elapsed,
             began=time.time() - self.sender.elapsed,
+            notes=noted(),
             document=str(Path(schema).resolve()) if Path(schema).exists() else schema,
         )
 
@@ -135,7 +138,7 @@ def fuzz(
     """
     began = time.monotonic()
     search = Search(target, config, identities or {})
-    identity = {"config": asdict(config), "seed": config.seed}
+    identity = {"config": asdict(config), "seed": config.seed, "schema": target.schema}
     paths_of(reports, Path())
     with Run.open("fuzz", _name(target), identity, root=root, fresh=True) as run:
         stopped = asyncio.run(_watched(search))
@@ -145,6 +148,7 @@ def fuzz(
         report = summarise(
             target.api, found.defects, search.tally, requests=found.requests, seconds=found.seconds, curls=curls
         )
+        report = replace(report, notes=[*report.notes, *found.notes])
         files = paths_of(reports, run.manifest.folder)
         write(found, files)
         run.finish("done")
@@ -155,7 +159,7 @@ def fuzz(
 async def _watched(search: Search) -> bool:
     """Searches to the end, or until the user has enough; what was found by then is kept."""
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+    with suppress(NotImplementedError, ValueError, RuntimeError):  # no signals in threads, nor on every system
         loop.add_signal_handler(signal.SIGINT, search.campaign.stop)
     with progress(None, "fuzz") as bar:
         before = 0

@@ -18,7 +18,7 @@ from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.loading import load
 from gnomon.fuzz.transport import AsgiTransport, HttpTransport, WsgiTransport
 
-__all__ = ["DANGEROUS", "Target", "opened"]
+__all__ = ["DANGEROUS", "Target", "mounted", "opened"]
 
 DANGEROUS = re.compile(r"shutdown|terminate|self-?destruct", re.IGNORECASE)
 "Operations that are left alone unless `--include` names them."
@@ -32,41 +32,64 @@ class Target:
         api: what is promised, of the operations that are tested.
         transport: how it is reached.
         origin: scheme, host and port; "" for an application in this process.
+        schema: where the document is from, as it was named.
     """
 
     api: Api
     transport: Transport
     origin: str
+    schema: str
 
 
-def opened(config: Fuzzing) -> Target:
+def opened(named: str, config: Fuzzing) -> Target:
     """Reads the document and finds the server.
+
+    Args:
+        named: file or URL of a document or GraphQL server, an application as `module:name`, or a path of `config.app`.
 
     Raises:
         UsageError: no server is named, the host is neither this machine nor private, no operation is left.
         DataError: the document cannot be read.
     """
     app = _application(config.app) if config.app else None
-    schema: Any = config.schema
-    if re.fullmatch(r"[\w.]+:[\w.]+", config.schema) and not Path(config.schema).exists():
-        schema = _application(config.schema)
+    schema: Any = named
+    if re.fullmatch(r"[\w.]+:[\w.]+", named) and not Path(named).exists():
+        schema = _application(named)
         app = app or (None if config.url else schema)
-    within = bool(app) and config.schema.startswith("/") and not Path(config.schema).exists()
-    api = load(app, at=config.schema) if within else load(schema)
+    within = bool(app) and named.startswith("/") and not Path(named).exists()
+    api = load(app, at=named) if within else load(schema)
     api = replace(api, operations=_chosen(api, config))
     if app is not None:
         transport: Transport = AsgiTransport(app) if _is_asgi(app) else WsgiTransport(app)
-        return Target(api, transport, "")
+        return Target(api, transport, "", named)
     # A document that a server hands out speaks of that server, whatever host it names.
-    base = config.url or (config.schema if "://" in config.schema else next(iter(api.servers), ""))
+    base = config.url or (named if "://" in named else next(iter(api.servers), ""))
     where = urlsplit(base)
     if not where.scheme or not where.netloc:
         raise UsageError("no server is named, and the document names none", where="--url", todo="give http://HOST:PORT")
-    _permitted(where.hostname or "", config.own_host)
+    _permitted(where.hostname or "", config.i_own_this_host)
     if config.url and where.path.rstrip("/"):
         api = replace(api, base_path=where.path.rstrip("/"))
     origin = f"{where.scheme}://{where.netloc}"
-    return Target(api, HttpTransport(origin, connections=config.connections), origin)
+    return Target(api, HttpTransport(origin, connections=config.connections), origin, named)
+
+
+def mounted(app: Any, schema: Any, config: Fuzzing) -> Target:
+    """An application of this process as a target.
+
+    Args:
+        app: an ASGI or WSGI application.
+        schema: as `load` takes it; None asks the application.
+        config: which of its operations are tested.
+
+    Raises:
+        UsageError: no operation is left.
+        DataError: the document cannot be read.
+    """
+    api = load(app if schema is None else schema)
+    api = replace(api, operations=_chosen(api, config))
+    transport: Transport = AsgiTransport(app) if _is_asgi(app) else WsgiTransport(app)
+    return Target(api, transport, "", schema if isinstance(schema, str) else "")
 
 
 def _chosen(api: Api, config: Fuzzing) -> tuple[Operation, ...]:

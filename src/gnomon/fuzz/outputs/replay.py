@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Case, Defect, Exchange
 from gnomon.fuzz.outputs.found import Found
 from gnomon.fuzz.outputs.ndjson import defect_data
-from gnomon.fuzz.outputs.text import hidden
+from gnomon.fuzz.outputs.text import hidden, hidden_bytes
 
 __all__ = ["VERSION", "replay"]
 
@@ -46,15 +46,15 @@ def _defect(found: Found, defect: Defect) -> dict[str, Any]:
             "body": shown["body"],
             "caller": step.caller,
             "takes": [asdict(take) for take in step.takes],
-            "case": _case(step),
+            "case": _case(step, found.secrets),
         }
         for shown, step in zip(said["steps"], defect.violation.steps, strict=True)
     ]
     return {**kept, "key": list(defect.violation.key), "steps": steps}
 
 
-def _case(step: Exchange) -> dict[str, Any]:
-    """A case as plain data; bytes as `{"base64": ...}`, no body by its absence."""
+def _case(step: Exchange, secrets: Mapping[str, str]) -> dict[str, Any]:
+    """A case as plain data; bytes as one character each, no body by its absence."""
     case: Case = step.case
     plain: dict[str, Any] = {
         "operation": case.operation.key,
@@ -68,7 +68,7 @@ def _case(step: Exchange) -> dict[str, Any]:
         "selection": case.selection,
     }
     if isinstance(case.body, bytes):
-        plain["bytes"] = base64.b64encode(case.body).decode()
+        plain["bytes"] = hidden_bytes(case.body, secrets).decode("latin-1")
     elif case.body is not NOTHING:
         plain["body"] = case.body
     return plain
