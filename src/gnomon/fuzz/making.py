@@ -186,7 +186,7 @@ class Maker:
     def value(self, operation: Operation, part: Part, rng: random.Random) -> Any:
         """A valid value of a part; `NOTHING` where there is none."""
         compiled = self.compiled(operation, part)
-        if rng.random() < _KNOWN_NAME:
+        if part.location != "path" and rng.random() < _KNOWN_NAME:
             known = self._known(part.name, rng)
             if known is not None and compiled.is_valid(known):
                 return known

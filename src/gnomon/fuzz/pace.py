@@ -41,8 +41,13 @@ class Pace:
             self._free.notify()
 
     def saw(self, reply: Reply) -> None:
-        """Learns from a reply: how long it took, and whether the server had enough."""
-        if reply.fault == "timeout" or reply.status == 503:
+        """Learns from a reply: how long it took, and whether the server had enough.
+
+        One that never came says something of its operation, not of the server.
+        """
+        if reply.fault == "timeout":
+            return
+        if reply.status == 503:
             self.limit = max(1.0, self.limit / 2)
             return
         self._seconds.append(reply.seconds)

@@ -37,8 +37,11 @@ def undocumented_status(exchange: Exchange, promises: Promises) -> Iterator[Viol
 
 
 def content_type(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
-    """A body without a media type, with one that cannot be read, or with one that the document does not have."""
+    """A body at 204, without a media type, with one that cannot be read, or with one that the document does not have."""
     reply, answer = exchange.reply, _answer(exchange)
+    if reply.status == 204 and (reply.body or (reply.header("content-length") or "0") != "0"):
+        yield _violation(exchange, "response_body", "204 has a body", "answers 204 and a body", "")
+        return
     if not reply.body or answer is None:
         return
     said = reply.header("content-type")

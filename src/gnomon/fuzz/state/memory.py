@@ -148,11 +148,12 @@ class Memory:
             about: what a bare `id` speaks of.
         """
         subject = subject_of(name) or about
-        fitting = [each for each in self.resources.values() if each.name == subject and self.alive[each.item]]
-        if not fitting:
+        kinds = [each for each in self.resources.values() if each.name == subject]
+        things = [each for kind in kinds for each in self.alive[kind.item] if each not in self.held]
+        if not things:
             return None
-        resource = rng.choice(fitting)
-        return rng.choice(self.alive[resource.item]).params.get(resource.key)
+        thing = rng.choice(things)
+        return thing.params.get(thing.resource.key)
 
     def value(self, name: str, rng: random.Random) -> Any:
         """An answered scalar whose member had this name; None where there is none."""
