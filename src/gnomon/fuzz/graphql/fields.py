@@ -28,6 +28,7 @@ from gnomon.fuzz.graphql.reading import Answered, Found, answered, mismatches, o
 from gnomon.fuzz.graphql.selections import Selections, is_error
 from gnomon.fuzz.graphql.writing import query_of
 from gnomon.fuzz.state.names import is_identifier, is_key, subject_of, words
+from gnomon.fuzz.writing import Unsendable
 
 __all__ = ["Graph", "RootField"]
 
@@ -73,7 +74,11 @@ class RootField:
         return cast(GraphQLField, kind.fields[self.name])
 
     def written(self, case: Case, base_path: str) -> Request:
-        """The POST of a case: `{"query", "variables"}`, or the case's own bytes."""
+        """The POST of a case: `{"query", "variables"}`, or the case's own bytes.
+
+        Raises:
+            Unsendable: its arguments are no object, which says nothing of this field.
+        """
         headers = {**dict(_HEADERS), **{name.lower(): value for name, value in case.headers.items()}}
         body = case.body if isinstance(case.body, bytes) else self._body(case)
         sent = tuple((name, value) for name, value in headers.items() if value)
@@ -142,8 +147,10 @@ class RootField:
         return [each.message for each in found]
 
     def _body(self, case: Case) -> bytes:
-        schema, kind = self.graph.schema, self.kind
-        asked = query_of(schema, kind, self.name, self.field, case.body, case.selection)
+        arguments = {} if case.body is NOTHING else case.body
+        if not isinstance(arguments, Mapping):
+            raise Unsendable(f"{arguments!r} are no arguments")
+        asked = query_of(self.graph.schema, self.kind, self.name, self.field, arguments, case.selection)
         return json.dumps(asked, separators=(",", ":")).encode()
 
 

@@ -16,8 +16,6 @@ from graphql import (
     is_composite_type,
 )
 
-from gnomon.fuzz.base import NOTHING
-from gnomon.fuzz.graphql.inputs import is_needed
 from gnomon.fuzz.graphql.selections import ARGUMENTS, Tree, field_name, fields_of, type_condition
 
 __all__ = ["query_of"]
@@ -26,27 +24,22 @@ _NAME = re.compile(r"[_A-Za-z][_0-9A-Za-z]*\Z")
 
 
 def query_of(
-    schema: GraphQLSchema, kind: str, name: str, field: GraphQLField, arguments: Any, selection: Tree
+    schema: GraphQLSchema, kind: str, name: str, field: GraphQLField, arguments: Mapping[str, Any], selection: Tree
 ) -> dict[str, Any]:
     """Query and variables that ask a root field.
 
     Args:
         kind: query or mutation.
-        arguments: by name; variables of the root field's arguments have their names. What is no mapping is sent as the
-            variables themselves; `NOTHING` leaves all arguments out.
+        arguments: by name; variables of the root field's arguments have their names.
         selection: a tree as `selections` makes it. Arguments and fields that the schema does not have are written as
             they are.
     """
     writer = _Writer(schema)
-    given = arguments if isinstance(arguments, Mapping) else {}
-    if not given and arguments is not NOTHING and not isinstance(arguments, Mapping):
-        given = {name: None for name, each in field.args.items() if is_needed(each)}
-    called = writer.arguments(field.args, given, own=True)
+    called = writer.arguments(field.args, arguments, own=True)
     inner = writer.inside(get_named_type(field.type), selection)
     declared = f" ({', '.join(writer.declared)})" if writer.declared else ""
-    variables = writer.variables if arguments is NOTHING or isinstance(arguments, Mapping) else arguments
     asked: dict[str, Any] = {"query": f"{kind}{declared} {{ {name}{called}{inner} }}"}
-    return {**asked, "variables": variables} if writer.declared or variables else asked
+    return {**asked, "variables": writer.variables} if writer.declared else asked
 
 
 class _Writer:
