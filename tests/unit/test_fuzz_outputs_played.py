@@ -143,7 +143,7 @@ def test_most_of_what_came_back_shows_on_a_new_server_without_us(tmp_path: Path)
         in_pytest = [name for _, name in kept if said.get(name) == "FAILED"]
         in_lines = [name for each, name in kept if shown_in_bash(found, each, app)]
     print(f"of {len(kept)}: {len(in_pytest)} in pytest, {len(in_lines)} in bash")
-    lacking = sorted({name for _, name in kept} - set(in_pytest) & set(in_lines))
+    lacking = sorted({name for _, name in kept} - (set(in_pytest) & set(in_lines)))
     assert len(kept) >= 20
     assert min(len(in_pytest), len(in_lines)) >= 0.95 * len(kept), lacking
 

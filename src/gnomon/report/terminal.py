@@ -36,7 +36,8 @@ def show(report: Report, console: Console) -> None:
             console.print(_estimates(some, strong=some is headline))
     for finding in report.findings:
         console.print()
-        console.print(_finding(finding))
+        # What reproduces it is to be pasted: lines are broken by whoever shows them, not here.
+        console.print(_finding(finding), soft_wrap=True)
     for each in report.tables:
         console.print()
         console.print(table(each))
@@ -89,7 +90,8 @@ def _finding(finding: Finding) -> Any:
     text.append(f"  {finding.title}", style="bold")
     if finding.detail:
         text.append(f"\n  {finding.detail}")
-    text.append(f"\n  reproduce: {finding.reproduce}")
+    between = "\n" if "\n" in finding.reproduce else " "
+    text.append(f"\n  reproduce:{between}{finding.reproduce}")
     return text
 
 
