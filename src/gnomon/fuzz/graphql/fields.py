@@ -111,8 +111,9 @@ class RootField:
         return bool(said and not said.errors and said.data and said.data.get(self.name) not in (None, [], False))
 
     def objects(self, case: Case, said: Answered) -> Iterator[Found]:
-        """The objects that were answered."""
-        value = said.data.get(self.name) if said.data else None
+        """The objects that were answered, under whatever names the field was asked for."""
+        data = said.data or {}
+        value = data[self.name] if self.name in data else list(data.values())
         kind = get_named_type(self.field.type)
         return objects(self.graph.schema, kind, case.selection, value, f"/data/{self.name}")
 
