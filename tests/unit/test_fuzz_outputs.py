@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,11 +16,12 @@ import pytest
 import yaml
 
 from gnomon.core.errors import UsageError
-from gnomon.fuzz.base import Media, Reply, Take
+from gnomon.fuzz.base import Case, Exchange, Media, Reply, Take
 from gnomon.fuzz.outputs import ALWAYS, FORMATS, paths_of, write
 from gnomon.fuzz.outputs.fresh import renewable
 from gnomon.fuzz.outputs.steps import steps_of
 from gnomon.fuzz.outputs.text import hidden, hidden_bytes, printable
+from gnomon.fuzz.writing import written
 from tests.unit._fuzz_found import ALL, API, MADE, MAKE, ODD, SECRETS, STORY, defect, exchange, found
 
 
@@ -112,6 +114,18 @@ def test_bodies_are_renewed_where_their_schema_does_not_mind() -> None:
     operation = type(MAKE)(method="POST", path="/x", bodies={"application/json": Media(schema=fixed)})
     (step,) = steps_of(defect(exchange(operation, Reply(status=201), body={"sku": "ABC"})), SECRETS)
     assert renewable(step, API) is None
+
+
+def test_marks_stand_in_forms_as_they_are() -> None:
+    form = "application/x-www-form-urlencoded"
+    schema = {"type": "object", "properties": {"text": {"type": "string"}, "of": {"type": "string"}}}
+    operation = type(MAKE)(method="POST", path="/notes", bodies={form: Media(schema=schema)})
+    case = Case(operation=operation, body={"text": "a b", "of": "7"}, media_type=form)
+    asked = Exchange(case=case, request=written(case), reply=Reply(status=500))
+    (step,) = steps_of(defect(asked), SECRETS)
+    assert renewable(step, API) == b"text=${FRESH}a%20b&of=${FRESH}7"
+    taken = replace(asked, takes=(Take(step=0, expression="$response.body#/id", location="body", place="/of"),))
+    assert steps_of(defect(MADE, taken), SECRETS)[1].request.body == b"text=a%20b&of=${ID0}"
 
 
 def test_tests_are_python_that_knows_nothing_of_us() -> None:

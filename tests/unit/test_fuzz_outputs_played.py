@@ -153,7 +153,9 @@ def shown_in_bash(found: Found, defect: Defect, app: Renewed) -> bool:
     app.renew()
     in_bash(found.curl(defect), **TOKEN)
     violation = defect.violation
-    about = (violation.steps[-1].case.operation.key, violation.key[1])
+    last = violation.steps[-1]
+    method = "GET" if last.request.method == "HEAD" else last.request.method
+    about = (f"{method} {last.case.operation.path}", violation.key[1])
     return bool({each for of in about for each in explained(of, violation.check)} & set(app.shop.log.triggered))
 
 

@@ -13,6 +13,7 @@ from gnomon.fuzz.loading import closed
 from gnomon.fuzz.outputs.steps import Step
 from gnomon.fuzz.outputs.text import mark
 from gnomon.fuzz.writing import written
+from gnomon.fuzz.writing.styles import percent
 
 __all__ = ["renewable"]
 
@@ -38,7 +39,8 @@ def renewable(step: Step, api: Api) -> bytes | None:
             body = {**body, name: next(fitting, value)}
     if body == case.body:
         return None
-    return written(replace(case, body=body)).body
+    # A form would write the mark in escapes.
+    return written(replace(case, body=body)).body.replace(percent(_MARK).encode(), _MARK.encode())
 
 
 def _same(said: Any, body: dict[str, Any], name: str, text: str) -> bool:

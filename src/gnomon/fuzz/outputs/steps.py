@@ -119,4 +119,7 @@ def _body_with(step: Exchange, marks: Mapping[str, str]) -> bytes:
     for text in bare:
         quote = '"' if f'"bare{text}"'.encode() in body else ""
         body = body.replace(f"{quote}bare{text}{quote}".encode(), text.encode())
+    for text in marks.values():
+        # A form writes marks in escapes.
+        body = body.replace(percent(text).encode(), text.encode())
     return body
