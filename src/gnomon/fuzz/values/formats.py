@@ -80,14 +80,16 @@ def _is_base64(text: str) -> bool:
 FORMATS: dict[str, Format] = {
     "date": Format(
         strategy=DATE,
-        edges=("0001-01-01", "1970-01-01", "2000-02-29", "9999-12-31"),
+        edges=("0000-01-01", "0001-01-01", "1970-01-01", "2000-02-29", "9999-12-31"),
         misses=("2023-02-29", "2024-13-01", "2024-00-10", "2024-1-1", "20240101", "2024-01-01T00:00:00Z", "1/2/2024"),
     ),
     "date-time": Format(
         strategy=st.builds("{}T{}".format, DATE, TIME),
         edges=(
             "1970-01-01T00:00:00Z",
+            "0000-01-01T00:00:00Z",
             "0001-01-01T00:00:00Z",
+            "2038-01-19T03:14:08Z",
             "9999-12-31T23:59:59.999999999Z",
             "2016-12-31T23:59:60Z",
             "2024-02-29T12:00:00+14:00",
@@ -98,10 +100,16 @@ FORMATS: dict[str, Format] = {
     "time": Format(
         strategy=TIME, edges=("00:00:00Z", "23:59:59.999999Z"), misses=("12:00", "24:00:00Z", "12:60:00Z", "noon")
     ),
-    "duration": Format(strategy=DURATION, edges=("P0D", "P4W", "PT0S"), misses=("P", "1D", "P1H", "PT", "P-1D")),
+    "duration": Format(
+        strategy=DURATION, edges=("P0D", "P4W", "PT0S", "P9999999999Y"), misses=("P", "1D", "P1H", "PT", "P-1D")
+    ),
     "uuid": Format(
         strategy=st.uuids().map(str),
-        edges=("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
+        edges=(
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+            "DEADBEEF-0000-4000-8000-000000000000",
+        ),
         misses=(
             "00000000-0000-0000-0000-00000000000",
             "00000000000000000000000000000000",
@@ -111,7 +119,7 @@ FORMATS: dict[str, Format] = {
     ),
     "email": Format(
         strategy=EMAIL,
-        edges=("a@b.co", "first.last+tag@example.com", "o'neil@example.com"),
+        edges=("a@b.co", "first.last+tag@example.com", "o'neil@example.com", '"a b"@example.com'),
         misses=("a", "a@", "@b.co", "a@b@c.co", "a b@c.co", ".a@b.co"),
     ),
     "hostname": Format(
@@ -129,7 +137,7 @@ FORMATS: dict[str, Format] = {
     ),
     "uri": Format(
         strategy=URI,
-        edges=("http://a", "urn:isbn:0", "http://127.0.0.1/", "file:///etc/passwd"),
+        edges=("http://a", "urn:isbn:0", "http://127.0.0.1/", "file:///etc/passwd", "http://a:99999/"),
         misses=("/relative", "a", "http://a b", "://a", "http://[::1"),
     ),
     "uri-reference": Format(

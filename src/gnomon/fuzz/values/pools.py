@@ -23,7 +23,18 @@ from hypothesis.strategies import SearchStrategy
 
 from gnomon.fuzz.values.nodes import SIZE, Leaf
 
-__all__ = ["Assembled", "EmptyPool", "Pool", "Simplest", "as_json", "build_value", "drawn", "pool_of", "rebuild_value"]
+__all__ = [
+    "Assembled",
+    "EmptyPool",
+    "Pool",
+    "Simplest",
+    "as_json",
+    "build_value",
+    "drawn",
+    "pool_of",
+    "rebuild_value",
+    "renew_pools",
+]
 
 MOST = 256
 "Values of a pool."
@@ -70,8 +81,8 @@ class Pool:
         self._rounds = 0
         self._uses = self._size = 0
         self.values: list[Any] = []
-        first = drawn(leaf.strategy, leaf.seed, BATCH)
-        self._add([*first, *(value for value, _ in leaf.edges if _fits(leaf, value) and len(as_json(value)) < LARGE)])
+        first = drawn(leaf.strategy, _number(leaf, 0), BATCH)
+        self._add([*first, *(value for value, keyword in leaf.edges if keyword != "format" and _usual(leaf, value))])
 
     def grow(self) -> bool:
         """Adds a batch; False where the pool is full, or a round has brought nothing new."""
@@ -79,7 +90,7 @@ class Pool:
         if before >= MOST or self._size > MOST_SIZE or self._rounds > 2 * MOST // BATCH:
             return False
         self._rounds += 1
-        self._add(drawn(self._leaf.strategy, self._leaf.seed + self._rounds, BATCH))
+        self._add(drawn(self._leaf.strategy, _number(self._leaf, self._rounds), BATCH))
         if len(self.values) == before:
             self._rounds = MOST
         return len(self.values) > before
@@ -113,6 +124,18 @@ class Pool:
 
 
 _POOLS: WeakKeyDictionary[Leaf, Pool] = WeakKeyDictionary()
+_FURTHER = [0]
+
+
+def renew_pools(number: int) -> None:
+    """Forgets all pools, so that what comes depends on nothing before; new ones draw by this number and the leaf's."""
+    _POOLS.clear()
+    _FURTHER[0] = number
+
+
+def _number(leaf: Leaf, rounds: int) -> int:
+    """What a batch of a leaf is drawn by."""
+    return leaf.seed + rounds + (_FURTHER[0] << 40)
 
 
 def pool_of(leaf: Leaf) -> Pool:
@@ -273,9 +296,10 @@ def rebuild_value(make: Callable[[Any], Any], trail: Sequence[int], accepted: Ac
     return Assembled(make(source), source.trail)
 
 
-def _fits(leaf: Leaf, value: Any) -> bool:
+def _usual(leaf: Leaf, value: Any) -> bool:
+    """Whether a border value is valid and small; odd values of formats, which many servers refuse, stay borders."""
     try:
-        return leaf.accepts(value)
+        return leaf.accepts(value) and len(as_json(value)) < LARGE
     except ValueError:
         return False
 
