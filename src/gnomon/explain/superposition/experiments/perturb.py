@@ -1,15 +1,20 @@
 """What becomes of a pentagon when one of its features is rarer than the others?
 
 Elhage et al. 2022 (arXiv 2209.10652), "Non-Uniform Superposition": five features of density 0.05 in two dimensions, one
-at another density. The pentagon bends, then gives way to two pairs of opposites without the rare feature.
+at another density. The pentagon bends, then gives way to two pairs of opposites without the rare feature. Where the
+best of either kind cost the same is read off new examples; which kind most starts end in is another question.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import torch
+
 from gnomon.core.record import Row
+from gnomon.explain.superposition.attacks import errors
 from gnomon.explain.superposition.features import Law
 from gnomon.explain.superposition.geometry import LEARNED
 from gnomon.explain.superposition.toys import Training
@@ -17,7 +22,7 @@ from gnomon.explain.superposition.trainings import Cell, Kept, Told, best_rows, 
 from gnomon.report.base import Estimate
 from gnomon.report.figures import Dot, scatter
 from gnomon.report.vectors import Arrow, arrows
-from gnomon.stats.intervals import proportion
+from gnomon.stats.intervals import proportion, t_interval
 
 if TYPE_CHECKING:
     from gnomon.core.seeds import Seed
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["made", "told"]
 
 _DENSITY = 0.05
+# Examples that the best that keeps the feature and the best that drops it are compared on.
+_TESTED, _AT_ONCE = 200_000, 50_000
 _RARER = {"small": (1.0, 1.5, 2.0, 2.5, 3.0, 4.0), "paper": (0.5, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3, 4, 6)}
 
 
@@ -34,7 +41,35 @@ def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
         Cell(name=f"{rarer:g} times rarer", density=[_DENSITY / rarer] + [_DENSITY] * 4, facts={"rarer": rarer})
         for rarer in _RARER[scale]
     ]
-    return trained(laid_out("relu", Law(num_features=5), 2, cells, seeds), cells, how, seed)
+    law = Law(num_features=5)
+    kept = trained(laid_out("relu", law, 2, cells, seeds), cells, how, seed)
+    least, rows = _least(kept.rows), []
+    for row in kept.rows:
+        other = least.get((row.cluster, False))
+        if other and row is least.get((row.cluster, True)):
+            row = replace(row, evidence={**row.evidence, "against": _against(row, other, law, seed)})
+        rows.append(row)
+    return Kept(rows, kept.tensors)
+
+
+def _least(rows: Sequence[Row]) -> dict[tuple[str, bool], Row]:
+    """The row of least loss of each cell among those that keep the rare feature, and among those that do not."""
+    found: dict[tuple[str, bool], Row] = {}
+    for row in sorted((row for row in rows if row.error is None), key=lambda row: float(row.evidence["loss"])):
+        found.setdefault((row.cluster, _kept(row)), row)
+    return found
+
+
+def _against(kept: Row, dropped: Row, law: Law, seed: Seed) -> dict[str, float]:
+    """By how much the first costs more than the second on the same new examples, as a share of the second's loss."""
+    density_N, differences, losses = torch.tensor(kept.evidence["toy"]["density"]), [], []
+    for step in range(_TESTED // _AT_ONCE):
+        x_BN = law.draws(_AT_ONCE, seed.child("compared"), step).at(density_N)
+        first_B, second_B = (errors(weights_of(row), weights_of(row, "b"), x_BN) for row in (kept, dropped))
+        differences.append(first_B - second_B)
+        losses.append(second_B.mean())
+    difference, loss = torch.cat(differences), float(torch.stack(losses).mean())
+    return {"value": float(difference.mean()) / loss, "se": float(difference.std()) / _TESTED**0.5 / loss}
 
 
 def told(rows: Sequence[Row]) -> Told:
@@ -44,6 +79,7 @@ def told(rows: Sequence[Row]) -> Told:
         Estimate.of("rare feature is kept", proportion([float(_kept(row)) for row in some]), group=name)
         for name, some in cells.items()
     ]
+    estimates += [_compared(row) for row in rows if "against" in row.evidence]
     dropped = [row.evidence["rarer"] for row in best.values() if not _kept(row)]
     lasts = [row.evidence["rarer"] for row in best.values() if _kept(row)]
     most = [cells[name][0].evidence["rarer"] for name in cells if sum(map(_kept, cells[name])) >= len(cells[name]) / 2]
@@ -64,6 +100,12 @@ def told(rows: Sequence[Row]) -> Told:
             ends = [Arrow(float(x), float(y), str(i + 1)) for i, (x, y) in enumerate(weights_of(row).T.tolist())]
             drawn.append(arrows(ends, title=f"Feature 1 is {row.cluster}", section="perturb"))
     return Told(summary, estimates, drawn)
+
+
+def _compared(row: Row) -> Estimate:
+    of = row.evidence["against"]
+    found = t_interval(of["value"], of["se"], n=_TESTED, clusters=_TESTED, method="paired")
+    return Estimate.of("loss of the best that keeps it above the best that drops it, share", found, group=row.cluster)
 
 
 def _kept(row: Row) -> bool:
