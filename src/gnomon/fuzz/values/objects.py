@@ -72,10 +72,6 @@ class ObjectNode:
         declared = [(step, node) for _, step, node in (*self.required, *self.optional)]
         return [*declared, *(("/*", node) for _, node in self.forced if node is not None)]
 
-    def member(self, step: str) -> str | None:
-        """The declared name that a step of a pointer means; None where it means none."""
-        return next((name for name, own, _ in (*self.required, *self.optional) if own == step), None)
-
     def _some(self, value: dict[str, Any], source: Source, at: str, depth: int) -> None:
         """None, each by a coin, or all: a mixture of everything would hide what one member does alone."""
         mode = source.index(4)

@@ -67,18 +67,15 @@ class Read:
 def read_schema(schema: Schema) -> Read:
     """The schema made ready; never raises for what it says."""
     loose: list[str] = []
-    for loosen in (_same, _readable, _shallow, _type_only):
-        if loosen is not _same:
-            loose.append(f"read as {loosen.__doc__}")
+    for loosen, how in LOOSER:
         try:
             explicit = _explicit(loosen(schema))
             lean = lean_of(explicit)
-            found = Read(explicit, canonical_of(lean), validator_of(explicit), lean != explicit, tuple(loose[-1:]))
+            said = (f"{how}: {loose[0]}",) if how else ()
+            return Read(explicit, canonical_of(lean), validator_of(explicit), lean != explicit, said)
         except (ValueError, RecursionError) as error:
             loose.append(str(error).splitlines()[0])
-            continue
-        return found
-    return Read(True, None, validator_of(True), loose=tuple(loose))
+    return Read(True, None, validator_of(True), loose=(f"any value: {loose[0]}",))
 
 
 def validator_of(schema: Schema) -> Validator:
@@ -155,12 +152,11 @@ def _types(level: Mapping[str, Any]) -> list[str]:
 
 
 def _same(schema: Schema) -> Any:
-    """itself"""
     return schema
 
 
 def _readable(schema: Schema) -> Any:
-    """the same schema without keywords that are no JSON Schema 2020-12"""
+    """Without keywords that are no JSON Schema 2020-12."""
 
     there = schema.get("$defs") if isinstance(schema, Mapping) else {}
     names = set(there) if isinstance(there, Mapping) else set()
@@ -184,7 +180,6 @@ def _reads(part: dict[str, Any], names: set[str]) -> bool:
 
 
 def _shallow(schema: Schema) -> Any:
-    """the same schema down to a depth"""
 
     def change(level: dict[str, Any], depth: int) -> dict[str, Any]:
         return level if depth < MOST_DEPTH else {}
@@ -199,6 +194,14 @@ def _cut(schema: Any, depth: int) -> Any:
 
 
 def _type_only(schema: Schema) -> Any:
-    """its type alone"""
     types = [t for t in _types(schema) if t in TYPES] if isinstance(schema, Mapping) else []
     return {"type": types} if types else True
+
+
+LOOSER: tuple[tuple[Callable[[Schema], Any], str], ...] = (
+    (_same, ""),
+    (_readable, "read without keywords that are no JSON Schema 2020-12"),
+    (_shallow, f"read down to {MOST_DEPTH} levels"),
+    (_type_only, "read for its type alone"),
+)
+"Ways to read a schema, each giving up more than the one before, and what is said of it."

@@ -57,7 +57,7 @@ AWKWARD = (
     "\\",
     "-1",
 )
-"Strings that servers stumble over; each is one of section 2.4's kinds."
+"Strings that servers stumble over: empty, other types as text, invisible, of several bytes, escapes, injections, long."
 
 
 def _text(low: int, high: int) -> SearchStrategy[str]:

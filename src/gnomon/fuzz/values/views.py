@@ -188,8 +188,7 @@ def _object(build: Build, form: CanonicalSchema, view: canonical.ObjectView) -> 
 
 
 def _group(build: Build, form: CanonicalSchema, view: canonical.TypedGroupView) -> Node:
-    build.guard()
-    return _guarded(build, form, [build.node(view.body)])
+    return _guarded(build, [view.body])
 
 
 def _any_of(build: Build, form: CanonicalSchema, view: canonical.AnyOfView) -> Node:
@@ -199,7 +198,7 @@ def _any_of(build: Build, form: CanonicalSchema, view: canonical.AnyOfView) -> N
 
 
 def _one_of(build: Build, form: CanonicalSchema, view: canonical.OneOfView) -> Node:
-    return _guarded(build, form, [build.node(branch) for branch in view.branches])
+    return _guarded(build, view.branches)
 
 
 def _reference(build: Build, form: CanonicalSchema, view: canonical.ReferenceView) -> Node:
@@ -255,10 +254,10 @@ def _judged(form: CanonicalSchema, drawn: SearchStrategy[Any]) -> Leaf:
     return Leaf(drawn.filter(accepts), accepts, crc32(canonical.json.to_string(schema).encode()))
 
 
-def _guarded(build: Build, form: CanonicalSchema, branches: Sequence[Node]) -> Node:
+def _guarded(build: Build, branches: Sequence[CanonicalSchema]) -> Node:
     """A choice whose values the judge of the whole has to see."""
     build.guard()
-    return Choice(branches)
+    return Choice([build.node(branch) for branch in branches])
 
 
 VIEWS: dict[type, Callable[[Build, CanonicalSchema, Any], Node]] = {
