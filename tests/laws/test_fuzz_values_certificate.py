@@ -157,6 +157,8 @@ def unread(value: Any, name: str) -> bool:
         ({"type": "array", "items": {"type": "integer"}}, ["x"], True),
         ({"type": "array", "items": {"type": "integer"}, "maxItems": 2}, [1, 2, 3], True),
         ({"type": "integer", "format": "int32"}, 2**40, False),
+        ({"type": "array", "items": {"type": "integer"}, "maxItems": 10}, list(range(11)), True),
+        ({"type": "array", "items": {"type": "integer"}}, list(range(11)), False),
     ],
 )
 def test_readings_of_a_query(schema: Any, value: Any, certified: bool) -> None:

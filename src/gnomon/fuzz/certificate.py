@@ -20,7 +20,7 @@ from jsonschema_rs import Draft202012Validator
 
 from gnomon.fuzz.base import Case, Media, Parameter, Request, Schema
 from gnomon.fuzz.loading import closed
-from gnomon.fuzz.readings import ABSENT, MOST, lenient_validator, list_readings, text_readings, unescaped
+from gnomon.fuzz.readings import ABSENT, MOST, lenient_validator, list_readings, list_ways, text_readings, unescaped
 
 __all__ = ["certificate"]
 
@@ -89,26 +89,26 @@ def _names(template: str) -> list[str]:
 
 def _has_valid_reading(parameter: Parameter, texts: _Texts, definitions: Mapping[str, Schema]) -> bool:
     judge = _judge(parameter.schema, definitions)
-    for value in _readings(parameter, texts):
+    for value in _readings(parameter, texts, judge):
         if (not parameter.required) if value is ABSENT else _admits(judge, value):
             return True
     return False
 
 
-def _readings(parameter: Parameter, texts: _Texts) -> Iterator[Any]:
+def _readings(parameter: Parameter, texts: _Texts, judge: Draft202012Validator) -> Iterator[Any]:
     """Values that a parameter may be taken for; `ABSENT` for none."""
     name = parameter.name
     if parameter.location == "path":
         if texts.path is None:
             raise _Unclear
-        yield from _of_texts([_without_style(parameter, texts.path[name])], parameter)
+        yield from _of_texts([_without_style(parameter, texts.path[name])], parameter, judge)
     elif parameter.location == "header":
-        yield from _of_texts([value for key, value in texts.headers if key == name.lower()], parameter)
+        yield from _of_texts([value for key, value in texts.headers if key == name.lower()], parameter, judge)
     elif parameter.location == "cookie":
-        yield from _of_texts([value for key, value in texts.cookies if name in unescaped(key)], parameter)
+        yield from _of_texts([value for key, value in texts.cookies if name in unescaped(key)], parameter, judge)
     else:
         own = [value for key, value in texts.query if {name, f"{name}[]"} & set(unescaped(key))]
-        yield from _of_texts(own, parameter)
+        yield from _of_texts(own, parameter, judge)
         yield from _of_object(parameter, texts.query)
 
 
@@ -119,7 +119,7 @@ def _without_style(parameter: Parameter, text: str) -> str:
     return text.removeprefix(f";{parameter.name}=") if parameter.style == "matrix" else text
 
 
-def _of_texts(raw: Sequence[str], parameter: Parameter) -> Iterator[Any]:
+def _of_texts(raw: Sequence[str], parameter: Parameter, judge: Draft202012Validator) -> Iterator[Any]:
     if not raw:
         yield ABSENT
     for text in dict.fromkeys([*raw[:1], *raw[-1:]]):
@@ -127,13 +127,24 @@ def _of_texts(raw: Sequence[str], parameter: Parameter) -> Iterator[Any]:
             yield from text_readings(plain)
             yield from _paired(plain)
     for decode in range(3 if raw else 0):
-        arrays = list_readings([unescaped(text)[min(decode, len(unescaped(text)) - 1)] for text in raw])
-        if arrays is None:
-            raise _Unclear
-        yield from arrays
+        yield from _arrays([unescaped(text)[min(decode, len(unescaped(text)) - 1)] for text in raw], judge)
     if parameter.style in ("label", "matrix") and raw:
         marks = re.split(rf"[.;]|{re.escape(parameter.name)}=", raw[0])
-        yield from _unless_many(list_readings([unescaped(part)[0] for part in marks if part]))
+        yield from _arrays([unescaped(part)[0] for part in marks if part], judge)
+
+
+def _arrays(texts: list[str], judge: Draft202012Validator) -> Iterator[Any]:
+    """The arrays that texts may be; of those with too many readings only the length counts, which all of them share."""
+    for way in list_ways(texts):
+        if prod(map(len, way)) <= MOST:
+            yield from map(list, product(*way))
+        elif not _is_of_wrong_length(judge, [readings[0] for readings in way]):
+            raise _Unclear
+
+
+def _is_of_wrong_length(judge: Draft202012Validator, value: list[Any]) -> bool:
+    errors = [error for error in judge.iter_errors(value) if not error.instance_path]
+    return any(error.schema_path[-1:] in (["minItems"], ["maxItems"]) for error in errors)
 
 
 def _paired(text: str) -> Iterator[Any]:
@@ -173,12 +184,6 @@ def _field(texts: list[str]) -> list[Any]:
     if arrays is None:
         raise _Unclear
     return [*text_readings(texts[0]), *(text_readings(texts[-1]) if len(texts) > 1 else []), *arrays]
-
-
-def _unless_many(found: list[Any] | None) -> list[Any]:
-    if found is None:
-        raise _Unclear
-    return found
 
 
 def _body_has_valid_reading(

@@ -18,7 +18,7 @@ from urllib.parse import unquote_plus, urlsplit
 
 import jsonschema_rs
 
-__all__ = ["ABSENT", "lenient_validator", "list_readings", "text_readings", "unescaped"]
+__all__ = ["ABSENT", "MOST", "lenient_validator", "list_readings", "list_ways", "text_readings", "unescaped"]
 
 ABSENT: Any = object()
 "Stands for the reading that nothing was sent."
@@ -66,19 +66,21 @@ def text_readings(text: str) -> list[Any]:
     return _distinct(found)
 
 
-def list_readings(texts: Sequence[str]) -> list[Any] | None:
-    """The arrays that a name's texts may be taken for: all of them, or one of them split; None if they are too many."""
-    found: list[Any] = []
-    ways = [list(texts)] if texts else [[]]
+def list_ways(texts: Sequence[str]) -> list[list[list[Any]]]:
+    """The arrays that a name's texts may be taken for: all of them, or one of them split; each item as its readings."""
+    ways = [list(texts)]
     for text in (*texts[:1], *texts[-1:]):
         ways += [text.split(mark) for mark in DELIMITERS if mark in text]
-    ways += [[part for part in way if part] for way in ways] if any("" in way for way in ways) else []
-    for way in ways:
-        each = [[value for value in text_readings(part) if value is not ABSENT] for part in way]
-        if math.prod(len(readings) for readings in each) > MOST:
-            return None
-        found += [list(items) for items in product(*each)]
-    return found if len(found) <= 4 * MOST else None
+    ways += [[part for part in way if part] for way in ways if "" in way]
+    return [[[value for value in text_readings(part) if value is not ABSENT] for part in way] for way in ways]
+
+
+def list_readings(texts: Sequence[str]) -> list[Any] | None:
+    """The arrays that a name's texts may be taken for; None if they are too many."""
+    ways = list_ways(texts)
+    if sum(math.prod(map(len, way)) for way in ways) > 2 * MOST:
+        return None
+    return [list(items) for way in ways for items in product(*way)]
 
 
 def lenient_validator(schema: Any) -> jsonschema_rs.Draft202012Validator:
