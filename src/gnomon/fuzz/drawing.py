@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gnomon.fuzz.base import Case, Fault, Operation
 from gnomon.fuzz.making import Maker, Part
 
-__all__ = ["invalid_cases", "valid_cases"]
+__all__ = ["has_flaws", "invalid_cases", "valid_cases"]
 
 
 @st.composite
