@@ -72,7 +72,7 @@ def test_no_pattern_outlives_its_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     looks(net, shown)
     looked_back(net, shown.tokens_NT)
     copying(net, shown)
-    assert len(seen) == 9 and max(alive) == 0
+    assert len(seen) == 18 and max(alive) == 0
 
 
 def repeated(losses: Tensor, shown: Repeats) -> float:

@@ -53,7 +53,7 @@ def ablated_losses(net: Transformer, tokens_BT: Tensor, kind: Kind, *, at: Seque
         gone_BTHD = added_BTHD - added_BTHD.mean((0, 1), keepdim=True) if kind == "mean" else added_BTHD
         kept = places if is_last else slice(None)
         parts = []
-        for heads in chunks(added_BTHD.shape[2], len(tokens_BT)):
+        for heads in chunks(added_BTHD.shape[2], tokens_BT.numel()):
             middle_CBTD = middle_BTD[:, kept] - gone_BTHD[:, kept, heads].permute(2, 0, 1, 3)
             out_CBPD = after(block, x_BTD[:, kept], middle_CBTD)
             if not is_last:

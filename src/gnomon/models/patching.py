@@ -66,7 +66,7 @@ def patch(net: Transformer, clean_T: Tensor, corrupt_T: Tensor, sites: Sequence[
     entries = _entries(net, sites, len(clean_T))
     behind, last = None, torch.tensor([len(clean_T) - 1])
     for entry in range(net.config.num_layers + 1):
-        for some in chunks(len(entries.get(entry, ())), 1):
+        for some in chunks(len(entries.get(entry, ())), len(clean_T)):
             places = entries[entry][some]
             altered_CTD = torch.stack([_altered(sites[place], x_BTD, behind) for place in places])
             if entry < net.config.num_layers:

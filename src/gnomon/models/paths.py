@@ -71,7 +71,7 @@ def pathless_losses(net: Transformer, tokens_BT: Tensor, *, at: Sequence[int] | 
     for layer, block in enumerate(net.blocks):
         added_BTHD = cast(Block, block).attn.merge_apart(run.z[layer])
         parts = []
-        for heads in chunks(added_BTHD.shape[2], len(tokens_BT)):
+        for heads in chunks(added_BTHD.shape[2], tokens_BT.numel()):
             paths_CBTD = added_BTHD[:, :, heads].permute(2, 0, 1, 3)
             for later in range(layer + 1, net.config.num_layers):
                 paths_CBTD = paths_CBTD + _moved(net, run, later, paths_CBTD)

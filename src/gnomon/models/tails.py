@@ -18,8 +18,8 @@ from gnomon.models.transformer import Block, Transformer
 
 __all__ = ["after", "chunks", "losses_of", "rest", "token_losses", "under"]
 
-# Rows that go through the rest of the model at once: more do not make it faster, and hold more memory.
-_ROWS = 64
+# Tokens that go through the rest of the model at once: measured, four times as many are a fifth slower and hold more.
+_TOKENS = 4096
 # Places whose logits are held at once: measured, more of them leave the processor's cache and cost a third more.
 _LOGITS = 128
 
@@ -104,7 +104,7 @@ def _of_rows(context: Context, places: Tensor | slice, length: int) -> Context:
     return context._replace(sight=of(context.sight), window_sight=of(context.window_sight))
 
 
-def chunks(count: int, rows: int) -> Iterator[slice]:
-    """Ranges of `count` copies of `rows` rows each that go through the rest of a model at once."""
-    size = max(1, _ROWS // rows)
+def chunks(count: int, tokens: int) -> Iterator[slice]:
+    """Ranges of `count` copies of so many tokens each that go through the rest of a model at once."""
+    size = max(1, _TOKENS // tokens)
     yield from (slice(begin, begin + size) for begin in range(0, count, size))

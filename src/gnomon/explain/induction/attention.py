@@ -27,7 +27,7 @@ from gnomon.models.transformer import Block, Transformer
 __all__ = ["KINDS", "copying", "looked_back", "looked_under", "looks"]
 
 KINDS = ("prefix matching", "duplicate token", "first token", "current token")
-_AT_ONCE = 8
+_AT_ONCE = 4
 
 
 @torch.no_grad()
