@@ -44,7 +44,7 @@ Credentials are kept nowhere.
 
 _Schema = Annotated[str, Parameter(help="OpenAPI document or GraphQL schema: file, URL, or module:name of an app.")]
 _Formats = Annotated[
-    tuple[str, ...], Parameter(help="Formats to write: junit, har, vcr, ndjson, sarif; or FORMAT=PATH.")
+    tuple[str, ...], Parameter(help="Formats to write: junit, har, vcr, ndjson, sarif; or FORMAT=PATH.", negative="")
 ]
 
 

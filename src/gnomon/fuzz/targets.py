@@ -79,14 +79,15 @@ def mounted(app: Any, schema: Any, config: Fuzzing) -> Target:
 
     Args:
         app: an ASGI or WSGI application.
-        schema: as `load` takes it; None asks the application.
+        schema: as `load` takes it, or a path of the application; None asks it at the common ones.
         config: which of its operations are tested.
 
     Raises:
         UsageError: no operation is left.
         DataError: the document cannot be read.
     """
-    api = load(app if schema is None else schema)
+    within = isinstance(schema, str) and schema.startswith("/") and not Path(schema).exists()
+    api = load(app, at=schema) if within else load(app if schema is None else schema)
     api = replace(api, operations=_chosen(api, config))
     transport: Transport = AsgiTransport(app) if _is_asgi(app) else WsgiTransport(app)
     return Target(api, transport, "", schema if isinstance(schema, str) else "")
