@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gnomon.core.record import Row
 from gnomon.explain.superposition.features import Law
-from gnomon.explain.superposition.geometry import interference
+from gnomon.explain.superposition.geometry import LEARNED, interference
 from gnomon.explain.superposition.toys import Kind, Training
 from gnomon.explain.superposition.trainings import (
     Cell,
@@ -88,8 +88,9 @@ def told(rows: Sequence[Row]) -> Told:
     for name, some in cells.items():
         counts = [float(learned(row)) for row in some]
         estimates.append(Estimate.of("features learned", clustered_mean(counts), group=name, headline=True))
-        if some[0].evidence["setup"] == "linear":
-            estimates.append(_control(name, best[name], len(some)))
+        setup, density = (some[0].evidence[fact] for fact in ("setup", "density"))
+        if setup == "linear" or (setup == "relu" and density == 1):
+            estimates += _controls(name, best[name], len(some))
     fives = [name for name in cells if name.startswith("five in two")]
     rare = fives[-1]
     pentagons = proportion(share_of(cells[rare], "pentagon"))
@@ -102,18 +103,26 @@ def told(rows: Sequence[Row]) -> Told:
     return Told(summary, estimates, _figures(best), [_table(cells, best)])
 
 
-def _control(name: str, row: Row, starts: int) -> Estimate:
-    """How many features the best linear model learns: as many as it has dimensions, whatever their density."""
+def _controls(name: str, row: Row, starts: int) -> list[Estimate]:
+    """How many features the best model learns, and how many of the most important ones: as many as it has dimensions,
+    of a linear model whatever their density, of a ReLU model where they are always there."""
     dims = row.evidence["dims"]
-    return Estimate(
-        metric="features learned, best start",
-        value=float(learned(row)),
-        n=starts,
-        clusters=starts,
-        group=name,
-        reason="of the start of least loss",
-        expected=(dims, dims),
-    )
+    first = int((weights_of(row)[:, :dims].norm(dim=0) >= LEARNED).sum())
+    return [
+        Estimate(
+            metric=metric,
+            value=float(count),
+            n=starts,
+            clusters=starts,
+            group=name,
+            reason="of the start of least loss",
+            expected=(dims, dims),
+        )
+        for metric, count in (
+            ("features learned, best start", learned(row)),
+            ("most important features learned, best start", first),
+        )
+    ]
 
 
 def _kept(best: dict[str, Row], setup: str) -> str:
