@@ -103,7 +103,7 @@ def _leaf_flaws(build: Build, place: Place, form: CanonicalSchema) -> Iterator[F
     if listed:
         values = view.values if isinstance(view, canonical.EnumView) else [view.value]  # type: ignore[union-attr]
         near, seed = near_values(values), crc32(repr(values).encode())
-        leaf = Leaf(st.sampled_from(near), lambda value: True, seed, [(value, listed) for value in near])
+        leaf = Leaf(st.sampled_from(near), lambda value: True, seed, [(value, listed) for value in near], True)
         yield Flaw(place.pointer, listed, "not listed", place, _drawn(leaf))
         return
     try:

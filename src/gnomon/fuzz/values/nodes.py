@@ -61,6 +61,7 @@ class Leaf:
         edges: values at its borders, each with the keyword; some are beyond it.
         accepts: judges a value.
         seed: names it among all leaves, the same in every process.
+        whole: whether its edges are all that it has, so that nothing need be drawn.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class Leaf:
         accepts: Callable[[Any], bool],
         seed: int,
         edges: Sequence[tuple[Any, str]] = (),
+        whole: bool = False,
     ) -> None:
-        self.strategy, self.accepts, self.seed, self.edges = strategy, accepts, seed, edges
+        self.strategy, self.accepts, self.seed, self.edges, self.whole = strategy, accepts, seed, edges, whole
         self.height = 0.0
 
     def build(self, source: Source, at: str, depth: int) -> Any:

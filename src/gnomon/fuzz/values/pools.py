@@ -81,13 +81,13 @@ class Pool:
         self._rounds = 0
         self._uses = self._size = 0
         self.values: list[Any] = []
-        first = drawn(leaf.strategy, _number(leaf, 0), BATCH)
+        first = [] if leaf.whole else drawn(leaf.strategy, _number(leaf, 0), BATCH)
         self._add([*first, *(value for value, keyword in leaf.edges if keyword != "format" and _usual(leaf, value))])
 
     def grow(self) -> bool:
         """Adds a batch; False where the pool is full, or a round has brought nothing new."""
         before = len(self.values)
-        if before >= MOST or self._size > MOST_SIZE or self._rounds > 2 * MOST // BATCH:
+        if self._leaf.whole or before >= MOST or self._size > MOST_SIZE or self._rounds > 2 * MOST // BATCH:
             return False
         self._rounds += 1
         self._add(drawn(self._leaf.strategy, _number(self._leaf, self._rounds), BATCH))
@@ -299,7 +299,7 @@ def rebuild_value(make: Callable[[Any], Any], trail: Sequence[int], accepted: Ac
 def _usual(leaf: Leaf, value: Any) -> bool:
     """Whether a border value is valid and small; odd values of formats, which many servers refuse, stay borders."""
     try:
-        return leaf.accepts(value) and len(as_json(value)) < LARGE
+        return leaf.accepts(value) and (leaf.whole or len(as_json(value)) < LARGE)
     except ValueError:
         return False
 

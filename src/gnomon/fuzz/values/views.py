@@ -63,6 +63,8 @@ BARE: Any = SimpleNamespace(
 Judge = Callable[[Any], bool]
 _LEAVES: dict[CanonicalSchema, Leaf] = {}
 MOST_LEAVES = 20_000
+MOST_LISTED = 200
+"Values of an enum that are all kept; of more, those that are drawn."
 
 
 class Build:
@@ -120,7 +122,8 @@ def _leaf(
         accepts: Judge = judge_of(form).is_valid
         accepts = narrow(accepts) if narrow else accepts
         text = canonical.json.to_string(form.to_json_schema())
-        found = Leaf(make(accepts), accepts, crc32(text.encode()), edges)
+        listed = isinstance(form.view(), canonical.ConstView | canonical.EnumView) and len(edges) <= MOST_LISTED
+        found = Leaf(make(accepts), accepts, crc32(text.encode()), edges, listed)
         if len(_LEAVES) < MOST_LEAVES:
             _LEAVES[form] = found
     return found

@@ -26,7 +26,7 @@ LOOKALIKES: dict[str, tuple[Any, ...]] = {
 }
 "Values that a careless reader takes for the type."
 
-NULL = Leaf(st.none(), lambda value: value is None, crc32(b"null"))
+NULL = Leaf(st.none(), lambda value: value is None, crc32(b"null"), [(None, "type")], True)
 
 
 def type_of(value: Any) -> str:
@@ -74,7 +74,7 @@ def wrong_type(types: frozenset[str]) -> Leaf | None:
         return None
     name = ",".join(sorted(types))
     edges = [(value, "type") for value in left]
-    return Leaf(st.sampled_from(left), lambda value: type_of(value) not in whole, crc32(name.encode()), edges)
+    return Leaf(st.sampled_from(left), lambda value: type_of(value) not in whole, crc32(name.encode()), edges, True)
 
 
 def near_values(values: Sequence[Any]) -> list[Any]:
