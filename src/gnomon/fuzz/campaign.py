@@ -21,6 +21,7 @@ from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.stories import Story
 from gnomon.fuzz.systematic import Systematic
 from gnomon.fuzz.triage import Triage
+from gnomon.fuzz.values import renew_pools
 from gnomon.fuzz.variation import Variation
 
 __all__ = ["Budget", "Campaign"]
@@ -71,6 +72,7 @@ class Campaign:
     def __post_init__(self) -> None:
         self.maker = Maker(self.sender.api, self.sender.memory)
         self.stopped = False
+        renew_pools(self.seed)
         self.novelty = Novelty(kind_of_answer if self.api.dialect == "graphql" else fingerprint)
         self.rng = Seed(self.seed).child("fuzz").random()
         self.triage = Triage(self.sender, valid=self.maker.is_valid, other=self._other)

@@ -37,7 +37,7 @@ def undocumented_status(exchange: Exchange, promises: Promises) -> Iterator[Viol
 
 
 def content_type(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
-    """A body at 204, without a media type, with one that cannot be read, or with one that the document does not have."""
+    """A body at 204, or one whose media type is missing, cannot be read, or is not documented."""
     reply, answer = exchange.reply, _answer(exchange)
     if reply.status == 204 and (reply.body or (reply.header("content-length") or "0") != "0"):
         yield _violation(exchange, "response_body", "204 has a body", "answers 204 and a body", "")

@@ -161,7 +161,10 @@ class Story:
         named = {str(value) for _, value in leaves(made)} if isinstance(made, dict) else set()
         for resource in self.sender.memory.resources.values():
             for other in list(self.sender.memory.alive[resource.item]):
-                if other is not thing and str(other.params.get(resource.key)) in named and resource.deletes:
+                free = other not in self.sender.memory.held or other in self._held
+                if other is thing or not free or not resource.deletes:
+                    continue
+                if str(other.params.get(resource.key)) in named:
                     self._hold(other)
                     await self._on(other, resource.deletes)
                     await self.read(thing)
