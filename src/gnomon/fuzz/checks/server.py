@@ -30,7 +30,7 @@ def server_error(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
     """
     reply, case = exchange.reply, exchange.case
     if reply.fault == "dropped":
-        yield _violation(exchange, (case.operation.key, "dropped"), "drops the connection", "critical")
+        yield _violation(exchange, (_asked(exchange), "dropped"), "drops the connection", "critical")
     if not 500 <= reply.status <= 599 and reply.trace is None:
         return
     if (reply.status == 501 and case.mode == "probe") or (reply.status == 503 and reply.header("retry-after")):
@@ -43,7 +43,7 @@ def server_error(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
         frames = tuple(f"{file}:{name}" for file, name in trace.frames)
         yield _violation(exchange, (trace.type, *frames), f"{_raised(trace)}, status {reply.status}", "high")
     else:
-        key = (case.operation.key, str(reply.status), fingerprint(reply.body))
+        key = (_asked(exchange), str(reply.status), fingerprint(reply.body))
         yield _violation(exchange, key, f"answers {reply.status}", "high", certain=reply.status not in _GATEWAY)
 
 
@@ -81,12 +81,18 @@ def _violation(exchange: Exchange, key: tuple[str, ...], what: str, severity: st
     return Violation(
         check="server_error",
         key=("server_error", *key),
-        title=f"{exchange.case.operation.key} {what}",
+        title=f"{_asked(exchange)} {what}",
         severity=severity,
         certain=certain,
         detail=detail,
         steps=(exchange,),
     )
+
+
+def _asked(exchange: Exchange) -> str:
+    """The operation, or the other method that was sent to its path; HEAD is a GET without a body."""
+    method = "GET" if exchange.case.method == "HEAD" else exchange.case.method
+    return f"{method} {exchange.case.operation.path}" if method else exchange.case.operation.key
 
 
 def _slow(exchange: Exchange, why: str, certain: bool = False) -> Violation:

@@ -56,7 +56,8 @@ def simpler(value: Any, depth: int = 0) -> Iterator[Any]:
     elif isinstance(value, bool) or value is None:
         return
     elif isinstance(value, int | float) and value:
-        closer = [0, 1, -1, int(value / 2)] if abs(value) < 1e300 else [0, 1]
+        nearer = [int(value / 2), value - int(value / 8), value - 1 if value > 0 else value + 1]
+        closer = [0, 1, -1, *nearer] if abs(value) < 1e300 else [0, 1]
         yield from (each for each in closer if abs(each) < abs(value))
         if isinstance(value, float) and value.is_integer():
             yield int(value)
