@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -31,7 +31,7 @@ from gnomon.explain.superposition.trainings import (
 )
 from gnomon.report.base import Estimate, Figure, Table
 from gnomon.report.vectors import Bar, bars
-from gnomon.stats.intervals import clustered_mean, proportion
+from gnomon.stats.intervals import Interval, clustered_mean, proportion
 
 if TYPE_CHECKING:
     from gnomon.core.seeds import Seed
@@ -105,28 +105,38 @@ def told(rows: Sequence[Row]) -> Told:
         )
         for n, some in cells.items()
     ]
-    lines, drawn = [], []
-    for name, row in best.items():
-        w_MN, some = weights_of(row), cells[name]
-        listed, made_of = _listed(row.evidence["density"]), [largest_group(weights_of(each)) for each in some]
-        inside = proportion([float(listed in each) for each in made_of])
-        estimates.append(Estimate.of("starts in the listed regime", inside, group=name))
-        lines.append(
-            [
-                name,
-                monosemantic(w_MN),
-                learned(row),
-                " and ".join(largest_group(w_MN)),
-                listed,
-                round(inside.value or 0.0, 2),
-                row.evidence["loss"],
-                median_loss(some),
-                len(some),
-            ]
-        )
-        drawn.append(_stacked(name, w_MN))
+    inside = {name: _inside(some) for name, some in cells.items()}
+    estimates += [Estimate.of("starts in the listed regime", each, group=name) for name, each in inside.items()]
+    lines = [
+        [
+            name,
+            monosemantic(weights_of(row)),
+            learned(row),
+            " and ".join(largest_group(weights_of(row))),
+            _listed(row.evidence["density"]),
+            round(inside[name].value or 0.0, 2),
+            row.evidence["loss"],
+            median_loss(cells[name]),
+            len(cells[name]),
+        ]
+        for name, row in best.items()
+    ]
     said = ", ".join(f"{line[1]} of 5 at {line[0]} ({line[2]} features)" for line in lines)
-    held = [line[0] for line in lines if line[4] in str(line[3])]
+    held = [str(line[0]) for line in lines if line[4] in str(line[3])]
+    summary = (
+        f"Neurons that stand for one feature, best start: {said}. It shares neurons as the paper lists at "
+        f"{', '.join(held) or 'no density'}."
+    )
+    drawn = [_stacked(name, weights_of(row)) for name, row in best.items()]
+    return Told(summary, estimates, drawn, [_table(lines)])
+
+
+def _inside(rows: Sequence[Row]) -> Interval:
+    """The share of starts of one density that are in the paper's regime."""
+    return proportion([float(_listed(row.evidence["density"]) in largest_group(weights_of(row))) for row in rows])
+
+
+def _table(lines: Sequence[Sequence[Any]]) -> Table:
     columns = (
         "features",
         "neurons of one feature",
@@ -139,12 +149,7 @@ def told(rows: Sequence[Row]) -> Told:
         "starts",
     )
     caption = "The largest group of features that share neurons, of the start of least loss."
-    table = Table(title="Neurons of the best start", columns=columns, rows=lines, caption=caption, section="neurons")
-    summary = (
-        f"Neurons that stand for one feature, best start: {said}. It shares neurons as the paper lists at "
-        f"{', '.join(held) or 'no density'}."
-    )
-    return Told(summary, estimates, drawn, [table])
+    return Table(title="Neurons of the best start", columns=columns, rows=lines, caption=caption, section="neurons")
 
 
 def _listed(density: float) -> str:
