@@ -71,7 +71,7 @@ def told(rows: Sequence[Row]) -> Told:
     drawn = [
         curves(points, x="1 / density", y="D*", title="Dimensions a feature", log_x=True, section="uniform"),
         scatter(
-            [Dot(1 / row.evidence["density"], s, "feature", row.key) for row in sound for s in shares[row.key]]
+            [dot for row in sound for dot in _dots(row)]
             + [Dot(x, line, name, name) for name, line in LINES.items() for x in (points[0].x, points[-1].x)],
             x="1 / density",
             y="D_i",
@@ -86,6 +86,17 @@ def told(rows: Sequence[Row]) -> Told:
         f"{_chance():.2f})."
     )
     return Told(summary, estimates, drawn, [_table(cells)])
+
+
+def _dots(row: Row) -> list[Dot]:
+    """The share of each learned feature, with what its group makes."""
+    w_MN = weights_of(row)
+    shares, x = dimensionality(w_MN).tolist(), 1 / row.evidence["density"]
+    return [
+        Dot(x, shares[feature], "feature", f"{group.name} of {len(group.features)}")
+        for group in groups(w_MN)
+        for feature in group.features
+    ]
 
 
 def _shares(w_MN: Tensor) -> list[float]:
