@@ -66,13 +66,15 @@ def subject_of_field(name: str, field: GraphQLField, kinds: Mapping[str, str]) -
 
 def resources(schema: GraphQLSchema, operations: tuple[Operation, ...]) -> Iterator[Resource]:
     """Each kind of thing, with the root fields that make it, read it, change it, remove it or take its identifier."""
+    roots = [(each, each.root) for each in operations if each.root]
+    takes = [(each, _taken(root.field.args, root.subject)) for each, root in roots]
+    answers = [(each, _answered(get_named_type(root.field.type), _PAYLOAD_DEPTH)) for each, root in roots]
     for kind in list(schema.type_map.values()):
         if not identifier_field(kind):
             continue
         name = singular("".join(words(kind.name)))
-        roots = [(each, each.root.field) for each in operations if each.root]
-        taking = [each for each, field in roots if name in _taken(field.args, each.root.subject if each.root else "")]
-        answering = [each for each, field in roots if kind in _answered(get_named_type(field.type), _PAYLOAD_DEPTH)]
+        taking = [each for each, names in takes if name in names]
+        answering = [each for each, kinds in answers if kind in kinds]
         changing = [each for each in taking if each.method == "MUTATION"]
         deletes = [each for each in changing if _REMOVES.match(each.path) and each.root and each.root.subject == name]
         updates = [each for each in changing if each in answering and each not in deletes]
