@@ -9,6 +9,7 @@ from typing import Any
 from gnomon.fuzz.base import NOTHING, Api, Case, Exchange, Operation, Reply, Request, Take
 from gnomon.fuzz.state.expressions import put
 from gnomon.fuzz.state.memory import Memory
+from gnomon.fuzz.state.semantics import not_found
 from gnomon.fuzz.triage.fewer import refused, unbound, unlikely, without
 from gnomon.fuzz.triage.grounding import grounded, with_history
 from gnomon.fuzz.triage.replay import bound
@@ -141,6 +142,22 @@ def test_values_go_where_they_are_taken_to() -> None:
     assert case.body == {"a": [12], "b": "12", "c/d": 12}
     assert bound(step, [replace(made, reply=Reply(status=500))]) is None
     assert put([1], "", 2) == 2
+
+
+def test_what_is_not_found_is_what_was_made() -> None:
+    story = Story()
+    labels, users = (story.memory.resources[item] for item in ("/users/{user_id}/labels/{label}", "/users/{user_id}"))
+    put = story(LABEL, {}, body={}, user_id=ANN, label="home")
+    made = story(MAKE_USER, {"id": ANN}, body={}, status=201)
+
+    def lacks(**path: Any) -> Exchange:
+        return story(READ_LABEL if "label" in path else READ_USER, status=404, **path)
+
+    assert not_found([put, lacks(user_id=ANN, label="home")], labels)
+    assert not not_found([put, lacks(user_id=ANN, label="work")], labels)
+    assert not not_found([put, lacks(user_id=BOB, label="home")], labels)
+    assert not_found([made, lacks(user_id=ANN)], users)
+    assert not not_found([made, lacks(user_id=BOB)], users)
 
 
 def test_dropped_steps_leave_what_others_take_from() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Exchange
+from gnomon.fuzz.state.expressions import LOCATION, evaluate
 from gnomon.fuzz.state.memory import identified, rows_of
 from gnomon.fuzz.state.resources import Resource
 
@@ -89,10 +90,22 @@ def lists(body: Any, resource: Resource, value: Any) -> bool | None:
 
 
 def not_found(steps: Sequence[Exchange], resource: Resource) -> bool:
-    """Whether the last step does not find what an earlier one made, a thing of this kind."""
-    return steps[-1].reply.status == 404 and any(
-        _ok(each) and each.case.operation in resource.creates for each in steps[:-1]
-    )
+    """Whether the last step does not find the thing of this kind that an earlier one made."""
+    last = steps[-1]
+    return last.reply.status == 404 and any(_made(each, last, resource) for each in steps[:-1])
+
+
+def _made(step: Exchange, last: Exchange, resource: Resource) -> bool:
+    """Whether a step made the thing that the last one's path names."""
+    if not _ok(step) or step.case.operation not in resource.creates:
+        return False
+    named = {name: str(value) for (place, name), value in last.case.parameters.items() if place == "path"}
+    given = {name: str(value) for (place, name), value in step.case.parameters.items() if place == "path"}
+    if resource.key not in given:
+        told = identified(resource, _read(step))
+        location = evaluate(LOCATION, step)
+        given[resource.key] = str(location if location is not NOTHING else told[1] if told else None)
+    return all(named.get(name) == value for name, value in given.items())
 
 
 def still_there(steps: Sequence[Exchange]) -> bool:
