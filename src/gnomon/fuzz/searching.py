@@ -159,7 +159,7 @@ def fuzz(
 async def _watched(search: Search) -> bool:
     """Searches to the end, or until the user has enough; what was found by then is kept."""
     loop = asyncio.get_running_loop()
-    with suppress(NotImplementedError, ValueError, RuntimeError):  # no signals in threads, nor on every system
+    with suppress(ValueError, RuntimeError):  # no signals in threads, nor on every system
         loop.add_signal_handler(signal.SIGINT, search.campaign.stop)
     with progress(None, "fuzz") as bar:
         before = 0
