@@ -23,7 +23,7 @@ def test_every_model_is_in_the_table_with_its_weights(tmp_path: Path, monkeypatc
     run_explanation(Superposition(only=("perturb", "absolute"), seeds=2), "superposition", root=tmp_path)
     (folder,) = tmp_path.glob("explain-superposition-*")
     lines = read_models(folder)
-    assert len(lines) == 2 * (6 + 4) and {line["experiment"] for line in lines} == {"perturb", "absolute"}
+    assert len(lines) == 2 * (6 + 5) and {line["experiment"] for line in lines} == {"perturb", "absolute"}
     first = next(line for line in lines if line["model"] == "4 times rarer/1")
     assert first["density"] == pytest.approx([0.0125] + [0.05] * 4) and first["importance"] == [1.0] * 5
     assert (first["features"], first["dims"], first["seed"], first["steps"]) == (5, 2, 1, 30) and first["loss"] > 0
