@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -70,7 +69,8 @@ class Sender:
         self.recent: list[Exchange] = []
         self.began = monotonic()
         self._seen: set[int] = set()
-        self._under_way: Counter[str] = Counter()
+        self._under_way: dict[str, list[float]] = {}
+        self._slow: set[str] = set()
         self._next = 0.0
         first = self.identities.get("first", ANONYMOUS)
         self.identities = {"first": first, "anonymous": ANONYMOUS, "wrong": wrong(first), **self.identities}
@@ -86,9 +86,9 @@ class Sender:
         return self.refusals >= _REFUSALS
 
     def busy(self, operation: Operation) -> bool:
-        """Whether an operation is known to be slow and was asked already."""
-        seconds = self.promises.latencies.get(operation.key)
-        return bool(seconds and self._under_way[operation.key] and max(seconds[-1], seconds[0]) > _SLOW)
+        """Whether an operation was asked and is slow: it was before, or it has not answered for a while."""
+        asked = self._under_way.get(operation.key, [])
+        return bool(asked) and (operation.key in self._slow or monotonic() - asked[0] > _SLOW)
 
     async def send(
         self, case: Case, *, caller: str = "first", again: bool = False, takes: tuple[Take, ...] = ()
@@ -117,12 +117,15 @@ class Sender:
             self._next = max(self._next, now) + 1 / self.rate
             await asyncio.sleep(self._next - now - 1 / self.rate)
         number, self.requests = self.requests, self.requests + 1
-        self._under_way[case.operation.key] += 1
+        key, asked = case.operation.key, monotonic()
+        self._under_way.setdefault(key, []).append(asked)
         try:
             async with self.pace:
                 reply = await self.transport.send(request, timeout=self.timeout)
         finally:
-            self._under_way[case.operation.key] -= 1
+            self._under_way[key].remove(asked)
+        if reply.seconds > _SLOW:
+            self._slow.add(key)
         self.pace.saw(reply)
         self.refusals = self.refusals + 1 if reply.fault == "refused" else 0
         found = Exchange(
