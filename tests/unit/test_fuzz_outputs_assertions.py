@@ -58,7 +58,7 @@ def holds(violation: Violation, *replies: Reply, **names: Any) -> bool:
 @pytest.mark.parametrize("wrong", [
     {"of": ["x"]}, {"id": "1", "of": ["x"]}, {"id": 0, "of": ["x"]}, {"id": 10, "of": ["x"]}, {**RIGHT, "more": 1},
     {**RIGHT, "of": []}, {**RIGHT, "of": ["x", 1]}, {**RIGHT, "of": ["xxxx"]}, {**RIGHT, "of": ["x", "y"]},
-    {**RIGHT, "when": "2024-02-30"}, {**RIGHT, "kind": "c"}, b"{", b"[1]",
+    {**RIGHT, "when": "2024-02-30"}, {**RIGHT, "kind": "c"}, {**RIGHT, "kind": "\ud800"}, b"{", b"[1]",
 ])  # fmt: skip
 def test_a_body_that_breaks_its_schema(wrong: Any) -> None:
     found = violations(step(reply(wrong)), Promises(API))

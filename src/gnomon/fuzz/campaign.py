@@ -180,8 +180,9 @@ class Campaign:
 
     def _other(self, case: Case) -> Case:
         """The case with other texts; a valid one where it is none, since it is only to make something."""
-        if self.maker.is_valid(case):
-            return self.maker.renamed(case, self.rng)
+        renamed = self.maker.renamed(case, self.rng) if self.maker.is_valid(case) else case
+        if renamed != case:
+            return renamed
         path = {name: value for (location, name), value in case.parameters.items() if location == "path"}
         return self.maker.valid(case.operation, self.rng, path=path)
 

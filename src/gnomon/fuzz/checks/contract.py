@@ -10,7 +10,7 @@ from typing import Any
 from gnomon.fuzz.base import Answer, Exchange, Violation
 from gnomon.fuzz.checks.promises import Promises, base_type
 
-__all__ = ["content_type", "response_body", "response_headers", "undocumented_status"]
+__all__ = ["carried", "content_type", "response_body", "response_headers", "undocumented_status"]
 
 _EXPECTED_OF_ANY_SERVER = frozenset({401, 403, 405, 406, 413, 415, 429})
 _READ = (None, "", "identity", "gzip", "x-gzip", "deflate")
@@ -71,7 +71,7 @@ def response_body(exchange: Exchange, promises: Promises) -> Iterator[Violation]
     if schema is None or reply.status in _WITHOUT_BODY:
         return
     try:
-        value = json.loads(reply.body)
+        value = carried(json.loads(reply.body))
     except (ValueError, RecursionError) as error:
         yield _violation(
             exchange, "response_body", f"{reply.status} unreadable", f"{reply.status} is no JSON", str(error)
@@ -102,6 +102,12 @@ def response_headers(exchange: Exchange, promises: Promises) -> Iterator[Violati
         elif said is not None and not any(_valid(promises, promised.schema, each) for each in _readings(said)):
             what = f"{exchange.reply.status} has a header {name} that breaks its schema"
             yield _violation(exchange, "response_headers", f"{exchange.reply.status} {name}", what, said[:200])
+
+
+def carried(value: Any) -> Any:
+    """The value with a mark for each half of a surrogate pair that stands alone: no validator can read those."""
+    text = json.dumps(value, ensure_ascii=False)
+    return value if text.isascii() else json.loads(text.encode("utf-8", "replace"))
 
 
 def _answer(exchange: Exchange) -> Answer | None:

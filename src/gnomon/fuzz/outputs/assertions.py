@@ -11,6 +11,7 @@ from typing import Any
 
 from gnomon.fuzz.base import Api, Violation
 from gnomon.fuzz.checks import Promises
+from gnomon.fuzz.checks.contract import carried
 from gnomon.fuzz.directions import answered
 from gnomon.fuzz.loading import closed
 
@@ -73,7 +74,7 @@ def _broken(violation: Violation, place: str, api: Api) -> tuple[list[str], str,
     if validator is None or schema is None:
         return None
     whole = closed(answered(schema), {name: answered(each) for name, each in api.definitions.items()})
-    for error in validator.iter_errors(json.loads(last.reply.body)):
+    for error in validator.iter_errors(carried(json.loads(last.reply.body))):
         if "/".join(str(part) for part in error.schema_path if not isinstance(part, int)) == place:
             keyword, said = str(error.kind.name), _said(whole, list(error.schema_path))
             if keyword == "additionalProperties":
