@@ -41,14 +41,15 @@ def with_history(last: Exchange, memory: Memory) -> tuple[Exchange, ...]:
     if ground.made:
         numbers = {each.number for each in ground.made}
         done = {each.number: each for thing in ground.things for each in thing.history}
-        before = [done[number] for number in sorted(done) if number < last.number and number not in numbers]
+        # Requests cross on their way: one sent later may have been answered before.
+        before = [done[number] for number in sorted(done) if number not in {last.number, *numbers}]
         return grounded((*(replace(each, takes=()) for each in before), last), memory)
     thing = max((each for each in memory.about(last) if each.history), key=lambda each: len(each.params), default=None)
     making = memory.making_like(thing.resource) if thing else None
     if thing is None or making is None:
         return (last,)
     takes = (Take(step=0, expression=making.expression, location="path", place=thing.resource.key),)
-    steps = [*(each for each in thing.history if each.number < last.number), last]
+    steps = [*(each for each in thing.history if each.number != last.number), last]
     made = replace(making.exchange, takes=())
     return grounded((made, *(replace(step, takes=takes) for step in steps)), memory)
 
