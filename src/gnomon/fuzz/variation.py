@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from gnomon.fuzz.base import NOTHING, Case, Fault, Operation
+from gnomon.fuzz.base import NOTHING, Case, Fault, Mode, Operation
 from gnomon.fuzz.making import Maker, Part
 from gnomon.fuzz.values import Flaw, pairwise, spoil
 
@@ -34,9 +34,10 @@ class Variation:
         prefix = "" if part.location == "body" else f"/{part.name}"
         for border in islice(self._maker.compiled(operation, part).boundaries, _BORDERS):
             # What only answers have is left out of what is made, yet may be sent.
-            valid = border.valid or self._maker.compiled(operation, part, sent=False).is_valid(border.value)
+            valid = self._maker.compiled(operation, part, sent=False).is_valid(border.value)
             why = border.fault(part.location, prefix)
-            mode = "valid" if valid else "invalid"
+            # Text that no UTF-8 holds is within the schema, and yet may be refused.
+            mode: Mode = "valid" if valid else "probe" if border.valid else "invalid"
             case = self._put(operation, part, border.value, rng, mode=mode, why=(why,), technique="boundary")
             yield self._placed(case, part, border.pointer, rng)
 

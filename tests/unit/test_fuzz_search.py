@@ -1,0 +1,195 @@
+"""What is asked next, what is asked once, and how what was found becomes small."""
+
+import random
+from collections import Counter
+from itertools import islice
+
+import pytest
+
+from gnomon.core.errors import UsageError
+from gnomon.fuzz.base import NOTHING, Answer, Api, Case, Exchange, Media, Operation, Parameter, Reply, Request
+from gnomon.fuzz.checks.fingerprint import fingerprint
+from gnomon.fuzz.config import Fuzzing
+from gnomon.fuzz.making import Maker
+from gnomon.fuzz.probes import missing_parts, probes
+from gnomon.fuzz.scheduling import Arm, Novelty, Play, Schedule
+from gnomon.fuzz.state.memory import Memory
+from gnomon.fuzz.targets import opened
+from gnomon.fuzz.triage.smaller import simpler, smaller_cases
+from gnomon.fuzz.variation import Variation
+
+BODY = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 5}, "user_id": {"type": "integer"}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+MAKE = Operation(
+    method="POST",
+    path="/things",
+    parameters=(
+        Parameter(name="n", location="query", schema={"type": "integer", "minimum": 1}, required=True, style="form"),
+        Parameter(name="q", location="query", schema={"type": "string"}, required=False, style="form"),
+    ),
+    bodies={"application/json": Media(schema=BODY, examples=({"name": "ann"},))},
+    body_required=True,
+    answers={"201": Answer()},
+)
+READ = Operation(method="GET", path="/things/{id}")
+API = Api(title="", version="", dialect="openapi-3.1", operations=(MAKE, READ))
+
+
+def _maker():
+    return Maker(API, Memory(API))
+
+
+def test_made_cases_are_within_the_schema_and_what_is_changed_is_not():
+    maker, rng = _maker(), random.Random(0)
+    variation = Variation(maker)
+    assert all(maker.is_valid(maker.valid(MAKE, rng)) for _ in range(50))
+    for part in maker.parts(MAKE):
+        cases = list(islice(variation.faults(MAKE, part, rng), 30))
+        assert cases and not any(maker.is_valid(case) for case in cases)
+        assert all(case.mode == "invalid" and len(case.why) == 1 for case in cases)
+        assert {case.why[0].location for case in cases} == {part.location}
+        for case in islice(variation.borders(MAKE, part, rng), 60):
+            assert maker.is_valid(case) is (case.mode == "valid")
+
+
+def test_a_negative_has_one_fault_but_one_in_ten():
+    variation, rng = Variation(_maker()), random.Random(1)
+    found = Counter(len(variation.negative(MAKE, rng).why) for _ in range(300))
+    assert found[1] > 240 and found[2] > 5
+
+
+def test_examples_of_the_document_are_cases_of_their_own():
+    (case,) = _maker().examples(MAKE)
+    assert case.body == {"name": "ann"} and case.technique == "pool"  # n is required and has no example
+
+
+def test_identifiers_name_what_lives():
+    maker = _maker()
+    maker._memory.learn(_exchange(Operation(method="POST", path="/things"), 201, b'{"user_id": 77}'))
+    value = maker.referring(
+        {"name": "a", "user_id": 1, "deep": [{"userId": 2}]}, random.Random(3), MAKE, besides="/user_id"
+    )
+    assert value["user_id"] == 1 and value["deep"][0]["userId"] in (2, 77)
+
+
+def test_other_names_stay_within_the_schema():
+    case = Case(operation=MAKE, body={"name": "ann"}, media_type="application/json")
+    found = {_maker().renamed(case, random.Random(i)).body["name"] for i in range(20)}
+    assert len(found) > 5 and all(len(each) <= 5 for each in found)
+    kept = _maker().renamed(case, random.Random(0), besides="/name")
+    assert kept.body == {"name": "ann"}
+
+
+def test_what_is_required_is_left_out_once_each():
+    case = Case(operation=MAKE, parameters={("query", "n"): 1}, body={"name": "a"}, media_type="application/json")
+    found = [(each.why[0].location, each.why[0].pointer) for each in missing_parts(case)]
+    assert found == [("query", "/n"), ("body", "")]
+
+
+def test_probes_are_about_the_server():
+    case = Case(operation=MAKE, parameters={("query", "n"): 1}, body={"name": "a"}, media_type="application/json")
+    found = list(probes(lambda: case, {"POST"}))
+    assert {each.mode for each in found} == {"probe"}
+    assert "DELETE" in {each.method for each in found} and "POST" not in {each.method for each in found}
+    bodies = {each.body for each in found if isinstance(each.body, bytes)}
+    assert {b"", b'{"name":"a","name":"a"}', b'{"name":"a",}'} <= bodies
+
+
+def test_small_cases_come_one_step_at_a_time_and_keep_what_is_needed():
+    parameters = {("query", "n"): 8, ("query", "q"): "abc"}
+    case = Case(operation=MAKE, parameters=parameters, body={"name": "ab", "user_id": 4}, media_type="application/json")
+    found = list(smaller_cases(case, frozenset({("query", "n")})))
+    assert all(each.parameters.get(("query", "n")) == 8 for each in found)
+    assert any(("query", "q") not in each.parameters for each in found)
+    assert {"name": "ab"} in [each.body for each in found] and NOTHING not in [each.body for each in found]
+
+
+def test_values_shrink_to_an_end():
+    value = {"a": [1, {"b": "text"}, 3.5], "c": None}
+    for _ in range(500):
+        smaller = next(simpler(value), None)
+        if smaller is None:
+            break
+        value = smaller
+    assert value == {}
+    assert list(simpler(0)) == list(simpler("")) == list(simpler([])) == list(simpler(None)) == []
+
+
+def _exchange(operation, status, body=b"", headers=()):
+    case = Case(operation=operation)
+    reply = Reply(status=status, body=body, headers=headers)
+    return Exchange(case=case, request=Request(method=operation.method, target="/"), reply=reply)
+
+
+def test_what_brings_news_is_asked_more_often():
+    arms = [Arm("valid", MAKE), Arm("valid", READ)]
+    schedule, counts = Schedule(iter(()), arms, random.Random(0)), Counter()
+    for _ in range(600):
+        play = schedule.next()
+        counts[play.about.key] += 1
+        play.arm.learn(play.about is READ)
+    assert counts[READ.key] > 4 * counts[MAKE.key]
+
+
+def test_what_is_refused_again_and_again_hardly_comes_back():
+    arms = [Arm("valid", MAKE), Arm("valid", READ)]
+    schedule = Schedule(iter(()), arms, random.Random(0))
+    for _ in range(6):
+        schedule.saw(_exchange(MAKE, 403))
+    counts = Counter(schedule.next().about.key for _ in range(300))
+    assert counts[MAKE.key] < 15
+    schedule.saw(_exchange(MAKE, 200))
+    assert Counter(schedule.next().about.key for _ in range(300))[MAKE.key] > 60
+
+
+def test_what_is_busy_waits_and_is_not_lost():
+    plays = [Play("probe", MAKE), Play("probe", READ), Play("probe", MAKE)]
+    schedule = Schedule(iter(plays), [Arm("valid", READ)], random.Random(0), share=1.0)
+    assert schedule.next(lambda about: about is MAKE) is plays[1]
+    assert [schedule.next(), schedule.next()] == [plays[0], plays[2]]
+
+
+def test_a_reply_is_news_once():
+    novelty = Novelty(fingerprint)
+    assert novelty.saw(_exchange(READ, 200, b'{"id": 1}')) and not novelty.saw(_exchange(READ, 200, b'{"id": 2}'))
+    assert novelty.saw(_exchange(READ, 404)) and novelty.saw(_exchange(MAKE, 404))
+
+
+@pytest.mark.parametrize(
+    ("named", "given", "said"),
+    [
+        ("http://example.org/openapi.json", {}, "example.org"),
+        ("{file}", {}, "no server is named"),
+        ("{file}", {"url": "http://8.8.8.8"}, "is not this machine"),
+        ("{file}", {"url": "http://127.0.0.1:1", "include": ("GET /nowhere",)}, "operations is left"),
+        ("nothing.there:app", {}, "cannot be imported"),
+    ],
+)
+def test_nobody_else_is_sent_to_and_mistakes_are_said_in_a_line(named, given, said, tmp_path):
+    file = tmp_path / "openapi.json"
+    file.write_text('{"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {"/a": {"get": {}}}}')
+    with pytest.raises(Exception, match=said) as caught:
+        opened(named.format(file=file), Fuzzing(**given))
+    assert type(caught.value).__module__ == UsageError.__module__
+
+
+def test_what_sounds_like_a_shutdown_is_left_alone_unless_it_is_named(tmp_path):
+    file = tmp_path / "openapi.json"
+    paths = '{"/shutdown": {"post": {}}, "/a": {"get": {}}}'
+    file.write_text('{"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": ' + paths + "}")
+    local = "http://127.0.0.1:1"
+    assert [each.key for each in opened(str(file), Fuzzing(url=local)).api.operations] == ["GET /a"]
+    named = Fuzzing(url=local, include=("POST /shutdown",))
+    assert [each.key for each in opened(str(file), named).api.operations] == ["POST /shutdown"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_time": 0}, {"checks": ("servererror",)}, {"without": ("state",)}, {"url": "http://h", "app": "a:b"}]
+)
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(UsageError):
+        Fuzzing(**wrong)
