@@ -38,6 +38,8 @@ def server_error(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
     if case.operation.root and not reply.trace and case.operation.root.answer(reply.body):
         yield from _of_graphql(exchange, case.operation.root)
         return
+    if exchange.request.method == "HEAD" and reply.trace is None:
+        return  # it says nothing that GET does not say, and says it without a body to tell defects apart
     trace = reply.trace or trace_in_text(reply.body[:65536].decode("utf-8", "replace"))
     if trace is not None and (trace.type or trace.frames):
         frames = tuple(f"{file}:{name}" for file, name in trace.frames)

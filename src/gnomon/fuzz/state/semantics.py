@@ -32,6 +32,7 @@ _MOVING = re.compile(
     r"(?:^|_)(?:updated|modified|created|accessed|timestamp|date|time|etag|version|revision|last)", re.I
 )
 _SHORT_PAGE = 10
+_KEYS = frozenset({"id", "_id", "uuid", "guid"})
 
 
 def is_soft_deleted(body: Any) -> bool:
@@ -134,7 +135,10 @@ def unseen_of(steps: Sequence[Exchange]) -> tuple[list[str], bool]:
     """`unseen` of the last three steps: a read, a change and a read."""
     if len(steps) < 3 or not all(map(_ok, steps[-3:])) or steps[-2].case.body is NOTHING:
         return [], False
-    return unseen(steps[-2].case.body, _read(steps[-3]), _read(steps[-1]))
+    path = {name for location, name in steps[-2].case.parameters if location == "path"}
+    fields, certain = unseen(steps[-2].case.body, _read(steps[-3]), _read(steps[-1]))
+    # What a thing is known by is the server's, whatever is sent.
+    return [name for name in fields if name not in path and name.lower() not in _KEYS], certain
 
 
 def moved(steps: Sequence[Exchange]) -> list[str]:
