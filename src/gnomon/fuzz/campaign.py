@@ -13,6 +13,7 @@ from gnomon.fuzz.checks.fingerprint import fingerprint
 from gnomon.fuzz.checks.graphql import kind_of_answer
 from gnomon.fuzz.graphql.chains import live
 from gnomon.fuzz.making import Maker
+from gnomon.fuzz.outage import outage
 from gnomon.fuzz.pace import Pace
 from gnomon.fuzz.scheduling import Arm, Novelty, Play, Schedule
 from gnomon.fuzz.sending import Sender
@@ -71,7 +72,8 @@ class Campaign:
 
     def __post_init__(self) -> None:
         self.maker = Maker(self.sender.api, self.sender.memory)
-        self.stopped = False
+        self.stopped = self.gone = False
+        self._outage = asyncio.Lock()
         renew_pools(self.seed)
         self.novelty = Novelty(kind_of_answer if self.api.dialect == "graphql" else fingerprint)
         self.rng = Seed(self.seed).child("fuzz").random()
@@ -99,11 +101,11 @@ class Campaign:
 
     @property
     def over(self) -> bool:
-        """Whether time or requests have run out, somebody has ended it, or nobody listens."""
+        """Whether time or requests have run out, somebody has ended it, or the service is gone for good."""
         if self.stopped:
             return True
         spent = self.budget.requests and self.sender.requests >= self.budget.requests
-        return bool(spent) or self.sender.elapsed >= self.budget.seconds or self.sender.dead
+        return bool(spent) or self.sender.elapsed >= self.budget.seconds or self.gone
 
     async def _search(self) -> None:
         try:
@@ -117,7 +119,7 @@ class Campaign:
                     raise result
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GRACE * self.budget.seconds):
-                    while self.triage.waiting and not (self.sender.dead or self.stopped):
+                    while self.triage.waiting and not (self.gone or self.stopped):
                         await self._settle()
             for defect in self.triage.unsettled():
                 self._found.put_nowait(defect)
@@ -131,10 +133,22 @@ class Campaign:
 
     async def _work(self) -> None:
         while not self.over:
-            if self.triage.waiting and self.rng.random() < _SETTLED:
+            if self.sender.dead:
+                await self._await_return()
+            elif self.triage.waiting and self.rng.random() < _SETTLED:
                 await self._settle()
             else:
                 await self._play(self.schedule.next(self._busy))
+
+    async def _await_return(self) -> None:
+        """One worker looks after a service that listens no more; the others wait for what it finds."""
+        async with self._outage:
+            if self.sender.dead and not self.gone and any(each.reply.status for each in self.sender.recent):
+                violation, back = await outage(self.sender)
+                self.triage.offer(violation)
+                self.gone = not back
+            elif self.sender.dead:
+                self.gone = True
 
     async def _settle(self) -> None:
         defect = await self.triage.settle()

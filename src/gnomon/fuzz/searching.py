@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from gnomon.core.errors import DataError
 from gnomon.core.progress import progress
 from gnomon.core.record import Row, text_digest
 from gnomon.fuzz.base import Defect, Exchange
@@ -134,6 +135,7 @@ def fuzz(
 
     Raises:
         UsageError: a format is not known, or its file cannot be written.
+        DataError: nobody ever listened.
         RunError: the run cannot be written.
     """
     began = time.monotonic()
@@ -142,6 +144,8 @@ def fuzz(
     paths_of(reports, Path())
     with Run.open("fuzz", _name(target), identity, root=root, fresh=True) as run:
         stopped = asyncio.run(_watched(search))
+        if search.sender.requests and not any(each.reply.status for each in search.sender.recent):
+            raise DataError("nobody listens there", where=target.origin, todo="start the service, or name it by --url")
         found = search.found()
         curls = {i: found.curl(each) for i, each in enumerate(found.defects)}
         run.add([_row(each, curls[i]) for i, each in enumerate(found.defects)])
