@@ -1,5 +1,6 @@
 """What is asked next, what is asked once, and how what was found becomes small."""
 
+import asyncio
 import random
 from collections import Counter
 from itertools import islice
@@ -7,14 +8,28 @@ from itertools import islice
 import pytest
 
 from gnomon.core.errors import UsageError
-from gnomon.fuzz.base import NOTHING, Answer, Api, Case, Exchange, Media, Operation, Parameter, Reply, Request
+from gnomon.fuzz.base import (
+    NOTHING,
+    Answer,
+    Api,
+    Case,
+    Exchange,
+    Media,
+    Operation,
+    Parameter,
+    Reply,
+    Request,
+    Violation,
+)
 from gnomon.fuzz.checks.fingerprint import fingerprint
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.making import Maker
 from gnomon.fuzz.probes import missing_parts, probes
 from gnomon.fuzz.scheduling import Arm, Novelty, Play, Schedule
+from gnomon.fuzz.sending import Sender
 from gnomon.fuzz.state.memory import Memory
 from gnomon.fuzz.targets import opened
+from gnomon.fuzz.triage import Triage
 from gnomon.fuzz.triage.smaller import simpler, smaller_cases
 from gnomon.fuzz.variation import Variation
 
@@ -193,3 +208,21 @@ def test_what_sounds_like_a_shutdown_is_left_alone_unless_it_is_named(tmp_path):
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(UsageError):
         Fuzzing(**wrong)
+
+
+def test_what_several_requests_showed_once_and_never_again_is_advice():
+    class Empty:
+        async def send(self, request, *, timeout):
+            return Reply(status=404)
+
+        async def close(self):
+            pass
+
+    triage = Triage(Sender(API, Empty()), valid=lambda case: True, other=lambda case: case)
+    exchange = _exchange(READ, 404)
+    for holds, certain in ((lambda steps: False, False), (lambda steps: True, True)):
+        key = ("created_not_found", str(certain))
+        more = {"title": "", "severity": "high", "certain": True, "steps": (exchange,), "holds": holds}
+        triage.offer(Violation(check="created_not_found", key=key, **more))
+        defect = asyncio.run(triage.settle())
+        assert (defect.violation.certain, defect.reproduced[0] > 0) == (certain, certain)

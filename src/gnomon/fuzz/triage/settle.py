@@ -124,6 +124,9 @@ class Triage:
         return sorted(found, key=lambda defect: defect.requests)
 
     def _keep(self, met: _Met, violation: Violation, times: int, *, replayed: bool = True) -> Defect:
+        if violation.holds is not None and replayed and not times and violation.check != "service_down":
+            # Other requests may have been at the same thing; what several requests show must show again to be certain.
+            violation = replace(violation, certain=False)
         defect = Defect(
             violation=violation,
             reproduced=(times, _REPLAYS),
