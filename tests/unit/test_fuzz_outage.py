@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gnomon.core.errors import DataError
-from gnomon.fuzz.base import Answer, Api, Operation, Parameter, Reply, Request
+from gnomon.fuzz.base import Answer, Api, Case, Operation, Parameter, Reply, Request
 from gnomon.fuzz.campaign import Budget, Campaign
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.searching import fuzz
@@ -80,3 +80,15 @@ def test_where_nobody_ever_listened_it_is_said(tmp_path):
     target = Target(API, Nobody(), "http://127.0.0.1:9", "openapi.json")
     with pytest.raises(DataError, match="nobody listens there"):
         fuzz(target, Fuzzing(max_time=5), root=tmp_path)
+
+
+def test_refusals_without_number_do_not_hide_what_was_answered_before():
+    sender = Sender(API, _Mortal(10**9))
+    case = Case(operation=API.operations[1], parameters={("query", "n"): -1})
+
+    async def asked():
+        for _ in range(80):
+            await sender.send(case, again=True)
+
+    asyncio.run(asked())
+    assert sender.dead and [each.reply.fault for each in sender.recent] == ["dropped"]

@@ -143,7 +143,7 @@ class Campaign:
     async def _await_return(self) -> None:
         """One worker looks after a service that listens no more; the others wait for what it finds."""
         async with self._outage:
-            if self.sender.dead and not self.gone and any(each.reply.status for each in self.sender.recent):
+            if self.sender.dead and not self.gone and self.sender.recent:
                 violation, back = await outage(self.sender)
                 self.triage.offer(violation)
                 self.gone = not back

@@ -23,7 +23,7 @@ async def outage(sender: Sender, *, patience: float = 30.0) -> tuple[Violation, 
         sender: whose requests were refused.
         patience: seconds to wait for the service.
     """
-    suspects = [each for each in sender.recent if each.reply.fault != "refused"][::-1]
+    suspects = list(sender.recent)[::-1]
     back, killer = await _is_back(sender, patience), None
     for each in suspects if back else ():
         await sender.transport.send(each.request, timeout=sender.timeout)

@@ -6,7 +6,7 @@ import asyncio
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from gnomon.core.errors import DataError
 from gnomon.core.progress import progress
 from gnomon.core.record import Row, text_digest
-from gnomon.fuzz.base import Defect, Exchange
+from gnomon.fuzz.base import Defect
 from gnomon.fuzz.campaign import Budget, Campaign
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.directions import request_side, without_formats
@@ -42,13 +42,11 @@ class Search:
         target: who is asked.
         config: how.
         identities: callers by name.
-        watch: called with each exchange.
     """
 
     target: Target
     config: Fuzzing
     identities: Mapping[str, Identity] = field(default_factory=dict)
-    watch: Callable[[Exchange], None] = lambda exchange: None
 
     def __post_init__(self) -> None:
         self.tally = Tally()
@@ -67,7 +65,7 @@ class Search:
             seconds=self.config.max_time, requests=self.config.max_requests, connections=self.config.connections
         )
         self.campaign = Campaign(
-            self.sender.api, self.sender, budget, self.config.seed, frozenset(self.config.without), watch=self._saw
+            self.sender.api, self.sender, budget, self.config.seed, frozenset(self.config.without), watch=self.tally.saw
         )
 
     async def defects(self) -> AsyncIterator[Defect]:
@@ -92,10 +90,6 @@ class Search:
             notes=noted(),
             document=str(Path(schema).resolve()) if Path(schema).exists() else schema,
         )
-
-    def _saw(self, exchange: Exchange) -> None:
-        self.tally.saw(exchange)
-        self.watch(exchange)
 
 
 class Finished(NamedTuple):
@@ -144,7 +138,7 @@ def fuzz(
     paths_of(reports, Path())
     with Run.open("fuzz", _name(target), identity, root=root, fresh=True) as run:
         stopped = asyncio.run(_watched(search))
-        if search.sender.requests and not any(each.reply.status for each in search.sender.recent):
+        if search.sender.requests and not search.sender.recent:
             raise DataError("nobody listens there", where=target.origin, todo="start the service, or name it by --url")
         found = search.found()
         curls = {i: found.curl(each) for i, each in enumerate(found.defects)}
@@ -167,7 +161,6 @@ async def _watched(search: Search) -> bool:
         loop.add_signal_handler(signal.SIGINT, search.campaign.stop)
     with progress(None, "fuzz") as bar:
         before = 0
-        search.watch = lambda exchange: None
         async for _ in search.defects():
             found = search.campaign.triage.defects.values()
             certain = sum(each.violation.certain for each in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -66,7 +67,7 @@ class Sender:
     def __post_init__(self) -> None:
         self.promises, self.memory = Promises(self.promised or self.api, slow=self.slow), _memory(self.api)
         self.requests, self.repeats, self.refusals = 0, 0, 0
-        self.recent: list[Exchange] = []
+        self.recent: deque[Exchange] = deque(maxlen=_RECENT)
         self.began = monotonic()
         self._seen: set[int] = set()
         self._under_way: dict[str, list[float]] = {}
@@ -131,7 +132,8 @@ class Sender:
         found = Exchange(
             case=case, request=request, reply=reply, number=number, at=self.elapsed, takes=takes, caller=caller
         )
-        self.recent = [*self.recent[1 - _RECENT :], found]
+        if reply.fault != "refused":
+            self.recent.append(found)
         self.on_exchange(found)
         return found
 
