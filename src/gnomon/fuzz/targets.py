@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -16,7 +15,7 @@ from gnomon.core.errors import UsageError
 from gnomon.fuzz.base import Api, Operation, Transport
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.loading import load
-from gnomon.fuzz.transport import AsgiTransport, HttpTransport, WsgiTransport
+from gnomon.fuzz.transport import HttpTransport, transport_of
 
 __all__ = ["DANGEROUS", "Target", "mounted", "opened"]
 
@@ -60,7 +59,7 @@ def opened(named: str, config: Fuzzing) -> Target:
     api = load(app, at=named) if within else load(schema)
     api = replace(api, operations=_chosen(api, config))
     if app is not None:
-        transport: Transport = AsgiTransport(app) if _is_asgi(app) else WsgiTransport(app)
+        transport: Transport = transport_of(app)
         return Target(api, transport, "", named)
     # A document that a server hands out speaks of that server, whatever host it names.
     base = config.url or (named if "://" in named else next(iter(api.servers), ""))
@@ -89,7 +88,7 @@ def mounted(app: Any, schema: Any, config: Fuzzing) -> Target:
     within = isinstance(schema, str) and schema.startswith("/") and not Path(schema).exists()
     api = load(app, at=schema) if within else load(app if schema is None else schema)
     api = replace(api, operations=_chosen(api, config))
-    transport: Transport = AsgiTransport(app) if _is_asgi(app) else WsgiTransport(app)
+    transport: Transport = transport_of(app)
     return Target(api, transport, "", schema if isinstance(schema, str) else "")
 
 
@@ -135,9 +134,3 @@ def _application(name: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise UsageError(f"{name} cannot be imported: {error}", where="--app", todo="give module:name") from None
     return found
-
-
-def _is_asgi(app: Any) -> bool:
-    """Whether a callable takes (scope, receive, send)."""
-    call = app if asyncio.iscoroutinefunction(app) else getattr(app, "__call__", None)  # noqa: B004
-    return asyncio.iscoroutinefunction(call)

@@ -12,6 +12,7 @@ import jsonschema_rs
 from gnomon.fuzz.base import Api, Exchange, Operation, Reply, Schema
 from gnomon.fuzz.directions import answered, request_side
 from gnomon.fuzz.loading import closed
+from gnomon.fuzz.probes import methods_of
 
 __all__ = ["ASSERTED_FORMATS", "Promises", "base_type", "matches"]
 
@@ -49,9 +50,7 @@ class Promises:
     def __init__(self, api: Api, *, slow: float = 0.0) -> None:
         self.api, self.slow = api, slow
         self.asked = request_side(api).definitions
-        self.methods: dict[str, set[str]] = defaultdict(set)
-        for operation in api.operations:
-            self.methods[operation.path].add(operation.method)
+        self.methods = methods_of(api.operations)
         self.accepted: Counter[str] = Counter()
         self.rejected: Counter[tuple[str, ...]] = Counter()
         self.latencies: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_LATENCIES))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +17,7 @@ from gnomon.fuzz.loading.dialects import dialect_of
 from gnomon.fuzz.loading.introspection import ENDPOINTS, introspected, introspection
 from gnomon.fuzz.loading.parsing import parsed, plain
 from gnomon.fuzz.loading.repairs import Ledger
-from gnomon.fuzz.transport import AsgiTransport, WsgiTransport
+from gnomon.fuzz.transport import transport_of
 
 __all__ = ["COMMON", "Document", "from_app", "from_file", "from_url", "opened"]
 
@@ -145,8 +144,7 @@ def from_app(app: Any, ledger: Ledger, at: str = "") -> Document:
 
 async def _asked(app: Any, requests: Sequence[Request]) -> list[_Answer]:
     """What an application answers."""
-    is_asgi = inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
-    transport = AsgiTransport(app) if is_asgi else WsgiTransport(app)
+    transport = transport_of(app)
     answers = []
     for request in requests:
         reply = await transport.send(request, timeout=TIMEOUT)

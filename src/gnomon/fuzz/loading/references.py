@@ -15,8 +15,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 from gnomon.core.errors import DataError
 from gnomon.fuzz.loading.fetch import Document, from_file, from_url
 from gnomon.fuzz.loading.repairs import Ledger, shown
+from gnomon.fuzz.pointers import escaped, unescaped
 
-__all__ = ["Library", "Node", "escaped", "unescaped"]
+__all__ = ["Library", "Node"]
 
 _NOWHERE: Any = object()
 _SECTIONS = ("/components/schemas", "/definitions")
@@ -39,16 +40,6 @@ class Node(NamedTuple):
     def where(self) -> str:
         """For messages: the pointer, after the document where that is not the main one."""
         return f"{self.place}#{self.pointer}" if self.place else self.pointer
-
-
-def escaped(token: str) -> str:
-    """A key as a token of a JSON pointer."""
-    return token.replace("~", "~0").replace("/", "~1")
-
-
-def unescaped(token: str) -> str:
-    """The key that a token of a JSON pointer means."""
-    return token.replace("~1", "/").replace("~0", "~")
 
 
 class Library:

@@ -15,9 +15,10 @@ from typing import Any
 from gnomon.fuzz.base import Schema
 from gnomon.fuzz.loading.cycles import without_idle_cycles
 from gnomon.fuzz.loading.keywords import CLEANED, LISTS, MAPS, SINGLE, Mistake, distinct, flag, typed
-from gnomon.fuzz.loading.references import Library, Node, unescaped
+from gnomon.fuzz.loading.references import Library, Node
 from gnomon.fuzz.loading.repairs import Ledger, shown
 from gnomon.fuzz.loading.sense import sensible
+from gnomon.fuzz.pointers import unescaped
 
 __all__ = ["Schemas"]
 

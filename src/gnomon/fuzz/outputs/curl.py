@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from gnomon.fuzz.base import Defect, Request
 from gnomon.fuzz.outputs.steps import Step, steps_of
+from gnomon.fuzz.pointers import tokens
 from gnomon.fuzz.state.expressions import LOCATION
 
 __all__ = ["curl"]
@@ -98,7 +99,7 @@ def _reading(expression: str, raw: bool) -> str:
     """What reads an expression out of an answer, a header's out of its headers; fit for a URL unless `raw`."""
     if expression == LOCATION:
         return "sed -n 's/^[Ll]ocation: *//p' | tr -d '\\r' | sed 's|[?#].*||; s|/*$||; s|.*/||'"
-    parts = [part.replace("~1", "/").replace("~0", "~") for part in expression.partition("#")[2].split("/")[1:]]
+    parts = tokens(expression.partition("#")[2])
     path = "".join(f"[{part}]" if part.isdigit() else '["' + part.replace('"', '\\"') + '"]' for part in parts)
     return f"jq -r {shlex.quote(f'.{path}' if raw else f'.{path} | @uri')}"
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from gnomon.fuzz.base import NOTHING, Exchange
+from gnomon.fuzz.pointers import tokens, unescaped
 
 __all__ = ["LOCATION", "evaluate", "pointed", "put"]
 
@@ -41,8 +42,7 @@ def evaluate(expression: Any, exchange: Exchange) -> Any:
 
 def pointed(value: Any, pointer: str) -> Any:
     """What a JSON pointer points at; `NOTHING` where nothing is there."""
-    for part in pointer.split("/")[1:]:
-        part = part.replace("~1", "/").replace("~0", "~")
+    for part in tokens(pointer):
         if isinstance(value, dict) and part in value:
             value = value[part]
         elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
@@ -59,7 +59,7 @@ def put(value: Any, pointer: str, what: Any) -> Any:
     if not pointer:
         return what
     head, _, rest = pointer[1:].partition("/")
-    head, rest = head.replace("~1", "/").replace("~0", "~"), f"/{rest}" if rest else ""
+    head, rest = unescaped(head), f"/{rest}" if rest else ""
     if isinstance(value, dict):
         return {**value, head: put(value[head], rest, what)}
     at = int(head)

@@ -17,7 +17,7 @@ from gnomon.fuzz.base import Api, Exchange
 from gnomon.fuzz.state.names import is_identifier, subject_of, words
 from gnomon.fuzz.state.resources import Resource, Route, resources
 
-__all__ = ["Making", "Memory", "Thing", "identified", "leaves", "rows_of"]
+__all__ = ["Making", "Memory", "Thing", "identified", "leaves", "read_json", "rows_of"]
 
 _KEPT, _DEEPEST, _WIDEST, _HISTORY, _MAKINGS = 64, 4, 20, 12, 5000
 
@@ -88,7 +88,7 @@ class Memory:
         key, reply = exchange.case.operation.key, exchange.reply
         if not 200 <= reply.status < 300 or exchange.case.method:
             return None
-        body, params = _json(reply.body), _path_params(exchange)
+        body, params = read_json(reply.body), _path_params(exchange)
         if exchange.case.operation.method != "GET":
             for thing in self.about(exchange):
                 thing.keep(exchange)
@@ -252,7 +252,8 @@ def _agrees(of: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     return all(str(of.get(name)) == str(value) for name, value in params.items())
 
 
-def _json(body: bytes) -> Any:
+def read_json(body: bytes) -> Any:
+    """A body as JSON; None where it is empty or none."""
     try:
         return json.loads(body) if body else None
     except (ValueError, RecursionError):

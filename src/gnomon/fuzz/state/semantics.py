@@ -3,14 +3,13 @@ gone. Each is looked at again after a pause before it is believed, since servers
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Exchange
 from gnomon.fuzz.state.expressions import LOCATION, evaluate
-from gnomon.fuzz.state.memory import identified, rows_of
+from gnomon.fuzz.state.memory import identified, read_json, rows_of
 from gnomon.fuzz.state.resources import Resource
 
 __all__ = [
@@ -180,7 +179,4 @@ def _ok(exchange: Exchange) -> bool:
 
 
 def _read(exchange: Exchange) -> Any:
-    try:
-        return json.loads(exchange.reply.body) if exchange.reply.body else None
-    except (ValueError, RecursionError):
-        return None
+    return read_json(exchange.reply.body)

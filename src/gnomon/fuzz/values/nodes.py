@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from gnomon.fuzz.pointers import escaped as token
 from gnomon.fuzz.values.schemas import Validator
 
 __all__ = ["DEPTH", "SIZE", "Choice", "Drawn", "Lazy", "Leaf", "Node", "Source", "escaped", "settle", "strategy_of"]
@@ -158,7 +159,7 @@ def escaped(name: str) -> str:
     >>> escaped("a/b")
     '/a~1b'
     """
-    return "/" + name.replace("~", "~0").replace("/", "~1")
+    return f"/{token(name)}"
 
 
 def settle(root: Node) -> None:
