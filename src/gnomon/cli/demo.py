@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from gnomon.cli.assay import assay_once, kept_rows
+from gnomon.cli.explain import explained_once
 from gnomon.cli.flags import Settings
 from gnomon.cli.output import emit
 from gnomon.cli.runs import compared
@@ -34,7 +35,7 @@ def demo_command(
     page: Annotated[str, Parameter(help="Where to write the page.")] = "gnomon-demo.html",
     json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
 ) -> int:
-    """Ask the models that ship what they know and what they prefer; nothing is downloaded."""
+    """Ask the models that ship what they know and what they prefer, and look inside; nothing is downloaded."""
     results, rows, folders = [], [], []
     for name, model in ASSAYS:
         finished, origin = assay_once(method("assay", name)(), name, Settings.of({"model": model, "seed": 0}, None))
@@ -45,5 +46,7 @@ def demo_command(
     with closing(Run.find(folders[-2])) as base, closing(Run.find(folders[-1])) as assistant:
         report, origin = compared(base, assistant)
     results.append((report, replace(origin, name="what training gained")))
+    report, origin = explained_once("attention", method("explain", "attention")(), "brook")
+    results.append((report, replace(origin, name="inside brook")))
     emit(results, json=json, page=page, rows=rows, brief=True)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -14,7 +14,11 @@ from gnomon.cli.output import command_line, emit, origin_of
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import method
 
-__all__ = ["EXAMPLES", "explain_command"]
+if TYPE_CHECKING:
+    from gnomon.report.base import Report
+    from gnomon.report.provenance import Provenance
+
+__all__ = ["EXAMPLES", "explain_command", "explained_once"]
 
 EXAMPLES = """Examples:
   gnomon explain induction                      which heads find what came before, and say it again?
@@ -52,19 +56,25 @@ def explain_command(chosen: Sequence[str]) -> Callable[..., int]:
             raise UsageError(found, todo="put one first; `gnomon list` names them")
         settings = Settings.of({"model": model, **given}, config)
         ((each, made),) = configs(kinds, settings, ("model",)).items()
-        return _explained(each, made, settings.take("model", str, None), fresh=fresh, json=json, page=page, out=out)
+        report, origin = explained_once(each, made, settings.take("model", str, None), fresh=fresh, out=out)
+        emit([(report, origin)], json=json, page=page)
+        return report.exit_code
 
     return with_fields(explain, kinds)
 
 
-def _explained(
-    name: str, config: Any, model: str | None, *, fresh: bool, json: str | None, page: str | None, out: Path | None
-) -> int:
+def explained_once(
+    name: str, config: Any, model: str | None, *, fresh: bool = False, out: Path | None = None
+) -> tuple[Report, Provenance]:
+    """Runs one explanation, or resumes it, and keeps report and page in its folder.
+
+    Returns:
+        The report, and where it comes from.
+    """
     from gnomon.explain._running import run_explanation
 
     done = run_explanation(config, name, model, fresh=fresh, root=out)
     again = command_line("explain", name, {"model": done.model, **changed(config)})
     origin = origin_of(done.manifest, {}, {"wall_seconds": round(done.seconds, 3)}, again, done.model)
     keep(done.manifest.folder, done.report, origin)
-    emit([(done.report, origin)], json=json, page=page)
-    return done.report.exit_code
+    return done.report, origin
