@@ -65,6 +65,18 @@ def test_turning_keeps_lengths(turn: float, tilt: float) -> None:
         assert found == pytest.approx({"across": 0.3, "up": -0.5, "near": 0.7})
 
 
+def test_vectors_of_the_plane_are_wound_and_not_turned() -> None:
+    flat = [
+        Frame(at, [(1, 0), (0, 1)], value, "square", f"density {value}") for at, value in enumerate((1.0, 0.5, 0.25))
+    ]
+    figure = movie(flat, labels=["a", "b"], groups=["a", "b"], x="rarer", y="D*", title="Rarer")
+    spec = json.loads(json.dumps(figure.spec))
+    assert [(p["name"], p["bind"]["name"]) for p in spec["params"]] == [("step", "rarer ")]
+    vectors = values(spec, spec["vconcat"][0]["layer"][1])
+    assert vectors[0] == {"at": 0, "label": "a", "group": "a", "zero": 0, "x": 1, "y": 0}
+    assert "density 0.25" in still(figure.spec, "s")
+
+
 def test_a_still_is_drawn_of_the_last_frame() -> None:
     svg = still(movie(FRAMES, labels=["a", "b", "c"], groups=["x", "x", "y"], y="loss", title="Turning").spec, "s")
     assert svg.startswith("<svg") and ">c<" in svg

@@ -19,6 +19,7 @@ from gnomon.explain.superposition.geometry import (
     interference,
     polytopes,
     shape,
+    turned_onto,
 )
 from gnomon.explain.superposition.theory import CANDIDATES, best, crossing, one_sparse, thomson_energy
 from gnomon.explain.superposition.thomson import solved
@@ -46,6 +47,17 @@ def turned(w: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     rotation, _ = torch.linalg.qr(torch.randn(w.shape[0], w.shape[0], generator=generator))
     order = torch.randperm(w.shape[1], generator=generator)
     return (rotation @ w)[:, order], order
+
+
+@given(seed=st.integers(0, 10**6), dims=st.integers(1, 4), mirrored=st.booleans())
+def test_a_turned_model_is_turned_back_and_computes_the_same(seed: int, dims: int, mirrored: bool) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    w = torch.randn(dims, dims + 3, generator=generator)
+    rotation, _ = torch.linalg.qr(torch.randn(dims, dims, generator=generator))
+    moved = (rotation * (-1 if mirrored else 1)) @ w
+    assert torch.allclose(turned_onto(moved, w), w, atol=1e-3)
+    other = turned_onto(moved, torch.randn(w.shape, generator=generator))
+    assert torch.allclose(other.T @ other, w.T @ w, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", SHARES)

@@ -28,6 +28,7 @@ __all__ = ["Part", "Superposition", "explain", "summarise"]
 
 Part = Literal[
     "basic",
+    "sparser",
     "phase",
     "surface",
     "uniform",

@@ -32,6 +32,7 @@ __all__ = [
     "interference",
     "polytopes",
     "shape",
+    "turned_onto",
 ]
 
 LEARNED = 0.5
@@ -106,6 +107,17 @@ def shape(found: Sequence[Group]) -> str:
     if dedicated:
         said.append(f"{dedicated} dedicated")
     return " + ".join(said) or "nothing"
+
+
+def turned_onto(w_MN: Tensor, other_MN: Tensor) -> Tensor:
+    """W after the rotation or reflection that brings it nearest to another in squares, [M, N].
+
+    A tied model with a linear hidden layer computes the same from W and from any rotation of it, so two of them are
+    compared after this (orthogonal Procrustes: Schönemann 1966).
+    """
+    u_MM, _, v_MM = torch.linalg.svd(other_MN @ w_MN.T)
+    turned_MN: Tensor = u_MM @ v_MM @ w_MN
+    return turned_MN
 
 
 @cache

@@ -26,6 +26,7 @@ from gnomon.explain.superposition.experiments import (
     perturb,
     phase,
     recovery,
+    sparser,
     spheres,
     surface,
     uniform,
@@ -61,6 +62,7 @@ class Experiment(NamedTuple):
 
 EXPERIMENTS: Mapping[Part, Experiment] = {
     "basic": Experiment(basic.made, basic.told),
+    "sparser": Experiment(sparser.made, sparser.told),
     "phase": Experiment(phase.made, phase.told),
     "surface": Experiment(surface.made, surface.told),
     "spheres": Experiment(spheres.made, spheres.told),
