@@ -7,6 +7,7 @@
     model = gnomon.train("pretrain", model_size="xs")         # "run:7f3a91c2"
     report = gnomon.explain("induction", model)
     found = gnomon.fuzz("http://127.0.0.1:8000", max_time=10) # defects of a web API
+    report = gnomon.grade("samples.jsonl", "HumanEval.jsonl.gz")
     gnomon.load_model(model)                                  # a Model
 
 Importing this loads no NumPy, SciPy or torch: each comes on first use.
@@ -18,17 +19,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gnomon.api import assay, explain, fuzz, load_model, study, train
+    from gnomon.api import assay, explain, fuzz, grade, load_model, study, train
 
     __version__: str
 else:
     import gnomon.assay
     import gnomon.explain
     import gnomon.fuzz
+    import gnomon.grade
     import gnomon.study
     import gnomon.train
 
-__all__ = ["__version__", "assay", "explain", "fuzz", "load_model", "study", "train"]
+__all__ = ["__version__", "assay", "explain", "fuzz", "grade", "load_model", "study", "train"]
 
 
 class _Verb(ModuleType):
@@ -45,7 +47,7 @@ class _Verb(ModuleType):
 
 
 if not TYPE_CHECKING:
-    for each in (gnomon.assay, gnomon.explain, gnomon.fuzz, gnomon.study, gnomon.train):
+    for each in (gnomon.assay, gnomon.explain, gnomon.fuzz, gnomon.grade, gnomon.study, gnomon.train):
         each.__class__ = _Verb
 
 

@@ -1,4 +1,4 @@
-"""Gnomon from Python: what `gnomon assay`, `train`, `explain`, `study`, `fuzz` and `--model` do, as functions.
+"""Gnomon from Python: what `gnomon assay`, `train`, `explain`, `study`, `fuzz`, `grade` and `--model` do, as functions.
 
 report = gnomon.assay("self-knowledge", model="brook", n=100)
 model = gnomon.train("pretrain", model_size="xs", tokens=100_000)
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from gnomon.report.base import Report
     from gnomon.trial.runner import Finished
 
-__all__ = ["assay", "explain", "fuzz", "load_model", "study", "train"]
+__all__ = ["assay", "explain", "fuzz", "grade", "load_model", "study", "train"]
 
 T = TypeVar("T")
 
@@ -151,6 +152,40 @@ def fuzz(subject: Any, schema: Any = None, **settings: Any) -> Found:
     from gnomon.fuzz.library import searched
 
     return _finished(searched(subject, schema, **settings))
+
+
+def grade(
+    samples: str | Path,
+    problems: str | Path,
+    *,
+    strong: bool = False,
+    unsafe: bool = False,
+    workers: int | None = None,
+    fresh: bool = False,
+    root: Path | None = None,
+    **config: Any,
+) -> Report:
+    """The report on programs of the file `samples`, judged in the sandbox by the tests of `problems`.
+
+    Args:
+        samples: JSON lines of task_id and completion or solution; or "references", or "empty".
+        problems: a file as published, or "brook".
+        strong, unsafe: as `gnomon grade --help` says.
+        workers: judges side by side; None is one a processor. Verdicts are the same for any number.
+        fresh, root: as in `assay`.
+        config: the other settings, as `gnomon grade --help` shows them.
+
+    Raises:
+        GnomonError: as on the command line.
+    """
+    from gnomon.core.config import build
+    from gnomon.grade.grading import Grading
+    from gnomon.grade.grading import grade as graded
+    from gnomon.sandbox import protect
+
+    made = build(Grading, {"samples": str(samples), "problems": str(problems), **config}, "grade")
+    held = protect(strong=strong, unsafe=unsafe)
+    return graded(made, held, workers=workers or os.cpu_count() or 1, fresh=fresh, root=root).report
 
 
 def load_model(name: str) -> Model:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+import gnomon
 from gnomon.cli import main
 from gnomon.core.errors import DataError, UsageError
 from gnomon.data.code_samples import Sample
-from gnomon.grade import Grading, grade, grading
+from gnomon.grade import grading
+from gnomon.grade.grading import Grading, grade
 from gnomon.grade.results import as_evalplus, as_human_eval
 from gnomon.sandbox import Protection, Verdict, protect
 from gnomon.stats.bleu import bleu, code_tokens
@@ -219,3 +221,10 @@ def test_what_the_sandbox_failed_on_is_in_no_number() -> None:
     report = report_on([*good, lost], "t")
     assert report.estimate("pass@1").n == 3
     assert "1 samples could not be judged" in report.notes[0]
+
+
+def test_grade_from_python(tmp_path: Path, problems: str) -> None:
+    report = gnomon.grade("references", problems, workers=1, root=tmp_path)
+    assert report.estimate("pass@1").value == 1.0
+    with pytest.raises(UsageError, match="unknown key 'time'"):
+        gnomon.grade("references", problems, time=3, root=tmp_path)

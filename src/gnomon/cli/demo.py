@@ -35,7 +35,7 @@ def demo_command(
     page: Annotated[str, Parameter(help="Where to write the page.")] = "gnomon-demo.html",
     json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
 ) -> int:
-    """Ask the models that ship what they know and what they prefer, and look inside; nothing is downloaded."""
+    """Ask the models that ship what they know and prefer, and look inside; nothing is downloaded."""
     results, rows, folders = [], [], []
     for name, model in ASSAYS:
         finished, origin = assay_once(method("assay", name)(), name, Settings.of({"model": model, "seed": 0}, None))

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from gnomon.cli.assay import keep, kept_rows
 from gnomon.cli.output import command_line, emit, origin_of, say, write_text
 from gnomon.core.errors import UsageError
-from gnomon.grade import Finished, Grading, grade
+from gnomon.grade.grading import Finished, Grading, grade
 from gnomon.grade.results import as_evalplus, as_human_eval
 from gnomon.sandbox import protect
 

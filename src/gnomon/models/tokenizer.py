@@ -213,7 +213,7 @@ class Tokenizer:
             raise DataError(
                 f"the text cannot be tokenized ({error}{named})",
                 where=self.name,
-                todo="use a model whose vocabulary holds the text",
+                todo="give text in its words (--data), or use a model whose vocabulary holds this text",
             ) from None
 
     def _lacking(self, text: str) -> list[str]:
