@@ -32,7 +32,9 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Command("demo", "Ask the models that ship what they know and prefer, and look inside; nothing is downloaded."),
+    "demo": Command(
+        "demo", "Ask the models that ship what they know and prefer, and look inside; nothing is downloaded."
+    ),
     "assay": Command(
         "assay",
         "Ask a model an evaluation's items; report every number with its interval.",

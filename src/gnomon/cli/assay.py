@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gnomon.cli.flags import Settings, configs, with_fields
+from gnomon.cli.flags import Fresh, Json, Out, Page, Seed, Settings, Toml, configs, with_fields
 from gnomon.cli.output import command_line, emit, origin_of, say, write_text
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import method
@@ -51,18 +51,16 @@ def assay_command(chosen: Sequence[str]) -> Callable[..., int]:
         model: Annotated[
             str | None, Parameter(help="Model under test; `gnomon models` says how to name one. [default: brook]")
         ] = None,
-        seed: Annotated[int | None, Parameter(help="Root of every random draw. [default: 0]")] = None,
+        seed: Seed = None,
         workers: Annotated[
             int | None, Parameter(help="Processes; the rows are the same for any number. [default: 1]")
         ] = None,
         max_errors: Annotated[float | None, Parameter(help="Largest share of items in error. [default: 0.01]")] = None,
-        config: Annotated[str | None, Parameter(help="TOML file with these flags' names as keys.")] = None,
-        fresh: Annotated[
-            bool, Parameter(help="Forget what an earlier run of this command did.", negative="", show_default=False)
-        ] = False,
-        json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
-        page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
-        out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
+        config: Toml = None,
+        fresh: Fresh = False,
+        json: Json = None,
+        page: Page = None,
+        out: Out = None,
         **given: Any,
     ) -> int:
         """Ask a model an evaluation's items; report every number with its interval."""

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from gnomon.cli.assay import assay_once, kept_rows
 from gnomon.cli.explain import explained_once
-from gnomon.cli.flags import Settings
+from gnomon.cli.flags import Json, Settings
 from gnomon.cli.output import emit
 from gnomon.cli.runs import compared
 from gnomon.core.registry import method
@@ -33,7 +33,7 @@ ASSAYS = (("self-knowledge", "brook"), ("brook", "brook"), ("hhh", "brook"), ("h
 def demo_command(
     *,
     page: Annotated[str, Parameter(help="Where to write the page.")] = "gnomon-demo.html",
-    json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
+    json: Json = None,
 ) -> int:
     """Ask the models that ship what they know and prefer, and look inside; nothing is downloaded."""
     results, rows, folders = [], [], []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from gnomon.cli.assay import changed, keep
-from gnomon.cli.flags import Settings, configs, with_fields
+from gnomon.cli.flags import Fresh, Json, Out, Page, Settings, Toml, configs, with_fields
 from gnomon.cli.output import command_line, emit, origin_of
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import method
@@ -41,13 +41,11 @@ def explain_command(chosen: Sequence[str]) -> Callable[..., int]:
     def explain(
         *name: Annotated[str, Parameter(help="What to look for, first on the line; `gnomon list` names it.")],
         model: Annotated[str | None, Parameter(help="A model whose weights are here. [default: brook]")] = None,
-        config: Annotated[str | None, Parameter(help="TOML file with these flags' names as keys.")] = None,
-        fresh: Annotated[
-            bool, Parameter(help="Forget what an earlier run of this command read.", negative="", show_default=False)
-        ] = False,
-        json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
-        page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
-        out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
+        config: Toml = None,
+        fresh: Fresh = False,
+        json: Json = None,
+        page: Page = None,
+        out: Out = None,
         **given: Any,
     ) -> int:
         """Look inside a model: which of its parts do what, and what it loses without them."""

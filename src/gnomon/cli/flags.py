@@ -10,10 +10,20 @@ from dataclasses import MISSING
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from cyclopts import Parameter
+
 from gnomon.core.config import Field, build, describe, load_toml
 from gnomon.core.errors import UsageError, closest
 
-__all__ = ["Settings", "configs", "with_fields"]
+__all__ = ["Fresh", "Json", "Out", "Page", "Seed", "Settings", "Toml", "configs", "with_fields"]
+
+# what commands that leave a run have in common
+Seed = Annotated[int | None, Parameter(help="Root of every random draw. [default: 0]")]
+Toml = Annotated[str | None, Parameter(help="TOML file with these flags' names as keys.")]
+Fresh = Annotated[bool, Parameter(help="Forget an earlier run of this command.", negative="", show_default=False)]
+Json = Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")]
+Page = Annotated[str | None, Parameter(help="Write the page to this file too.")]
+Out = Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")]
 
 _SCALARS = (str, int, float, bool, Path)
 
@@ -106,7 +116,7 @@ def configs(kinds: Mapping[str, type], settings: Settings, own: Sequence[str]) -
 
 
 def _parameter(field: Field, method: str) -> inspect.Parameter | None:
-    from cyclopts import Group, Parameter
+    from cyclopts import Group
 
     kind = _flag_type(field.type)
     if kind is None:

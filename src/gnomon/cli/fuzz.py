@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from gnomon.cli.assay import changed, keep, kept_rows
-from gnomon.cli.flags import Settings, configs, with_fields
+from gnomon.cli.flags import Json, Out, Page, Settings, Toml, configs, with_fields
 from gnomon.cli.output import command_line, console, emit, origin_of, say
 from gnomon.core.errors import UsageError
 from gnomon.fuzz.config import Fuzzing
@@ -54,10 +54,10 @@ def _fuzz(
     *,
     report: _Formats = (),
     replay: Annotated[Path | None, Parameter(help="Play the defects of this replay.json again.")] = None,
-    config: Annotated[str | None, Parameter(help="TOML file with these flags' names as keys.")] = None,
-    json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
-    page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
-    out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
+    config: Toml = None,
+    json: Json = None,
+    page: Page = None,
+    out: Out = None,
     **given: Any,
 ) -> int:
     """Fuzz a web API: find requests that make it crash, break its contract, or lose what it promises."""

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from gnomon.cli.assay import keep, kept_rows
+from gnomon.cli.flags import Json, Out, Page
 from gnomon.cli.output import command_line, emit, origin_of, say, write_text
 from gnomon.core.errors import UsageError
 from gnomon.grade.grading import Finished, Grading, grade
@@ -67,9 +68,9 @@ def grade_command(
     seed: Annotated[int, Parameter(help="Root of every random draw.")] = 0,
     workers: _Workers = None,
     fresh: _Fresh = False,
-    json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
-    page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
-    out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
+    json: Json = None,
+    page: Page = None,
+    out: Out = None,
 ) -> int:
     """Grade programs that models wrote: run their tests where they cannot cheat or do harm."""
     if timeout <= 0 or memory < 128:

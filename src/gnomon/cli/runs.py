@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from gnomon.cli.flags import Json
 from gnomon.cli.output import console, emit, say
 from gnomon.core.errors import GnomonError, RunError, UsageError
 from gnomon.report.base import Report, Table
@@ -72,7 +73,7 @@ def compare_command(
     second: _RunName,
     /,
     *,
-    json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
+    json: Json = None,
     page: Annotated[str | None, Parameter(help="Write the page to this file.")] = None,
     out: _Out = None,
 ) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from gnomon.cli.assay import assay_once, changed, keep
-from gnomon.cli.flags import Settings, configs, with_fields
+from gnomon.cli.flags import Json, Out, Page, Seed, Settings, Toml, configs, with_fields
 from gnomon.cli.output import command_line, emit, origin_of
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import method
@@ -62,10 +62,10 @@ def _of_trainings(chosen: str, kinds: Mapping[str, type]) -> Callable[..., int]:
         workers: Annotated[
             int | None, Parameter(help="Trainings at a time, a process each; the rows are the same. [default: 1]")
         ] = None,
-        config: Annotated[str | None, Parameter(help="TOML file with these flags' names as keys.")] = None,
-        json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
-        page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
-        out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
+        config: Toml = None,
+        json: Json = None,
+        page: Page = None,
+        out: Out = None,
         **given: Any,
     ) -> int:
         """Train or ask models that differ in one thing, and read the runs together."""
@@ -93,18 +93,18 @@ def _trained(
 def _of_evaluations(chosen: Sequence[str], kinds: Mapping[str, type]) -> Callable[..., int]:
     def study(
         *name: Annotated[str, Parameter(help="A study and an evaluation; `gnomon list` names them.")],
-        seed: Annotated[int | None, Parameter(help="Root of every random draw. [default: 0]")] = None,
+        seed: Seed = None,
         workers: Annotated[
             int | None, Parameter(help="Processes; the rows are the same for any number. [default: 1]")
         ] = None,
         max_errors: Annotated[float | None, Parameter(help="Largest share of items in error. [default: 0.01]")] = None,
-        config: Annotated[str | None, Parameter(help="TOML file with these flags' names as keys.")] = None,
+        config: Toml = None,
         fresh: Annotated[
             bool, Parameter(help="Ask again what earlier runs asked.", negative="", show_default=False)
         ] = False,
-        json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
-        page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
-        out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
+        json: Json = None,
+        page: Page = None,
+        out: Out = None,
         **given: Any,
     ) -> int:
         """Train or ask models that differ in one thing, and read the runs together."""

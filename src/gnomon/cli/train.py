@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from gnomon.cli.assay import changed, keep
-from gnomon.cli.flags import Settings, configs, with_fields
+from gnomon.cli.flags import Fresh, Json, Out, Page, Settings, Toml, configs, with_fields
 from gnomon.cli.output import command_line, emit, origin_of, say
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import method
@@ -43,16 +43,14 @@ def train_command(chosen: Sequence[str]) -> Callable[..., int]:
 
     def train(
         *name: Annotated[str, Parameter(help="The method, first on the line; `gnomon list` names them.")],
-        config: Annotated[str | None, Parameter(help="TOML file with these flags' names as keys.")] = None,
+        config: Toml = None,
         dry_run: Annotated[
             bool, Parameter(help="Show what it would train on; train nothing.", negative="", show_default=False)
         ] = False,
-        fresh: Annotated[
-            bool, Parameter(help="Forget what an earlier run of this command did.", negative="", show_default=False)
-        ] = False,
-        json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
-        page: Annotated[str | None, Parameter(help="Write the page to this file too.")] = None,
-        out: Annotated[Path | None, Parameter(help="Folder of runs. [default: runs]")] = None,
+        fresh: Fresh = False,
+        json: Json = None,
+        page: Page = None,
+        out: Out = None,
         **given: Any,
     ) -> int:
         """Train a model; what comes out is a checkpoint that every other command takes."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from gnomon.cli.flags import Settings, configs, with_fields
+from gnomon.cli.flags import Json, Seed, Settings, Toml, configs, with_fields
 from gnomon.cli.output import command_line, emit
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import method
@@ -38,10 +38,10 @@ def validate_command(chosen: Sequence[str]) -> Callable[..., int]:
         settings: Annotated[
             str | None, Parameter(help="Names of planted settings, with commas; all by default.")
         ] = None,
-        seed: Annotated[int | None, Parameter(help="Root of every random draw. [default: 0]")] = None,
+        seed: Seed = None,
         workers: Annotated[int | None, Parameter(help="Processes. [default: 1]")] = None,
-        config: Annotated[str | None, Parameter(help="TOML file with these flags' names as keys.")] = None,
-        json: Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")] = None,
+        config: Toml = None,
+        json: Json = None,
         page: Annotated[str | None, Parameter(help="Write the page to this file.")] = None,
         **given: Any,
     ) -> int:
