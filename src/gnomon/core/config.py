@@ -62,7 +62,7 @@ class Field:
 
 
 def describe(cls: type) -> list[Field]:
-    """The fields of config class `cls`, in order; TypeError when it is not a dataclass."""
+    """The fields of config class `cls`, in order, inherited ones last; TypeError when it is not a dataclass."""
     return list(_described(cls))
 
 
@@ -162,6 +162,7 @@ def _described(cls: type) -> tuple[Field, ...]:
     for base in reversed(cls.__mro__):
         if dataclasses.is_dataclass(base):
             helps.update(_helps(base))
+    inherited = {f.name for base in cls.__mro__[1:] if dataclasses.is_dataclass(base) for f in dataclasses.fields(base)}
     return tuple(
         Field(
             name=f.name,
@@ -170,7 +171,7 @@ def _described(cls: type) -> tuple[Field, ...]:
             default=f.default_factory() if f.default_factory is not MISSING else f.default,
             help=helps.get(f.name, ""),
         )
-        for f in dataclasses.fields(cls)
+        for f in sorted(dataclasses.fields(cls), key=lambda f: f.name in inherited)
         if f.init
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STATE",
     "Start",
+    "Thrifty",
     "at_least",
     "context_of",
     "end_of",
@@ -53,6 +55,22 @@ _END_OF_CONTEXT = "<eoc>"
 
 STATE = "state.safetensors"
 """Where in its run's folder a training goes on from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thrifty:
+    """Settings of every training that is to fit into less memory."""
+
+    accumulate: int = 1
+    "Forwards that a step is cut into: so much less memory, the same gradient."
+    recompute: bool = False
+    "Compute activations again for the gradient: much less memory, one more forward, the same numbers."
+    lora: int = 0
+    "Rank of an update to learn in place of all weights, for large models; 0 learns all weights."
+
+    def __post_init__(self) -> None:
+        at_least(1, accumulate=self.accumulate)
+        at_least(0, lora=self.lora)
 
 
 class Start(NamedTuple):

@@ -55,7 +55,7 @@ from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Transformer
 from gnomon.train import sft
 from gnomon.train._distilled import summarise
-from gnomon.train._fitting import Start, at_least, end_of, keep, low_rank, plan_of, shown_fit, start_from
+from gnomon.train._fitting import Start, Thrifty, at_least, end_of, keep, low_rank, plan_of, shown_fit, start_from
 from gnomon.train._sampled import Sampled, draw
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ _FEWEST = 8
 
 @registered
 @dataclass(frozen=True, kw_only=True)
-class Distill:
+class Distill(Thrifty):
     """Make a prompt part of a model: it learns to predict without the prompt what it predicts behind it."""
 
     prompt: str = "brook"
@@ -103,19 +103,14 @@ class Distill:
     "Go on without bad rows of a file even if they are more than one in a hundred."
     seed: int = 0
     "Seed of the draws and the order."
-    accumulate: int = 1
-    "Forwards that a step is cut into: so much less memory, the same gradient."
-    recompute: bool = False
-    "Compute activations again for the gradient: much less memory, one more forward, the same numbers."
-    lora: int = 0
-    "Rank of an update to learn in place of all weights, for large models; 0 learns all weights."
     bf16: bool = False
     "Bfloat16 arithmetic, for processors that have it; not the same numbers."
 
     def __post_init__(self) -> None:
-        at_least(1, held_out=self.held_out, epochs=self.epochs, batch=self.batch, accumulate=self.accumulate)
+        super().__post_init__()
+        at_least(1, held_out=self.held_out, epochs=self.epochs, batch=self.batch)
         at_least(int("brook" in self.data), texts=self.texts)
-        at_least(0, top_k=self.top_k, context=self.context, lora=self.lora)
+        at_least(0, top_k=self.top_k, context=self.context)
         if self.objective == "samples" and (self.mix != "questions" or self.top_k):
             todo = "give --mix questions, and no --top-k"
             raise UsageError("--objective samples learns answers to questions, from their tokens", todo=todo)

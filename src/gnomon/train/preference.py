@@ -44,6 +44,7 @@ from gnomon.models.load import checkpoint_folder
 from gnomon.report.words import in_words
 from gnomon.train._fitting import (
     Start,
+    Thrifty,
     at_least,
     context_of,
     end_of,
@@ -79,7 +80,7 @@ Objective = Literal["ranked", "binary", "imitation"]
 
 @registered
 @dataclass(frozen=True, kw_only=True)
-class Preference:
+class Preference(Thrifty):
     """Train a model of which answer is preferred, from comparisons."""
 
     data: str = "brook"
@@ -112,19 +113,14 @@ class Preference:
     "Where the scalar is read: at a token put behind the text, or at the text's own last one."
     seed: int = 0
     "Seed of the draws and the order."
-    accumulate: int = 1
-    "Forwards that a step is cut into: so much less memory, the same gradient."
-    recompute: bool = False
-    "Compute activations again for the gradient: much less memory, one more forward, the same numbers."
-    lora: int = 0
-    "Rank of an update to learn in place of all weights, for large models; 0 learns all weights."
     bf16: bool = False
     "Bfloat16 arithmetic, for processors that have it; not the same numbers."
 
     def __post_init__(self) -> None:
-        at_least(1, held_out=self.held_out, epochs=self.epochs, batch=self.batch, accumulate=self.accumulate)
+        super().__post_init__()
+        at_least(1, held_out=self.held_out, epochs=self.epochs, batch=self.batch)
         at_least(int(any(name.startswith("brook") for name in sources(self.data))), pairs=self.pairs)
-        at_least(0, context=self.context, lora=self.lora)
+        at_least(0, context=self.context)
         _part(self.part)
         fits = len(self.weights) == len(sources(self.data)) and min(self.weights, default=0) > 0
         if self.weights and (not fits or self.objective == "imitation"):

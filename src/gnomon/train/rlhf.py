@@ -39,7 +39,7 @@ from gnomon.models.load import checkpoint_folder, content_hash
 from gnomon.models.transformer import Transformer
 from gnomon.store.files import replace_file
 from gnomon.train import _fitting
-from gnomon.train._fitting import STATE, Start, at_least, keep, low_rank, shown_fit, start_from
+from gnomon.train._fitting import STATE, Start, Thrifty, at_least, keep, low_rank, shown_fit, start_from
 from gnomon.train._questions import Questions, open_reward
 from gnomon.train._remote import Remote
 from gnomon.train._rewarded import as_csv, rows, summarise
@@ -79,7 +79,7 @@ PRESETS: Mapping[str, Preset] = {"healthy": Preset(1e-4, 0.1, 4.0), "goodhart": 
 
 @registered
 @dataclass(frozen=True, kw_only=True)
-class Rlhf:
+class Rlhf(Thrifty):
     """Reward a policy's answers by a preference model, and make the rewarded ones likelier."""
 
     reward: str = ""
@@ -128,22 +128,17 @@ class Rlhf:
     "Go on without bad rows of a file even if they are more than one in a hundred."
     seed: int = 0
     "Seed of questions, answers and order."
-    accumulate: int = 1
-    "Forwards that a step is cut into: so much less memory, the same gradient."
-    recompute: bool = False
-    "Compute activations again for the gradient: much less memory, one more forward, the same numbers."
-    lora: int = 0
-    "Rank of an update to learn in place of all weights; where the policy started is then the same weights without it."
     sampler: str = ""
     "A server that draws the answers, http://HOST:PORT/v1#NAME over the weights of --model; it needs --lora."
     importance_cap: float = 0.0
     "With --sampler: weigh a token by its probability here over the server's, at most by this, such as 2; 0 does not."
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(1, rounds=self.rounds, answers=self.answers, passes=self.passes, parts=self.parts)
         at_least(1, max_tokens=self.max_tokens, held_out=self.held_out)
-        at_least(1, probes=self.probes, accumulate=self.accumulate)
-        at_least(0, per_prompt=self.per_prompt, every=self.every, snapshots=self.snapshots, lora=self.lora)
+        at_least(1, probes=self.probes)
+        at_least(0, per_prompt=self.per_prompt, every=self.every, snapshots=self.snapshots)
         at_least(0, halve_every=self.halve_every)
         if self.sampler and not self.lora:
             raise UsageError("a server follows a low-rank update", where="--sampler", todo="give --lora RANK too")

@@ -34,6 +34,7 @@ from gnomon.report.base import Estimate, Report
 from gnomon.stats.intervals import clustered_mean
 from gnomon.train._fitting import (
     Start,
+    Thrifty,
     at_least,
     context_of,
     end_of,
@@ -66,7 +67,7 @@ __all__ = [
 
 @registered
 @dataclass(frozen=True, kw_only=True)
-class Sft:
+class Sft(Thrifty):
     """Fine-tune a model on answers; the loss is on the answers only."""
 
     data: str = "brook"
@@ -91,20 +92,15 @@ class Sft:
     "Go on without bad rows of a file even if they are more than one in a hundred."
     seed: int = 0
     "Seed of the draws and the order."
-    accumulate: int = 1
-    "Forwards that a step is cut into: so much less memory, the same gradient."
-    recompute: bool = False
-    "Compute activations again for the gradient: much less memory, one more forward, the same numbers."
-    lora: int = 0
-    "Rank of an update to learn in place of all weights, for large models; 0 learns all weights."
     bf16: bool = False
     "Bfloat16 arithmetic, for processors that have it; not the same numbers."
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(1, held_out=self.held_out, best_of=self.best_of, epochs=self.epochs)
-        at_least(1, batch=self.batch, accumulate=self.accumulate)
+        at_least(1, batch=self.batch)
         at_least(int(self.data == "brook"), dialogues=self.dialogues)
-        at_least(0, context=self.context, lora=self.lora)
+        at_least(0, context=self.context)
 
 
 def train(cfg: Sft, run: Run) -> Path:
