@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from benches.bench import Cost, Figure, measured, options, publish
-from gnomon.fuzz.values import Compiled, assemble, compile, replay, spoil
+from gnomon.fuzz.values import Compiled, Draws, assemble, compile, replay, spoil
 from gnomon.fuzz.values.buffers import Buffered, changed_trail
 
 BODY = {
@@ -38,25 +38,22 @@ MANY, FEW, TOGETHER = 2000, 200, 20
 TARGET_US = 50.0
 
 
-def assembled(compiled: Compiled, count: int) -> None:
+def assembled(compiled: Compiled, rng: Draws, count: int) -> None:
     """Valid values from pools."""
-    rng = random.Random(0)
     for _ in range(count):
         assert assemble(compiled, rng) is not None
 
 
-def changed(compiled: Compiled, count: int) -> None:
+def changed(compiled: Compiled, rng: Draws, count: int) -> None:
     """Values of changed trails."""
-    rng = random.Random(0)
     made = assemble(compiled, rng)
     assert made is not None
     for _ in range(count):
-        replay(compiled, changed_trail(made.trail, rng))
+        replay(compiled, changed_trail(made.trail, rng), rng)
 
 
-def spoiled(compiled: Compiled, count: int) -> None:
+def spoiled(compiled: Compiled, rng: Draws, count: int) -> None:
     """Invalid values from pools, flaw by flaw."""
-    rng = random.Random(0)
     for number in range(count):
         assert spoil(compiled, rng, compiled.flaws[number % len(compiled.flaws)]) is not None
 
@@ -100,13 +97,13 @@ def main() -> None:
     """Measures and prints."""
     parser = options(__doc__)
     args = parser.parse_args()
-    compiled = compile(BODY)
+    compiled, rng = compile(BODY), Draws(0)
     invalid = st.one_of([strategy for _, strategy in compiled.invalid])
     batches = st.lists(compiled.valid, min_size=TOGETHER, max_size=TOGETHER)
     work: list[tuple[str, Callable[[], object], int, float | None]] = [
-        ("valid, from pools", lambda: assembled(compiled, MANY), MANY, TARGET_US),
-        ("valid, changed trail", lambda: changed(compiled, MANY), MANY, None),
-        ("invalid, from pools", lambda: spoiled(compiled, MANY), MANY, None),
+        ("valid, from pools", lambda: assembled(compiled, rng, MANY), MANY, TARGET_US),
+        ("valid, changed trail", lambda: changed(compiled, rng, MANY), MANY, None),
+        ("invalid, from pools", lambda: spoiled(compiled, rng, MANY), MANY, None),
         ("valid, by buffer", buffered(compiled.valid, FEW), FEW, None),
         ("invalid, by buffer", buffered(invalid, FEW), FEW, None),
         ("valid, @given", examples(compiled.valid, FEW), FEW, None),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from gnomon.fuzz.base import NOTHING, Case, Location, Media, Operation, Parameter, Request
 from gnomon.fuzz.certificate import certificate
-from gnomon.fuzz.values import assemble, compile, spoil
+from gnomon.fuzz.values import Draws, assemble, compile, spoil
 from gnomon.fuzz.writing import Unsendable, written
 from tests.laws._parsers import PARSERS, json_body, parameter_read, read
 
@@ -85,7 +84,7 @@ def refused(operation: Operation, request: Request, name: str) -> bool:
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(SCHEMAS), st.sampled_from(LOCATIONS), st.integers(0, 10**6))
 def test_what_is_certified_is_refused(schema: Any, location: Location, seed: int) -> None:
-    rng, compiled, operation = random.Random(seed), compile(schema), operation_of(schema, location)
+    rng, compiled, operation = Draws(seed), compile(schema), operation_of(schema, location)
     made = spoil(compiled, rng, rng.choice(compiled.flaws))
     pair = made and sent(operation, made.value)
     if pair and certificate(*pair, {}):
@@ -95,7 +94,7 @@ def test_what_is_certified_is_refused(schema: Any, location: Location, seed: int
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(SCHEMAS), st.sampled_from(LOCATIONS), st.integers(0, 10**6))
 def test_what_is_valid_is_never_certified(schema: Any, location: Location, seed: int) -> None:
-    made = assemble(compile(schema), random.Random(seed))
+    made = assemble(compile(schema), Draws(seed))
     assert made is not None
     pair = sent(operation_of(schema, location), made.value)
     assert pair is None or made.value == [] or made.value is None or not certificate(*pair, {})
@@ -107,7 +106,7 @@ def test_what_is_valid_is_never_certified(schema: Any, location: Location, seed:
     st.sampled_from(["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]),
 )
 def test_bodies(seed: int, kind: str) -> None:
-    rng, compiled = random.Random(seed), compile(BODY)
+    rng, compiled = Draws(seed), compile(BODY)
     operation = Operation(method="POST", path="/x", bodies={kind: Media(schema=BODY)}, body_required=True)
     good, bad = assemble(compiled, rng), spoil(compiled, rng, rng.choice(compiled.flaws))
     assert good is not None

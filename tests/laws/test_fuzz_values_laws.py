@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from typing import Any
 
 import jsonschema
@@ -12,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from gnomon.fuzz.values import assemble, compile, replay, respoil, spoil
+from gnomon.fuzz.values import Draws, assemble, compile, replay, respoil, spoil
 from gnomon.fuzz.values.pools import drawn
 from tests.unit._schemas import SCHEMAS
 
@@ -108,19 +107,19 @@ schemas = st.recursive(leaves, lambda inner: st.one_of(objects(inner), arrays(in
 
 def judged_valid(schema: Any, count: int) -> int:
     """Draws and judges `count` valid values in both ways; how many there were."""
-    compiled, rng = compile(schema), random.Random(0)
+    compiled, rng = compile(schema), Draws(0)
     judge = jsonschema.Draft202012Validator(schema)
     made = [each for _ in range(count) if (each := assemble(compiled, rng)) is not None]
     values = [each.value for each in made] + drawn(compiled.valid, 1, count)
     wrong = [value for value in values if not judge.is_valid(value)]
     assert wrong == [] and not compiled.loose
-    assert [replay(compiled, each.trail).value for each in made] == [each.value for each in made]
+    assert [replay(compiled, each.trail, rng).value for each in made] == [each.value for each in made]
     return len(values)
 
 
 def judged_invalid(schema: Any, count: int) -> int:
     """Makes and judges `count` invalid values; how many there were."""
-    compiled, rng, found = compile(schema), random.Random(0), 0
+    compiled, rng, found = compile(schema), Draws(0), 0
     judge = jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
     for flaw in (rng.choice(compiled.flaws) for _ in range(count if compiled.flaws else 0)):
         made = spoil(compiled, rng, flaw)
@@ -128,7 +127,7 @@ def judged_invalid(schema: Any, count: int) -> int:
             found += 1
             assert not compiled.is_valid(made.value)
             assert not judge.is_valid(made.value) or any(name in json.dumps(schema) for name in OURS), made.value
-            again = respoil(compiled, flaw, made.trail)
+            again = respoil(compiled, flaw, made.trail, rng)
             assert again is not None and again.value == made.value
     return found
 

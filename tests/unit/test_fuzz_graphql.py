@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from itertools import islice
 from typing import Any
 
@@ -22,7 +21,9 @@ from gnomon.fuzz.graphql.scalars import register_scalar
 from gnomon.fuzz.graphql.selections import ARGUMENTS, field_name, type_condition
 from gnomon.fuzz.loading import load
 from gnomon.fuzz.making import Maker
+from gnomon.fuzz.swarming import Swarm
 from gnomon.fuzz.triage.smaller import smaller_cases
+from gnomon.fuzz.values import Draws
 from gnomon.fuzz.variation import Variation
 from gnomon.fuzz.writing import Unsendable, written
 
@@ -81,7 +82,7 @@ def test_root_fields_are_operations_of_one_place() -> None:
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_valid_cases_are_valid_queries(name: str, seed: int) -> None:
-    api, rng = SCHEMAS[name], random.Random(seed)
+    api, rng = SCHEMAS[name], Draws(seed)
     case = maker_of(api).valid(rng.choice(api.operations), rng)
     request = written(case, "/graphql")
     asked = json.loads(request.body)
@@ -93,7 +94,7 @@ def test_valid_cases_are_valid_queries(name: str, seed: int) -> None:
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_what_is_left_of_a_selection_is_valid(seed: int) -> None:
-    api, rng = SCHEMAS["wide"], random.Random(seed)
+    api, rng = SCHEMAS["wide"], Draws(seed)
     case = maker_of(api).valid(rng.choice(api.operations), rng)
     for smaller in list(smaller_cases(case))[:60]:
         if smaller.body == case.body and _needs(smaller.selection) == _needs(case.selection):
@@ -110,7 +111,7 @@ def _needs(tree: Any) -> list[Any]:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_selections_are_bounded(name: str) -> None:
-    api, rng = SCHEMAS[name], random.Random(0)
+    api, rng = SCHEMAS[name], Draws(0)
     assert api.operations[0].root
     schema = api.operations[0].root.graph.schema
     for each in api.operations:
@@ -147,8 +148,8 @@ def _lists(schema: Any, of: Any, tree: Any) -> int:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_negatives_are_refused_and_say_where(name: str) -> None:
-    api, rng = SCHEMAS[name], random.Random(0)
-    variation, count = Variation(maker := maker_of(api)), 0
+    api, rng = SCHEMAS[name], Draws(0)
+    variation, count = Variation(maker := maker_of(api), Swarm(rng, on=False)), 0
     for each in api.operations:
         for part in maker.parts(each):
             for case in (*variation.faults(each, part, rng), *islice(variation.borders(each, part, rng), 120)):
@@ -174,10 +175,10 @@ def _of_guessed(case: Case) -> bool:
 def test_registered_scalars_are_asserted() -> None:
     register_scalar("Odd", {"type": "integer", "multipleOf": 2, "minimum": 1, "maximum": 9})
     api = load("scalar Odd\ntype Query { a(n: Odd!): Int }")
-    maker, rng = maker_of(api), random.Random(0)
+    maker, rng = maker_of(api), Draws(0)
     case = maker.valid(api.operations[0], rng)
     assert case.body["n"] in (2, 4, 6, 8) and refusals(case) == []
-    faults = Variation(maker).faults(case.operation, maker.parts(case.operation)[0], rng)
+    faults = Variation(maker, Swarm(rng, on=False)).faults(case.operation, maker.parts(case.operation)[0], rng)
     bad = [each for each in faults if isinstance(each.body, dict)]
     assert len(bad) > 5 and all(refusals(each) for each in bad)
 
@@ -211,7 +212,7 @@ def test_fields_below_take_variables_of_their_own() -> None:
 
 
 def test_types_below_are_swept_with_their_arguments() -> None:
-    api, rng = SCHEMAS["wide"], random.Random(0)
+    api, rng = SCHEMAS["wide"], Draws(0)
     maker, swept = maker_of(api), set[str]()
     asked: list[Case] = []
     for each in api.operations:
@@ -323,7 +324,7 @@ def test_a_failure_told_as_data_is_one_defect() -> None:
 
 def test_memory_knows_types_and_what_arguments_take() -> None:
     api = SCHEMAS["wide"]
-    memory, rng = GraphMemory(api), random.Random(0)
+    memory, rng = GraphMemory(api), Draws(0)
     add, remove = operation(api, "MUTATION addRobot"), operation(api, "MUTATION removeRobot")
     robots, people = memory.resources["Robot"], memory.resources["Person"]
     assert robots.creates == (add,) and robots.deletes == (remove,)

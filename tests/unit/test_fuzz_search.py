@@ -1,7 +1,6 @@
 """What is asked next, what is asked once, and how what was found becomes small."""
 
 import asyncio
-import random
 from collections import Counter
 from itertools import islice
 
@@ -28,9 +27,11 @@ from gnomon.fuzz.probes import missing_parts, probes
 from gnomon.fuzz.scheduling import Arm, Novelty, Play, Schedule
 from gnomon.fuzz.sending import Sender
 from gnomon.fuzz.state.memory import Memory
+from gnomon.fuzz.swarming import Swarm
 from gnomon.fuzz.targets import opened
 from gnomon.fuzz.triage import Triage
 from gnomon.fuzz.triage.smaller import simpler, smaller_cases
+from gnomon.fuzz.values import Draws
 from gnomon.fuzz.variation import Variation
 
 BODY = {
@@ -53,14 +54,16 @@ MAKE = Operation(
 READ = Operation(method="GET", path="/things/{id}")
 API = Api(title="", version="", dialect="openapi-3.1", operations=(MAKE, READ))
 
+EVERYTHING = Swarm(Draws(0), on=False)
+
 
 def _maker():
     return Maker(API, Memory(API))
 
 
 def test_made_cases_are_within_the_schema_and_what_is_changed_is_not():
-    maker, rng = _maker(), random.Random(0)
-    variation = Variation(maker)
+    maker, rng = _maker(), Draws(0)
+    variation = Variation(maker, EVERYTHING)
     assert all(maker.is_valid(maker.valid(MAKE, rng)) for _ in range(50))
     for part in maker.parts(MAKE):
         cases = list(islice(variation.faults(MAKE, part, rng), 30))
@@ -72,30 +75,28 @@ def test_made_cases_are_within_the_schema_and_what_is_changed_is_not():
 
 
 def test_a_negative_has_one_fault_but_one_in_ten():
-    variation, rng = Variation(_maker()), random.Random(1)
+    variation, rng = Variation(_maker(), EVERYTHING), Draws(1)
     found = Counter(len(variation.negative(MAKE, rng).why) for _ in range(300))
     assert found[1] > 240 and found[2] > 5
 
 
 def test_examples_of_the_document_are_cases_of_their_own():
-    (case,) = _maker().examples(MAKE)
+    (case,) = _maker().examples(MAKE, Draws(0))
     assert case.body == {"name": "ann"} and case.technique == "pool"  # n is required and has no example
 
 
 def test_identifiers_name_what_lives():
     maker = _maker()
     maker._memory.learn(_exchange(Operation(method="POST", path="/things"), 201, b'{"user_id": 77}'))
-    value = maker.referring(
-        {"name": "a", "user_id": 1, "deep": [{"userId": 2}]}, random.Random(3), MAKE, besides="/user_id"
-    )
+    value = maker.referring({"name": "a", "user_id": 1, "deep": [{"userId": 2}]}, Draws(3), MAKE, besides="/user_id")
     assert value["user_id"] == 1 and value["deep"][0]["userId"] in (2, 77)
 
 
 def test_other_names_stay_within_the_schema():
     case = Case(operation=MAKE, body={"name": "ann"}, media_type="application/json")
-    found = {_maker().renamed(case, random.Random(i)).body["name"] for i in range(20)}
+    found = {_maker().renamed(case, Draws(i)).body["name"] for i in range(20)}
     assert len(found) > 5 and all(len(each) <= 5 for each in found)
-    kept = _maker().renamed(case, random.Random(0), besides="/name")
+    kept = _maker().renamed(case, Draws(0), besides="/name")
     assert kept.body == {"name": "ann"}
 
 
@@ -142,7 +143,7 @@ def _exchange(operation, status, body=b"", headers=()):
 
 def test_what_brings_news_is_asked_more_often():
     arms = [Arm("valid", MAKE), Arm("valid", READ)]
-    schedule, counts = Schedule(iter(()), arms, random.Random(0)), Counter()
+    schedule, counts = Schedule(iter(()), arms, Draws(0), EVERYTHING), Counter()
     for _ in range(600):
         play = schedule.next()
         counts[play.about.key] += 1
@@ -152,7 +153,7 @@ def test_what_brings_news_is_asked_more_often():
 
 def test_what_is_refused_again_and_again_hardly_comes_back():
     arms = [Arm("valid", MAKE), Arm("valid", READ)]
-    schedule = Schedule(iter(()), arms, random.Random(0))
+    schedule = Schedule(iter(()), arms, Draws(0), EVERYTHING)
     for _ in range(6):
         schedule.saw(_exchange(MAKE, 403))
     counts = Counter(schedule.next().about.key for _ in range(300))
@@ -163,7 +164,7 @@ def test_what_is_refused_again_and_again_hardly_comes_back():
 
 def test_what_is_busy_waits_and_is_not_lost():
     plays = [Play("probe", MAKE), Play("probe", READ), Play("probe", MAKE)]
-    schedule = Schedule(iter(plays), [Arm("valid", READ)], random.Random(0), share=1.0)
+    schedule = Schedule(iter(plays), [Arm("valid", READ)], Draws(0), EVERYTHING, share=1.0)
     assert schedule.next(lambda about: about is MAKE) is plays[1]
     assert [schedule.next(), schedule.next()] == [plays[0], plays[2]]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from typing import Any
 
@@ -11,11 +10,11 @@ import jsonschema
 import pytest
 from hypothesis import strategies as st
 
-from gnomon.fuzz.values import Format, assemble, compile, register_format, replay, spoil
+from gnomon.fuzz.values import Draws, Format, assemble, compile, register_format, replay, spoil
 from gnomon.fuzz.values.formats import FORMATS
 from gnomon.fuzz.values.pools import drawn
 from gnomon.fuzz.values.schemas import validator_of
-from tests.unit._schemas import IMPOSSIBLE, SCHEMAS, obj, text
+from tests.unit._schemas import IMPOSSIBLE, SCHEMAS, obj, text, whole
 
 JUDGED = [schema for schema in SCHEMAS if schema != {"type": "string", "not": {"format": "date"}}]
 "The other validator takes formats for remarks, so that it cannot judge their negation."
@@ -28,14 +27,14 @@ def words(schema: Any) -> str:
 
 @pytest.mark.parametrize("schema", JUDGED, ids=words)
 def test_assembled_values_are_valid_and_replay(schema: Any) -> None:
-    compiled, rng = compile(schema), random.Random(0)
+    compiled, rng = compile(schema), Draws(0)
     judge = jsonschema.Draft202012Validator(schema)
     assert compiled.satisfiable and not compiled.loose
     for _ in range(30):
         made = assemble(compiled, rng)
         assert made is not None
         assert judge.is_valid(made.value) and compiled.is_valid(made.value), made.value
-        assert replay(compiled, made.trail) == made
+        assert replay(compiled, made.trail, rng) == made
 
 
 @pytest.mark.parametrize("schema", JUDGED[::4], ids=words)
@@ -49,22 +48,22 @@ def test_drawn_values_are_valid(schema: Any) -> None:
 def test_what_admits_nothing_is_said(schema: Any) -> None:
     compiled = compile(schema)
     assert not compiled.satisfiable
-    assert assemble(compiled, random.Random(0)) is None
+    assert assemble(compiled, Draws(0)) is None
     assert drawn(compiled.valid, 1, 5) == []
 
 
 def test_lower_indices_are_simpler() -> None:
     compiled = compile(obj(properties={"a": {"type": "integer"}, "b": text()}, required=["a"]))
-    assert replay(compiled, []).value == {"a": 0}
-    assert replay(compiled, [10**6] * 9).value.keys() >= {"a", "b"}
+    assert replay(compiled, [], Draws(0)).value == {"a": 0}
+    assert replay(compiled, [10**6] * 9, Draws(0)).value.keys() >= {"a", "b"}
 
 
 def test_accepted_values_are_preferred_and_replay() -> None:
     compiled = compile({"type": "array", "items": obj(properties={"id": text()}, required=["id"]), "minItems": 1})
-    rng, taken = random.Random(0), {"/*/id": ["known"]}
+    rng, taken = Draws(0), {"/*/id": ["known"]}
     made = [assemble(compiled, rng, taken) for _ in range(60)]
     assert 20 < sum(m is not None and "known" in json.dumps(m.value) for m in made) < 60
-    assert all(m is not None and replay(compiled, m.trail, taken) == m for m in made)
+    assert all(m is not None and replay(compiled, m.trail, rng, taken) == m for m in made)
 
 
 def test_formats_are_what_the_validator_says() -> None:
@@ -81,7 +80,7 @@ def test_a_format_can_be_registered() -> None:
     )
     register_format("even", even)
     try:
-        compiled, rng = compile(text(format="even")), random.Random(0)
+        compiled, rng = compile(text(format="even")), Draws(0)
         made = [assemble(compiled, rng) for _ in range(20)]
         assert all(m is not None and int(m.value) % 2 == 0 for m in made)
         assert not compiled.is_valid("3")
@@ -104,7 +103,7 @@ def test_a_format_can_be_registered() -> None:
 def test_what_cannot_be_met_or_read_is_loosened_and_said(schema: Any, said: str) -> None:
     started = time.process_time()
     compiled = compile(schema)
-    made = assemble(compiled, random.Random(0))
+    made = assemble(compiled, Draws(0))
     assert made is not None and len(json.dumps(made.value)) < 10**5
     assert any(said in word for word in compiled.loose)
     assert time.process_time() - started < 2
@@ -112,7 +111,7 @@ def test_what_cannot_be_met_or_read_is_loosened_and_said(schema: Any, said: str)
 
 def test_what_is_readable_of_a_broken_schema_is_kept() -> None:
     compiled = compile(obj(properties={"a": {"type": "integer"}, "b": text(pattern="[")}, required=["a"]))
-    made = assemble(compiled, random.Random(0))
+    made = assemble(compiled, Draws(0))
     assert made is not None and isinstance(made.value["a"], int)
 
 
@@ -160,10 +159,28 @@ def nested(levels: int) -> Any:
     ],
 )
 def test_odd_schemas_take_bounded_time(schema: Any, loose: bool) -> None:
-    started, rng = time.process_time(), random.Random(0)
+    started, rng = time.process_time(), Draws(0)
     compiled = compile(schema)
     made = assemble(compiled, rng)
     assert made is not None and compiled.is_valid(made.value)
     assert bool(compiled.loose) is loose
     assert all(spoil(compiled, rng, flaw) or True for flaw in compiled.flaws[:12])
-    assert compiled.boundaries and time.process_time() - started < 6
+    assert list(compiled.borders(rng)) and time.process_time() - started < 6
+
+
+def test_searches_beside_each_other_share_no_pool() -> None:
+    compiled = compile(obj(properties={"a": {"type": "integer"}, "b": text()}, required=["a", "b"]))
+    alone = [assemble(compiled, rng) for draws in (Draws(5), Draws(6)) for rng in [draws] * 200]
+    one, other = Draws(5), Draws(6)
+    both = [(assemble(compiled, one), assemble(compiled, other)) for _ in range(200)]
+    assert [*(a for a, _ in both), *(b for _, b in both)] == alone
+    assert {made.value["b"] for made in alone[:200] if made} != {made.value["b"] for made in alone[200:] if made}
+
+
+def test_without_pools_hypothesis_draws_every_value() -> None:
+    compiled, rng = compile(obj(properties={"a": whole(minimum=3)}, required=["a"])), Draws(0, pooled=False)
+    made = [assemble(compiled, rng) for _ in range(30)]
+    assert all(each is not None and compiled.is_valid(each.value) and each.trail == [] for each in made)
+    flaw = next(flaw for flaw in compiled.flaws if flaw.keyword == "minimum")
+    spoiled = spoil(compiled, rng, flaw)
+    assert spoiled is not None and spoiled.value["a"] < 3 and spoiled.flaw.keyword == "minimum"

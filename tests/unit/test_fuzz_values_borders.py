@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnomon.fuzz.values import Border, compile, pairwise
+from gnomon.fuzz.values import Border, Draws, compile, pairwise
 from tests.unit._schemas import AB, DOG, IMPOSSIBLE, INT, SCHEMAS, arr, num, obj, text, whole
 
 CLOSED = obj(properties={**AB, "c": {"type": "boolean"}}, required=["a"], additionalProperties=False)
@@ -21,7 +21,7 @@ UNJUDGED = [text(**{"not": {"format": "date"}})]
 
 def listed(schema: Any) -> list[Border]:
     """The borders of a schema."""
-    return compile(schema).boundaries
+    return list(compile(schema).borders(Draws(0)))
 
 
 def values(schema: Any, *, valid: bool) -> list[Any]:

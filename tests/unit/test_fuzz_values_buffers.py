@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 from gnomon.fuzz.base import NOTHING
-from gnomon.fuzz.values import assemble, compile, replay
+from gnomon.fuzz.values import Draws, assemble, compile, replay
 from gnomon.fuzz.values.buffers import Buffered, changed_trail
 from tests.unit._schemas import obj, text, whole
 
@@ -18,7 +17,7 @@ SCHEMA = obj(
 
 
 def test_a_buffer_is_its_value() -> None:
-    compiled, rng = compile(SCHEMA), random.Random(0)
+    compiled, rng = compile(SCHEMA), Draws(0)
     buffered = Buffered(compiled.valid)
     buffers = [buffered.fresh(rng) for _ in range(40)]
     values = [buffered.draw(buffer) for buffer in buffers]
@@ -29,7 +28,7 @@ def test_a_buffer_is_its_value() -> None:
 
 
 def test_mutated_buffers_draw_other_valid_values() -> None:
-    compiled, rng = compile(SCHEMA), random.Random(1)
+    compiled, rng = compile(SCHEMA), Draws(1)
     buffered = Buffered(compiled.valid)
     first, other = rng.randbytes(400), rng.randbytes(400)
     values = [buffered.draw(buffered.mutate(first, rng, other)) for _ in range(40)]
@@ -39,7 +38,7 @@ def test_mutated_buffers_draw_other_valid_values() -> None:
 
 
 def test_a_failing_buffer_shrinks_by_the_example_database() -> None:
-    buffered, rng = Buffered(compile(SCHEMA).valid), random.Random(2)
+    buffered, rng = Buffered(compile(SCHEMA).valid), Draws(2)
 
     def fails(value: Any) -> bool:
         return value["n"] >= 1000 and len(value["l"]) >= 2
@@ -52,15 +51,15 @@ def test_a_failing_buffer_shrinks_by_the_example_database() -> None:
 
 
 def test_a_fickle_failure_keeps_the_least_value_seen() -> None:
-    buffered, rng, calls = Buffered(compile(whole(minimum=0)).valid), random.Random(3), iter(range(10**6))
+    buffered, rng, calls = Buffered(compile(whole(minimum=0)).valid), Draws(3), iter(range(10**6))
     buffer = next(b for b in (rng.randbytes(64) for _ in range(99)) if buffered.draw(b) is not NOTHING)
     assert buffered.shrink(buffer, lambda value: next(calls) < 3) is not NOTHING
 
 
 def test_changed_trails_make_other_values_that_replay() -> None:
-    compiled, rng = compile(SCHEMA), random.Random(4)
+    compiled, rng = compile(SCHEMA), Draws(4)
     first, other = assemble(compiled, rng), assemble(compiled, rng)
     assert first is not None and other is not None
-    made = [replay(compiled, changed_trail(first.trail, rng, other.trail)) for _ in range(60)]
-    assert all(compiled.is_valid(each.value) and replay(compiled, each.trail) == each for each in made)
+    made = [replay(compiled, changed_trail(first.trail, rng, other.trail), rng) for _ in range(60)]
+    assert all(compiled.is_valid(each.value) and replay(compiled, each.trail, rng) == each for each in made)
     assert len({repr(each.value) for each in made}) > 20

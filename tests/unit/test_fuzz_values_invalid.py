@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import random
 from typing import Any
 
 import jsonschema
 import pytest
 
-from gnomon.fuzz.values import Flaw, compile, respoil, spoil
+from gnomon.fuzz.values import Draws, Flaw, compile, respoil, spoil
 from gnomon.fuzz.values.pools import drawn
 from gnomon.fuzz.values.wrong import type_of
 from tests.unit._schemas import AB, CAT, DOG, INT, NODE, SCHEMAS, arr, num, obj, text, whole
@@ -30,14 +29,14 @@ def judged_elsewhere(schema: Any) -> bool:
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=words)
 def test_spoiled_values_are_invalid_and_replay(schema: Any) -> None:
-    compiled, rng = compile(schema), random.Random(0)
+    compiled, rng = compile(schema), Draws(0)
     judge = jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
     found = [(flaw, made) for flaw in compiled.flaws for _ in range(3) if (made := spoil(compiled, rng, flaw))]
     assert found or schema in (True, {}) or "description" in schema
     for flaw, made in found:
         assert not compiled.is_valid(made.value)
         assert not judge.is_valid(made.value) or not judged_elsewhere(schema), (made.value, made.flaw)
-        again = respoil(compiled, flaw, made.trail)
+        again = respoil(compiled, flaw, made.trail, rng)
         assert again is not None and (again.value, again.trail) == (made.value, made.trail)
 
 
@@ -70,7 +69,7 @@ WIDE = obj(
 def test_one_thing_is_wrong_where_it_is_said(flaw: Flaw) -> None:
     """The other validator finds errors at the flaw's place, or the place itself missing, and nowhere else."""
     judge = jsonschema.Draft202012Validator(WIDE, format_checker=FORMATS)
-    made = spoil(compile(WIDE), random.Random(1), flaw)
+    made = spoil(compile(WIDE), Draws(1), flaw)
     assert made is not None
     errors = list(judge.iter_errors(made.value))
     assert errors
@@ -127,7 +126,7 @@ def test_every_keyword_of_a_schema_is_broken() -> None:
 def test_keywords_that_combine_are_broken(schema: Any, keyword: str, kind: str) -> None:
     compiled = compile(schema)
     flaws = [flaw for flaw in compiled.flaws if (flaw.keyword, flaw.kind) == (keyword, kind)]
-    made = [spoil(compiled, random.Random(seed), flaw) for flaw in flaws for seed in range(4)]
+    made = [spoil(compiled, Draws(seed), flaw) for flaw in flaws for seed in range(4)]
     assert any(made)
 
 
@@ -135,7 +134,7 @@ def test_a_dependency_is_broken_with_the_rest_valid() -> None:
     compiled = compile(obj(properties={**AB, "c": INT}, dependentRequired={"a": ["b"]}, additionalProperties=False))
     flaw = next(flaw for flaw in compiled.flaws if flaw.keyword == "dependentRequired")
     for seed in range(20):
-        made = spoil(compiled, random.Random(seed), flaw)
+        made = spoil(compiled, Draws(seed), flaw)
         assert made is not None and "a" in made.value and "b" not in made.value
         assert all(type_of(member) == "integer" for member in made.value.values())
 
@@ -143,7 +142,7 @@ def test_a_dependency_is_broken_with_the_rest_valid() -> None:
 def test_wrong_types_look_like_the_right_one() -> None:
     compiled = compile(whole(minimum=0))
     flaw = next(flaw for flaw in compiled.flaws if flaw.kind == "wrong type")
-    made = [spoil(compiled, random.Random(seed), flaw) for seed in range(60)]
+    made = [spoil(compiled, Draws(seed), flaw) for seed in range(60)]
     values = {json.dumps(each.value) for each in made if each is not None}
     assert {'"0"', "1.5", "true", "[1]"} <= values and "null" not in values
 

@@ -20,9 +20,10 @@ from gnomon.fuzz.sending import Sender
 from gnomon.fuzz.state.foreign import ask_as_others
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.stories import Story
+from gnomon.fuzz.swarming import Swarm
 from gnomon.fuzz.systematic import Systematic
 from gnomon.fuzz.triage import Triage
-from gnomon.fuzz.values import renew_pools
+from gnomon.fuzz.values import Draws
 from gnomon.fuzz.variation import Variation
 
 __all__ = ["Budget", "Campaign"]
@@ -71,16 +72,16 @@ class Campaign:
     watch: Callable[[Exchange], None] = lambda exchange: None
 
     def __post_init__(self) -> None:
-        self.maker = Maker(self.sender.api, self.sender.memory)
+        self.maker = Maker(self.sender.api, self.sender.memory, canonical="canonical" not in self.without)
         self.stopped = self.gone = False
         self._outage = asyncio.Lock()
-        renew_pools(self.seed)
         self.novelty = Novelty(kind_of_answer if self.api.dialect == "graphql" else fingerprint)
-        self.rng = Seed(self.seed).child("fuzz").random()
+        self.rng = Draws(Seed(self.seed).child("fuzz").value, pooled="pools" not in self.without)
         self.triage = Triage(self.sender, valid=self.maker.is_valid, other=self._other)
-        self.variation = Variation(self.maker)
+        swarm = Swarm(self.rng, on="swarm" not in self.without)
+        self.variation = Variation(self.maker, swarm)
         systematic = Systematic(self.sender.api, self.maker, self.variation, self.sender.memory, self.without)
-        self.schedule = Schedule(systematic.plays(self.rng), self._arms(), self.rng)
+        self.schedule = Schedule(systematic.plays(self.rng), self._arms(), self.rng, swarm)
         self.sender.pace = Pace(self.budget.connections)
         self.sender.on_exchange = self._saw
         self._found: asyncio.Queue[Defect | None] = asyncio.Queue()

@@ -15,7 +15,9 @@ from gnomon.fuzz.hooks import load_hooks, own_checks
 
 __all__ = ["Fuzzing", "Technique"]
 
-Technique = Literal["stateful", "negation", "borders", "probes", "havoc", "feedback", "formats"]
+Technique = Literal[
+    "stateful", "negation", "borders", "probes", "havoc", "feedback", "formats", "swarm", "pools", "canonical"
+]
 "Parts of a search that may be left out."
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from gnomon.fuzz.directions import unsent
 from gnomon.fuzz.loading import closed
 from gnomon.fuzz.state.memory import Memory
 from gnomon.fuzz.state.names import is_identifier, is_key, subject_of
-from gnomon.fuzz.values import Compiled, assemble, compile
+from gnomon.fuzz.values import Compiled, Draws, assemble, compile
 
 __all__ = ["Maker", "Part"]
 
@@ -41,10 +40,11 @@ class Maker:
     Args:
         api: on its request side.
         memory: what the server has answered.
+        canonical: whether values are built by the canonical forms of schemas.
     """
 
-    def __init__(self, api: Api, memory: Memory) -> None:
-        self._api, self._memory = api, memory
+    def __init__(self, api: Api, memory: Memory, *, canonical: bool = True) -> None:
+        self._api, self._memory, self._canonical = api, memory, canonical
         self._compiled: dict[tuple[str, str, str, bool], Compiled] = {}
         self._parts: dict[Operation, tuple[Part, ...]] = {}
         self._accepted: dict[str, deque[Case]] = defaultdict(lambda: deque(maxlen=_KEPT))
@@ -68,7 +68,9 @@ class Maker:
         found = self._compiled.get(key)
         if found is None:
             whole = self.schema(part)
-            found = self._compiled[key] = compile(unsent(whole) if sent and part.location == "body" else whole)
+            found = self._compiled[key] = compile(
+                unsent(whole) if sent and part.location == "body" else whole, canonical=self._canonical
+            )
         return found
 
     def learn(self, exchange: Exchange) -> None:
@@ -78,7 +80,7 @@ class Maker:
         if exchange.case.mode == "valid" and taken:
             self._accepted[exchange.case.operation.key].append(exchange.case)
 
-    def valid(self, operation: Operation, rng: random.Random, *, path: Mapping[str, Any] | None = None) -> Case:
+    def valid(self, operation: Operation, rng: Draws, *, path: Mapping[str, Any] | None = None) -> Case:
         """A case within the schema; path parameters that are given stand, the others are live where something lives."""
         given = dict(path or {}) or self._path(operation, rng)
         share = rng.choice((0.0, 0.3, 0.7))
@@ -96,7 +98,7 @@ class Maker:
         case = Case(operation=operation, parameters=parameters, body=body, media_type=kind, technique="pool")
         return operation.root.asked(case, given, rng) if operation.root else case
 
-    def base(self, operation: Operation, rng: random.Random) -> Case:
+    def base(self, operation: Operation, rng: Draws) -> Case:
         """A valid case to change one thing of: one that was accepted, at a thing that lives, or else a new one."""
         there = self._accepted.get(operation.key)
         if not there or rng.random() < 0.2:
@@ -107,7 +109,7 @@ class Maker:
         case = replace(case, parameters={**case.parameters, **path}, body=self._among_others(case, rng))
         return self.renamed(case, rng) if operation.method == "POST" else case
 
-    def renamed(self, case: Case, rng: random.Random, *, besides: str | None = None) -> Case:
+    def renamed(self, case: Case, rng: Draws, *, besides: str | None = None) -> Case:
         """The case with other texts in its body, where its schema allows: a server may have the first ones already.
 
         Args:
@@ -132,7 +134,7 @@ class Maker:
                 body = {**body, name: next(fitting, value)}
         return replace(case, body=body)
 
-    def _others(self, compiled: Compiled, name: str, rng: random.Random) -> Iterator[Any]:
+    def _others(self, compiled: Compiled, name: str, rng: Draws) -> Iterator[Any]:
         """Other values of a member, from other bodies."""
         for _ in range(5):
             made = assemble(compiled, rng)
@@ -160,9 +162,8 @@ class Maker:
                 return False
         return True
 
-    def examples(self, operation: Operation) -> Iterator[Case]:
-        """Cases of the document's own examples; other values are the simplest."""
-        rng = random.Random(0)
+    def examples(self, operation: Operation, rng: Draws) -> Iterator[Case]:
+        """Cases of the document's own examples; other values are drawn."""
         shown = {("body", kind): list(media.examples) for kind, media in operation.bodies.items()}
         shown |= {(p.location, p.name): list(p.examples) for p in operation.parameters}
         most = max((len(each) for each in shown.values()), default=0)
@@ -175,7 +176,7 @@ class Maker:
                 whole = whole and (bool(there) or not part.required)
             yield replace(case, technique="example" if whole and self.is_valid(case) else "pool")
 
-    def _path(self, operation: Operation, rng: random.Random) -> dict[str, Any]:
+    def _path(self, operation: Operation, rng: Draws) -> dict[str, Any]:
         """Path parameters of a thing that lives, or lived; empty where values are to be made."""
         drawn = rng.random()
         if "{" not in operation.path or drawn > _LIVE + _GONE:
@@ -183,7 +184,7 @@ class Maker:
         thing = self._memory.thing_for(operation.path, rng, gone=drawn > _LIVE)
         return dict(thing.params) if thing else {}
 
-    def value(self, operation: Operation, part: Part, rng: random.Random) -> Any:
+    def value(self, operation: Operation, part: Part, rng: Draws) -> Any:
         """A valid value of a part; `NOTHING` where there is none."""
         compiled = self.compiled(operation, part)
         if part.location != "path" and rng.random() < _KNOWN_NAME:
@@ -193,12 +194,12 @@ class Maker:
         made = assemble(compiled, rng)
         return made.value if made else NOTHING
 
-    def _known(self, name: str, rng: random.Random, about: str = "") -> Any:
+    def _known(self, name: str, rng: Draws, about: str = "") -> Any:
         """A value that the server has answered under this name, or the key of what the name speaks of."""
         found = self._memory.identifier(name, rng, about=about) if is_identifier(name) else None
         return found if found is not None else self._memory.value(name, rng)
 
-    def _body(self, operation: Operation, rng: random.Random) -> tuple[Any, str]:
+    def _body(self, operation: Operation, rng: Draws) -> tuple[Any, str]:
         kinds = [part for part in self.parts(operation) if part.location == "body"]
         if not kinds or (not operation.body_required and rng.random() < 0.1):
             return NOTHING, ""
@@ -211,7 +212,7 @@ class Maker:
         referring = self.referring(made.value, rng, operation)
         return (referring if self.compiled(operation, part).is_valid(referring) else made.value), part.name
 
-    def _among_others(self, case: Case, rng: random.Random) -> Any:
+    def _among_others(self, case: Case, rng: Draws) -> Any:
         """The body of a case with identifiers of what lives, where its schema allows."""
         part = next((each for each in self.parts(case.operation) if each.name == case.media_type), None)
         referring = self.referring(case.body, rng, case.operation)
@@ -221,7 +222,7 @@ class Maker:
     def referring(
         self,
         value: Any,
-        rng: random.Random,
+        rng: Draws,
         operation: Operation,
         *,
         besides: str | None = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -26,6 +25,7 @@ from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.semantics import listed, moved, not_found, same_answer, still_there, taken, unseen_of
 from gnomon.fuzz.targets import Target
 from gnomon.fuzz.triage.replay import shown_again
+from gnomon.fuzz.values import Draws
 
 __all__ = ["Played", "Verdict", "play", "schema_of"]
 
@@ -123,7 +123,7 @@ async def _played(defect: Mapping[str, Any], sender: Sender) -> Played:
         steps=tuple(steps),
         holds=holds,
     )
-    maker, rng = Maker(sender.api, sender.memory), random.Random(0)
+    maker, rng = Maker(sender.api, sender.memory), Draws(0)
     shown = await shown_again(sender, violation, steps, lambda case: maker.renamed(case, rng))
     if shown:
         return Played(title, certain, "still failing")

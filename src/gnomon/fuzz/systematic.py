@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
@@ -13,6 +12,7 @@ from gnomon.fuzz.making import Maker
 from gnomon.fuzz.probes import methods_of, missing_parts, probes
 from gnomon.fuzz.scheduling import Play
 from gnomon.fuzz.state.memory import Memory
+from gnomon.fuzz.values import Draws
 from gnomon.fuzz.variation import Variation
 
 __all__ = ["Systematic"]
@@ -38,14 +38,14 @@ class Systematic:
     without: frozenset[str] = frozenset()
     swept: set[str] = field(default_factory=set)
 
-    def plays(self, rng: random.Random) -> Iterator[Play]:
+    def plays(self, rng: Draws) -> Iterator[Play]:
         """All plays, an operation after the other within each stage; early is what everything else builds on."""
         operations = self.api.operations
         yield from (Play("valid", each) for each in operations)
         if "stateful" not in self.without:
             yield from (Play("story", each) for each in self.memory.resources.values() if each.creates)
         yield from (Play("callers", each) for each in operations if each.security)
-        yield from _alternated([self._examples(each) for each in operations])
+        yield from _alternated([self._examples(each, rng) for each in operations])
         declared = methods_of(operations)
         streams = [
             chain(
@@ -64,10 +64,10 @@ class Systematic:
         things = [each for each in self.memory.resources.values() if each.creates]
         return [repeat(Play("story", each), _LIVES) for each in things]
 
-    def _examples(self, operation: Operation) -> Iterator[Play]:
-        return (Play("example", operation, case) for case in self.maker.examples(operation))
+    def _examples(self, operation: Operation, rng: Draws) -> Iterator[Play]:
+        return (Play("example", operation, case) for case in self.maker.examples(operation, rng))
 
-    def _cases(self, operation: Operation, rng: random.Random) -> Iterator[Play]:
+    def _cases(self, operation: Operation, rng: Draws) -> Iterator[Play]:
         """Borders and faults, a part after the other in turns, so that no part waits for another."""
         parts, turns = self.maker.parts(operation), []
         if "borders" not in self.without:
@@ -78,7 +78,7 @@ class Systematic:
         for case in _alternated(turns):
             yield Play(case.technique, operation, case)
 
-    def _probes(self, operation: Operation, declared: set[str], rng: random.Random) -> Iterator[Play]:
+    def _probes(self, operation: Operation, declared: set[str], rng: Draws) -> Iterator[Play]:
         if "probes" in self.without:
             return iter(())
         if operation.root:
@@ -87,7 +87,7 @@ class Systematic:
             cases = probes(lambda: self.maker.base(operation, rng), declared)
         return (Play("probe", operation, case) for case in cases)
 
-    def _pairs(self, operation: Operation, rng: random.Random) -> Iterator[Play]:
+    def _pairs(self, operation: Operation, rng: Draws) -> Iterator[Play]:
         return (Play("valid", operation, case) for case in self.variation.pairs(operation, rng))
 
 

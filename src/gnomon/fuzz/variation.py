@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -10,7 +9,8 @@ from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Case, Fault, Mode, Operation
 from gnomon.fuzz.making import Maker, Part
-from gnomon.fuzz.values import Flaw, pairwise, spoil
+from gnomon.fuzz.swarming import Swarm
+from gnomon.fuzz.values import Draws, Flaw, pairwise, spoil
 
 __all__ = ["Variation"]
 
@@ -24,15 +24,15 @@ _ODD: Sequence[Any] = (
 
 
 class Variation:
-    """Changes cases of `maker`'s."""
+    """Changes cases of `maker`'s; `swarm` says which kinds of change are in use."""
 
-    def __init__(self, maker: Maker) -> None:
-        self._maker = maker
+    def __init__(self, maker: Maker, swarm: Swarm) -> None:
+        self._maker, self._swarm = maker, swarm
 
-    def borders(self, operation: Operation, part: Part, rng: random.Random) -> Iterator[Case]:
+    def borders(self, operation: Operation, part: Part, rng: Draws) -> Iterator[Case]:
         """A case for each value on a border of a part's schema, the simplest first; those beyond it are invalid."""
         prefix = "" if part.location == "body" else f"/{part.name}"
-        for border in islice(self._maker.compiled(operation, part).boundaries, _BORDERS):
+        for border in islice(self._maker.compiled(operation, part).borders(rng), _BORDERS):
             # What only answers have is left out of what is made, yet may be sent.
             valid = self._maker.compiled(operation, part, sent=False).is_valid(border.value)
             why = border.fault(part.location, prefix)
@@ -41,14 +41,14 @@ class Variation:
             case = self._put(operation, part, border.value, rng, mode=mode, why=(why,), technique="boundary")
             yield self._placed(case, part, border.pointer, rng)
 
-    def faults(self, operation: Operation, part: Part, rng: random.Random) -> Iterator[Case]:
+    def faults(self, operation: Operation, part: Part, rng: Draws) -> Iterator[Case]:
         """A case for each way to leave a part's schema."""
         for flaw in self._maker.compiled(operation, part, sent=False).flaws:
             case = self._spoiled(operation, part, flaw, rng)
             if case is not None:
                 yield case
 
-    def negative(self, operation: Operation, rng: random.Random) -> Case | None:
+    def negative(self, operation: Operation, rng: Draws) -> Case | None:
         """A case with one fault; one in ten has a second, which no check of acceptance looks at."""
         case = self._one_fault(operation, rng)
         if case is not None and rng.random() < _MULTIPLE:
@@ -57,14 +57,14 @@ class Variation:
                 return replace(case, parameters={**case.parameters, **other.parameters}, why=(*case.why, *other.why))
         return case
 
-    def havoc(self, operation: Operation, rng: random.Random) -> Case | None:
+    def havoc(self, operation: Operation, rng: Draws) -> Case | None:
         """A case with an odd value somewhere, whatever the schema says of it; a leaf of a body, or a whole part."""
         parts = self._maker.parts(operation)
         if not parts:
             return None
         case, part = self._maker.base(operation, rng), rng.choice(parts)
         value = case.body if part.location == "body" else case.parameters.get((part.location, part.name), NOTHING)
-        odd = rng.choice(_ODD)
+        odd = rng.choice(self._swarm.among(_ODD, repr))
         changed = odd if value is NOTHING or rng.random() < 0.3 else _changed(value, odd, rng)
         if part.location == "path" and changed in ("", None, [], {}):
             return None
@@ -74,7 +74,7 @@ class Variation:
         why = Fault(location=part.location, pointer=_at(part, ""), keyword="havoc", kind=type(odd).__name__)
         return replace(made, mode="probe", why=(why,))
 
-    def pairs(self, operation: Operation, rng: random.Random) -> Iterator[Case]:
+    def pairs(self, operation: Operation, rng: Draws) -> Iterator[Case]:
         """Cases in which every two optional parameters meet, both there, both absent, and one of each."""
         optional = [part for part in self._maker.parts(operation) if not part.required and part.location != "body"]
         if len(optional) < 2:
@@ -89,15 +89,17 @@ class Variation:
                     case = case if made is NOTHING else self._maker.put(case, part, made)
             yield case
 
-    def _one_fault(self, operation: Operation, rng: random.Random) -> Case | None:
+    def _one_fault(self, operation: Operation, rng: Draws) -> Case | None:
         compiled = [(each, self._maker.compiled(operation, each, sent=False)) for each in self._maker.parts(operation)]
         broken = [(part, of.flaws) for part, of in compiled if of.flaws]
         if not broken:
             return None
         part, flaws = rng.choice(broken)
-        return self._spoiled(operation, part, rng.choice(flaws), rng)
+        return self._spoiled(
+            operation, part, rng.choice(self._swarm.among(flaws, lambda flaw: f"{flaw.keyword} {flaw.kind}")), rng
+        )
 
-    def _spoiled(self, operation: Operation, part: Part, flaw: Flaw, rng: random.Random) -> Case | None:
+    def _spoiled(self, operation: Operation, part: Part, flaw: Flaw, rng: Draws) -> Case | None:
         """A valid case with this flaw in one part; None where the schema makes it good again."""
         made = spoil(self._maker.compiled(operation, part, sent=False), rng, flaw)
         if made is None:
@@ -107,7 +109,7 @@ class Variation:
         case = self._put(operation, part, made.value, rng, mode="invalid", why=(why,), technique="negative")
         return self._placed(case, part, found.pointer, rng)
 
-    def _placed(self, case: Case, part: Part, pointer: str, rng: random.Random) -> Case:
+    def _placed(self, case: Case, part: Part, pointer: str, rng: Draws) -> Case:
         """A body among things that live and under new names, all but the place that is looked at."""
         if part.location != "body" or isinstance(case.body, bytes):
             return case
@@ -117,7 +119,7 @@ class Variation:
             case = replace(case, body=referring)
         return self._maker.renamed(case, rng, besides=pointer) if case.operation.method == "POST" else case
 
-    def _put(self, operation: Operation, part: Part, value: Any, rng: random.Random, **more: Any) -> Case:
+    def _put(self, operation: Operation, part: Part, value: Any, rng: Draws, **more: Any) -> Case:
         return self._maker.put(self._maker.base(operation, rng), part, value, **more)
 
 
@@ -130,7 +132,7 @@ def _is_one_of(key: tuple[str, str], parts: Sequence[Part]) -> bool:
     return any(key == (part.location, part.name) for part in parts)
 
 
-def _changed(value: Any, odd: Any, rng: random.Random) -> Any:
+def _changed(value: Any, odd: Any, rng: Draws) -> Any:
     """The value with one leaf, member or element replaced by an odd one, dropped, doubled or added."""
     if isinstance(value, dict) and value:
         name = rng.choice(list(value))

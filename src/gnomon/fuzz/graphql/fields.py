@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,6 +27,7 @@ from gnomon.fuzz.graphql.reading import Answered, Found, answered, mismatches, o
 from gnomon.fuzz.graphql.selections import Selections, is_error
 from gnomon.fuzz.graphql.writing import query_of
 from gnomon.fuzz.state.names import is_identifier, is_key, subject_of, words
+from gnomon.fuzz.values import Draws
 from gnomon.fuzz.writing import Unsendable
 
 __all__ = ["Graph", "RootField"]
@@ -84,7 +84,7 @@ class RootField:
         sent = tuple((name, value) for name, value in headers.items() if value)
         return Request(method="POST", target=base_path or "/", headers=sent, body=body)
 
-    def asked(self, case: Case, about: Mapping[str, Any], rng: random.Random) -> Case:
+    def asked(self, case: Case, about: Mapping[str, Any], rng: Draws) -> Case:
         """The case with a drawn selection, and with the identifiers of a thing where its arguments take them.
 
         Args:
@@ -97,7 +97,7 @@ class RootField:
                 body = named
         return replace(case, body=body, selection=self.graph.selections.drawn(self.field.type, rng))
 
-    def plays(self, base: Callable[[], Case], swept: set[str], rng: random.Random) -> Iterator[Case]:
+    def plays(self, base: Callable[[], Case], swept: set[str], rng: Draws) -> Iterator[Case]:
         """What is asked of it once, around valid cases, beside borders and faults of its arguments."""
         return plays(self, base, swept, rng)
 

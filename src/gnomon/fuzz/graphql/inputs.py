@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -23,7 +22,7 @@ from graphql import (
 from gnomon.fuzz.base import NOTHING, Schema
 from gnomon.fuzz.graphql.scalars import schema_of_scalar
 from gnomon.fuzz.loading import closed
-from gnomon.fuzz.values import Compiled, assemble, compile
+from gnomon.fuzz.values import Compiled, Draws, assemble, compile
 
 __all__ = ["Arguments", "Inputs", "is_needed"]
 
@@ -59,7 +58,7 @@ class Inputs:
             found = self._compiled[id(arguments)] = (arguments, made)
         return found[1]
 
-    def made(self, arguments: Arguments, rng: random.Random) -> Any:
+    def made(self, arguments: Arguments, rng: Draws) -> Any:
         """Values for arguments; `NOTHING` where there are none that will do."""
         found = assemble(self.compiled(arguments), rng)
         return found.value if found else NOTHING

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -13,7 +12,7 @@ from graphql import get_named_type, is_composite_type
 
 from gnomon.fuzz.base import Case, Fault
 from gnomon.fuzz.graphql.selections import ARGUMENTS, Reached, Tree, fields_of, keyed
-from gnomon.fuzz.values import spoil
+from gnomon.fuzz.values import Draws, spoil
 
 if TYPE_CHECKING:
     from gnomon.fuzz.graphql.fields import Graph, RootField
@@ -45,7 +44,7 @@ _BODIES: tuple[Any, ...] = (
 _MEDIA_TYPES = ("application/graphql", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "")
 
 
-def plays(root: RootField, base: Callable[[], Case], swept: set[str], rng: random.Random) -> Iterator[Case]:
+def plays(root: RootField, base: Callable[[], Case], swept: set[str], rng: Draws) -> Iterator[Case]:
     """Cases around valid ones of `base`.
 
     Args:
@@ -63,9 +62,7 @@ def plays(root: RootField, base: Callable[[], Case], swept: set[str], rng: rando
         yield from _arguments(root.graph, at, base, swept, rng)
 
 
-def _arguments(
-    graph: Graph, at: Reached, base: Callable[[], Case], swept: set[str], rng: random.Random
-) -> Iterator[Case]:
+def _arguments(graph: Graph, at: Reached, base: Callable[[], Case], swept: set[str], rng: Draws) -> Iterator[Case]:
     """Borders and flaws of the arguments of a type's fields."""
     for name, field in fields_of(at.type).items():
         place = f"{at.type.name}.{name}"
@@ -83,7 +80,7 @@ def _arguments(
                 base(), selection=tree, mode="valid" if valid else "invalid", why=(why,), technique="argument"
             )
 
-        for border in islice(compiled.boundaries, _BORDERS):
+        for border in islice(compiled.borders(rng), _BORDERS):
             if isinstance(border.value, dict):
                 yield case(border.value, border.fault("body", f"/{place}"), border.valid)
         for flaw in compiled.flaws[:_FLAWS]:

@@ -7,7 +7,6 @@ for nothing is written `{ __typename }`, so that whatever is left out of a tree,
 
 from __future__ import annotations
 
-import random
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -29,6 +28,7 @@ from graphql import (
 
 from gnomon.fuzz.base import NOTHING
 from gnomon.fuzz.graphql.inputs import Inputs, is_needed
+from gnomon.fuzz.values import Draws
 
 __all__ = [
     "ARGUMENTS",
@@ -84,7 +84,7 @@ class Selections:
     def __init__(self, schema: GraphQLSchema, inputs: Inputs) -> None:
         self._schema, self._inputs = schema, inputs
 
-    def drawn(self, of: GraphQLOutputType, rng: random.Random) -> Tree:
+    def drawn(self, of: GraphQLOutputType, rng: Draws) -> Tree:
         """A tree for what a field answers: few fields or many, shallow or deep; none for a scalar."""
         kind = get_named_type(of)
         if not is_composite_type(kind):
@@ -92,7 +92,7 @@ class Selections:
         drawing = _Drawing(self, rng, rng.choice(_SHARES))
         return drawing.tree(kind, float(rng.choice(_DEPTHS)), _MOST_LISTS - is_list(of))
 
-    def swept(self, of: GraphQLOutputType, rng: random.Random) -> Iterator[Reached]:
+    def swept(self, of: GraphQLOutputType, rng: Draws) -> Iterator[Reached]:
         """Each type that can be reached from a field once, the nearest first."""
         kind = get_named_type(of)
         if not is_composite_type(kind):
@@ -107,7 +107,7 @@ class Selections:
                     seen.add(inner.name)
                     waiting.append(Reached(inner, (*at.way, (key, node, beside)), at.lists + lists))
 
-    def leaves(self, kind: GraphQLNamedType, rng: random.Random) -> Tree:
+    def leaves(self, kind: GraphQLNamedType, rng: Draws) -> Tree:
         """All fields of a type that have no fields themselves, and `__typename`."""
         found: dict[str, Any] = {"__typename": {}, **self.told(kind)}
         for name, field in fields_of(kind).items():
@@ -116,7 +116,7 @@ class Selections:
                 found[name] = node
         return found
 
-    def node(self, field: GraphQLField, rng: random.Random, *, optional: float = _OPTIONAL) -> dict[str, Any] | None:
+    def node(self, field: GraphQLField, rng: Draws, *, optional: float = _OPTIONAL) -> dict[str, Any] | None:
         """A node with the arguments that a field needs, or also optional ones; None where no values will do."""
         wanted = any(map(is_needed, field.args.values())) or (field.args and rng.random() < optional)
         if not wanted:
@@ -144,7 +144,7 @@ class Selections:
             return list(self._schema.get_possible_types(kind))
         return []
 
-    def _steps(self, at: Reached, rng: random.Random) -> Iterator[tuple[str, Tree, GraphQLNamedType, int]]:
+    def _steps(self, at: Reached, rng: Draws) -> Iterator[tuple[str, Tree, GraphQLNamedType, int]]:
         for each in self.possible(at.type):
             yield f"{_ON}{each.name}", {}, each, 0
         for name, field in fields_of(at.type).items():
@@ -156,7 +156,7 @@ class Selections:
 class _Drawing:
     """One tree as it is drawn."""
 
-    def __init__(self, of: Selections, rng: random.Random, share: float) -> None:
+    def __init__(self, of: Selections, rng: Draws, share: float) -> None:
         self._of, self._rng, self._share, self._left = of, rng, share, _MOST_FIELDS
 
     def tree(self, kind: GraphQLNamedType, depth: float, lists: int, *, inside: bool = False) -> dict[str, Any]:

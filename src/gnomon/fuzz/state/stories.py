@@ -7,7 +7,6 @@ RESTler's sequences and the paper's state machine are such lives; the grammar he
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from gnomon.fuzz.state.expressions import evaluate
 from gnomon.fuzz.state.memory import Thing, leaves
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.semantics import listed, moved, not_found, still_there, unseen_of
+from gnomon.fuzz.values import Draws
 
 __all__ = ["Maker", "Story"]
 
@@ -27,11 +27,11 @@ _LONGEST, _TRIES, _COPIES = 8, 3, (2, 4, 8)
 class Maker(Protocol):
     """Who makes cases."""
 
-    def valid(self, operation: Operation, rng: random.Random, *, path: Mapping[str, Any]) -> Case:
+    def valid(self, operation: Operation, rng: Draws, *, path: Mapping[str, Any]) -> Case:
         """A case within the schema, with these path parameters."""
         ...
 
-    def renamed(self, case: Case, rng: random.Random) -> Case:
+    def renamed(self, case: Case, rng: Draws) -> Case:
         """The case with other texts in its body."""
         ...
 
@@ -50,7 +50,7 @@ class Story:
 
     sender: Sender
     maker: Maker
-    rng: random.Random
+    rng: Draws
     report: Callable[[Violation], None]
     known: Callable[[tuple[str, ...]], bool] = lambda key: False
     pauses: tuple[float, ...] = (0.5, 2.0)

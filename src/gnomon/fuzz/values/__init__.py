@@ -8,7 +8,7 @@ from gnomon.fuzz.values.compiling import Compiled, assemble, compile, replay, re
 from gnomon.fuzz.values.formats import Format, register_format
 from gnomon.fuzz.values.negation import Flaw
 from gnomon.fuzz.values.pairs import pairwise
-from gnomon.fuzz.values.pools import Assembled, renew_pools
+from gnomon.fuzz.values.pools import Assembled, Draws
 from gnomon.fuzz.values.spoiling import Spoiled
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Border",
     "Buffered",
     "Compiled",
+    "Draws",
     "Flaw",
     "Format",
     "Spoiled",
@@ -24,7 +25,6 @@ __all__ = [
     "compile",
     "pairwise",
     "register_format",
-    "renew_pools",
     "replay",
     "respoil",
     "spoil",

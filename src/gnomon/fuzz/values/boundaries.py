@@ -14,7 +14,7 @@ from gnomon.fuzz.base import Fault, Location
 from gnomon.fuzz.values.nodes import Choice, Lazy, Leaf, Node, Source, escaped
 from gnomon.fuzz.values.objects import ArrayNode, ObjectNode
 from gnomon.fuzz.values.places import Place, changed, places, reach
-from gnomon.fuzz.values.pools import EmptyPool, Simplest, as_json, pool_of
+from gnomon.fuzz.values.pools import Draws, EmptyPool, Simplest, as_json
 from gnomon.fuzz.values.schemas import Read
 from gnomon.fuzz.values.spoiling import broken_keyword
 
@@ -62,13 +62,13 @@ class Border:
         return Fault(location=location, pointer=prefix + self.pointer, keyword=self.keyword, kind=self.kind)
 
 
-def borders_of(root: Node, read: Read) -> Iterator[Border]:
+def borders_of(root: Node, read: Read, draws: Draws) -> Iterator[Border]:
     """The borders of a schema that admits something, simplest first: the plainest value, then place by place.
 
     Outer places come first. No value comes twice.
     """
     seen: set[str] = set()
-    for pointer, keyword, kind, value in _all(root):
+    for pointer, keyword, kind, value in _all(root, draws):
         key = as_json(value)
         if len(seen) >= MOST_BORDERS:
             return
@@ -79,38 +79,38 @@ def borders_of(root: Node, read: Read) -> Iterator[Border]:
             yield Border(value, pointer, told, kind, valid)
 
 
-def _all(root: Node) -> Iterator[tuple[str, str, str, Any]]:
+def _all(root: Node, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
     with suppress(EmptyPool):
-        yield "", "type", "simplest", root.build(Simplest(), "", 0)
+        yield "", "type", "simplest", root.build(Simplest(draws), "", 0)
     for number, place in enumerate(places(root)):
         if number >= MOST_PLACES:
             return
         with suppress(EmptyPool, LookupError):
-            base = reach(root, place.route, Simplest())
-            for step, keyword, kind, inner in _of_place(place, base):
+            base = reach(root, place.route, Simplest(draws))
+            for step, keyword, kind, inner in _of_place(place, base, draws):
                 yield place.pointer + step, keyword, kind, changed(base, place.keys, _constant(inner))
 
 
-def _of_place(place: Place, base: Any) -> Iterator[tuple[str, str, str, Any]]:
+def _of_place(place: Place, base: Any, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
     """A step of the pointer, the keyword, what it is, and what stands at the place."""
     node, value = place.node, base
     for key in place.keys:
         value = value[key]
     yield "", "type", "null", None
     if isinstance(node, Leaf):
-        yield from _of_leaf(node)
+        yield from _of_leaf(node, draws)
     elif isinstance(node, ObjectNode):
-        yield from _of_object(node)
+        yield from _of_object(node, draws)
     elif isinstance(node, ArrayNode):
-        yield from _of_array(node)
+        yield from _of_array(node, draws)
     elif isinstance(node, Choice):
         for index, branch in enumerate(node.branches):
             with suppress(EmptyPool):
-                yield "", "anyOf", f"branch {index}", branch.build(Simplest(), "", 0)
-        yield from _swapped(node)
+                yield "", "anyOf", f"branch {index}", branch.build(Simplest(draws), "", 0)
+        yield from _swapped(node, draws)
 
 
-def _swapped(node: Choice) -> Iterator[tuple[str, str, str, Any]]:
+def _swapped(node: Choice, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
     """Values of a branch that name another: the constant that tells the branches apart is that of the next."""
     branches = [branch.target if isinstance(branch, Lazy) else branch for branch in node.branches]
     objects = [branch for branch in branches if isinstance(branch, ObjectNode)][:MOST_SWAPPED]
@@ -119,7 +119,7 @@ def _swapped(node: Choice) -> Iterator[tuple[str, str, str, Any]]:
         for name, value in _constants(mine):
             if theirs.get(name, value) != value:
                 with suppress(EmptyPool):
-                    swapped = {**mine.build(Simplest(), "", 0), name: theirs[name]}
+                    swapped = {**mine.build(Simplest(draws), "", 0), name: theirs[name]}
                     yield escaped(name), "oneOf", "discriminator swapped", swapped
 
 
@@ -129,11 +129,11 @@ def _constants(node: ObjectNode) -> Iterator[tuple[str, Any]]:
             yield name, inner.edges[0][0]
 
 
-def _of_leaf(leaf: Leaf) -> Iterator[tuple[str, str, str, Any]]:
+def _of_leaf(leaf: Leaf, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
     for value, keyword in sorted(leaf.edges, key=lambda edge: len(repr(edge[0]))):
         yield "", keyword, _described(value), value
     if any(keyword == "pattern" for _, keyword in leaf.edges):
-        match = pool_of(leaf).at(0)
+        match = draws.pool(leaf).at(0)
         yield from (("", "pattern", f"near {match!a}"[:60], near) for near in (f"{match}~", f"~{match}", match[:-1]))
     if any(isinstance(value, str) for value, _ in leaf.edges):
         # No JSON text in UTF-8 holds it; whoever writes the bytes escapes it.
@@ -142,9 +142,9 @@ def _of_leaf(leaf: Leaf) -> Iterator[tuple[str, str, str, Any]]:
         yield "", "type", f"{DEEP} levels deep", _nested()
 
 
-def _of_object(node: ObjectNode) -> Iterator[tuple[str, str, str, Any]]:
-    least = _members(node, required=True, optional=False)
-    whole = _members(node, required=True, optional=True)
+def _of_object(node: ObjectNode, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
+    least = _members(node, draws, optional=False)
+    whole = _members(node, draws, optional=True)
     yield "", "required", "only what is required", least
     yield "", "properties", "all members", whole
     yield "", "type", "empty", {}
@@ -161,24 +161,24 @@ def _of_object(node: ObjectNode) -> Iterator[tuple[str, str, str, Any]]:
     yield "", "type", f"{DEEP} levels deep", {**least, "unknownField": _nested()}
 
 
-def _of_array(node: ArrayNode) -> Iterator[tuple[str, str, str, Any]]:
+def _of_array(node: ArrayNode, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
     most = int(node.most) if node.most < MOST_LARGE // 64 else None
     ends = {0, 1, node.least - 1, node.least, node.least + 1}
     ends |= {most - 1, most, most + 1} if most is not None else set()
     for size in sorted(end for end in ends if end >= 0):
         keyword = "maxItems" if most is not None and size >= most - 1 else "minItems"
-        items = _items(node, size)
+        items = _items(node, size, draws)
         if len(json.dumps(items)) < MOST_LARGE:
             yield "", keyword, f"{size} items", items
-    first = _items(node, max(1, node.least))
+    first = _items(node, max(1, node.least), draws)
     yield "", "uniqueItems", "equal items", [*first, first[0]] if first else [None, None]
     yield "", "items", "a null item", [*first, None]
     yield "", "items", "items of several types", [*first, 0, "", True, {}, []]
 
 
-def _members(node: ObjectNode, *, required: bool, optional: bool) -> dict[str, Any]:
-    chosen = [*(node.required if required else ()), *(node.optional if optional else ())]
-    source: Source = Simplest()
+def _members(node: ObjectNode, draws: Draws, *, optional: bool) -> dict[str, Any]:
+    chosen = [*node.required, *(node.optional if optional else ())]
+    source: Source = Simplest(draws)
     found = {}
     for name, step, inner in chosen:
         with suppress(EmptyPool):
@@ -186,9 +186,9 @@ def _members(node: ObjectNode, *, required: bool, optional: bool) -> dict[str, A
     return found
 
 
-def _items(node: ArrayNode, size: int) -> list[Any]:
+def _items(node: ArrayNode, size: int, draws: Draws) -> list[Any]:
     """Items that differ where they have to and can, simple otherwise."""
-    source = Simplest()
+    source = Simplest(draws)
     inner = [node.place(index, -1) for index in range(size)]
     return [each.build(source, "/*", 0) if each is not None else None for each in inner]
 

@@ -1,6 +1,7 @@
 """Values of a leaf kept in pools, and whole values put together from them without Hypothesis in between.
 
-A pool grows as it is used, and never moves what it has, so that an index means the same value in every process.
+A pool grows as it is used, and never moves what it has, so that an index means the same value in every process. Pools
+belong to the `Draws` of one search: searches beside it, or before it, change nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from functools import partial
 from threading import Thread
 from time import process_time
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 from hypothesis import HealthCheck, Phase, currently_in_test_context, given, seed, settings
 from hypothesis import strategies as st
@@ -25,15 +25,14 @@ from gnomon.fuzz.values.nodes import SIZE, Leaf
 
 __all__ = [
     "Assembled",
+    "Draws",
     "EmptyPool",
     "Pool",
     "Simplest",
     "as_json",
     "build_value",
     "drawn",
-    "pool_of",
     "rebuild_value",
-    "renew_pools",
 ]
 
 MOST = 256
@@ -71,17 +70,20 @@ class Assembled(NamedTuple):
 class Pool:
     """Values of a leaf, simplest first within each batch; indices stay what they are as it grows.
 
+    Args:
+        number: with the leaf's own it says what is drawn.
+
     Attributes:
         values: what is there; never empty, unless nothing can be drawn.
     """
 
-    def __init__(self, leaf: Leaf) -> None:
-        self._leaf = leaf
+    def __init__(self, leaf: Leaf, number: int) -> None:
+        self._leaf, self._number = leaf, number
         self._seen: set[str] = set()
         self._rounds = 0
         self._uses = self._size = 0
         self.values: list[Any] = []
-        first = [] if leaf.whole else drawn(leaf.strategy, _number(leaf, 0), BATCH)
+        first = [] if leaf.whole else self._drawn()
         self._add([*first, *(value for value, keyword in leaf.edges if keyword != "format" and _usual(leaf, value))])
 
     def grow(self) -> bool:
@@ -90,7 +92,7 @@ class Pool:
         if self._leaf.whole or before >= MOST or self._size > MOST_SIZE or self._rounds > 2 * MOST // BATCH:
             return False
         self._rounds += 1
-        self._add(drawn(self._leaf.strategy, _number(self._leaf, self._rounds), BATCH))
+        self._add(self._drawn())
         if len(self.values) == before:
             self._rounds = MOST
         return len(self.values) > before
@@ -114,6 +116,10 @@ class Pool:
             raise EmptyPool
         return self.values[min(index, len(self.values) - 1)]
 
+    def _drawn(self) -> list[Any]:
+        """A batch by Hypothesis."""
+        return drawn(self._leaf.strategy, self._leaf.seed + self._rounds + (self._number << 40), BATCH)
+
     def _add(self, values: Sequence[Any]) -> None:
         for value in sorted(values, key=_simplicity):
             key = as_json(value)
@@ -123,27 +129,25 @@ class Pool:
                 self.values.append(value)
 
 
-_POOLS: WeakKeyDictionary[Leaf, Pool] = WeakKeyDictionary()
-_FURTHER = [0]
+class Draws(random.Random):
+    """The choices of one search, and its pools; the same seed gives the same ones.
 
+    Args:
+        seed: any integer.
+        pooled: whether values are put together from pools; else Hypothesis draws each one anew.
+    """
 
-def renew_pools(number: int) -> None:
-    """Forgets all pools, so that what comes depends on nothing before; new ones draw by this number and the leaf's."""
-    _POOLS.clear()
-    _FURTHER[0] = number
+    def __init__(self, seed: int, *, pooled: bool = True) -> None:
+        super().__init__(seed)
+        self.pooled = pooled
+        self._number, self._pools = seed, dict[Leaf, Pool]()
 
-
-def _number(leaf: Leaf, rounds: int) -> int:
-    """What a batch of a leaf is drawn by."""
-    return leaf.seed + rounds + (_FURTHER[0] << 40)
-
-
-def pool_of(leaf: Leaf) -> Pool:
-    """The pool of a leaf, filled on its first use."""
-    found = _POOLS.get(leaf)
-    if found is None:
-        found = _POOLS[leaf] = Pool(leaf)
-    return found
+    def pool(self, leaf: Leaf) -> Pool:
+        """The pool of a leaf, filled on its first use."""
+        found = self._pools.get(leaf)
+        if found is None:
+            found = self._pools[leaf] = Pool(leaf, self._number)
+        return found
 
 
 def drawn(strategy: SearchStrategy[Any], number: int, count: int) -> list[Any]:
@@ -197,8 +201,8 @@ class EmptyPool(Exception):
 class _Picked:
     """Choices of a plain generator over pools, written down."""
 
-    def __init__(self, rng: random.Random, accepted: Accepted) -> None:
-        self._random = rng.random
+    def __init__(self, draws: Draws, accepted: Accepted) -> None:
+        self._random, self._pool = draws.random, draws.pool
         self._accepted = accepted
         self.left = SIZE
         self.trail: list[int] = []
@@ -211,7 +215,7 @@ class _Picked:
 
     def leaf(self, leaf: Leaf, at: str) -> Any:
         """A value of the pool, or half the time one that a server took at this place."""
-        pool = _POOLS.get(leaf) or pool_of(leaf)
+        pool = self._pool(leaf)
         taken = self._accepted.get(at) if self._accepted else None
         if taken and self._random() < 0.5:
             place = int(self._random() * len(taken))
@@ -229,7 +233,8 @@ class _Picked:
 class Simplest:
     """The simplest choice always; of a leaf that is asked at the same place again, the next value."""
 
-    def __init__(self) -> None:
+    def __init__(self, draws: Draws) -> None:
+        self._pool = draws.pool
         self._asked: Counter[str] = Counter()
         self.left = SIZE
 
@@ -244,14 +249,14 @@ class Simplest:
             EmptyPool: nothing can be drawn.
         """
         self._asked[at] += 1
-        return pool_of(leaf).at(self._asked[at] - 1)
+        return self._pool(leaf).at(self._asked[at] - 1)
 
 
 class _Replayed:
     """Choices that were written down; where they end, the simplest."""
 
-    def __init__(self, trail: Sequence[int], accepted: Accepted) -> None:
-        self._next = iter(trail)
+    def __init__(self, trail: Sequence[int], draws: Draws, accepted: Accepted) -> None:
+        self._next, self._pool = iter(trail), draws.pool
         self._accepted = accepted
         self.left = SIZE
         self.trail: list[int] = []
@@ -270,19 +275,19 @@ class _Replayed:
             self.trail.append(place)
             return taken[-1 - place]
         self.trail.append(max(0, place))
-        return pool_of(leaf).at(max(0, place))
+        return self._pool(leaf).at(max(0, place))
 
 
 def build_value(
     make: Callable[[Any], Any],
     fits: Callable[[Any], bool] | None,
-    rng: random.Random,
+    draws: Draws,
     accepted: Accepted | None,
     tries: int,
 ) -> Assembled | None:
-    """The first value out of `tries` that fits, made with choices of `rng`; None where none does."""
+    """The first value out of `tries` that fits, made with choices of `draws`; None where none does."""
     for _ in range(tries):
-        source = _Picked(rng, accepted or {})
+        source = _Picked(draws, accepted or {})
         with suppress(EmptyPool, RecursionError):
             value = make(source)
             if fits is None or fits(value):
@@ -290,9 +295,11 @@ def build_value(
     return None
 
 
-def rebuild_value(make: Callable[[Any], Any], trail: Sequence[int], accepted: Accepted | None) -> Assembled:
+def rebuild_value(
+    make: Callable[[Any], Any], trail: Sequence[int], draws: Draws, accepted: Accepted | None
+) -> Assembled:
     """What `make` makes of choices that were written down, and the choices it really took."""
-    source = _Replayed(trail, accepted or {})
+    source = _Replayed(trail, draws, accepted or {})
     return Assembled(make(source), source.trail)
 
 

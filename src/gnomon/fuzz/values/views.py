@@ -98,6 +98,11 @@ class Build:
         """The schema of a node that was made here."""
         return self._forms.get(id(node))
 
+    def known(self, node: Node, form: CanonicalSchema) -> Node:
+        """Notes the schema of a node that was made elsewhere."""
+        self._forms[id(node)] = form
+        return node
+
     def guard(self) -> None:
         """Notes that values of this document need the validator."""
         self.guarded = True
