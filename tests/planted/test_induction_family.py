@@ -9,7 +9,8 @@ import pytest
 
 from gnomon.study._trained import run_trainings
 from gnomon.study.induction_family import InductionFamily
-from gnomon.study.induction_family.figures import Told
+from gnomon.study.induction_family.changes import Seen
+from gnomon.study.induction_family.figures import Told, head_kinds
 from gnomon.study.induction_family.page import dated
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -39,12 +40,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[float, int], 
     return run
 
 
+def called(seen: Seen) -> set[str]:
+    """What heads are called at the end."""
+    return {kind for layer in head_kinds(seen) for kind in layer}
+
+
 def test_heads_and_in_context_learning_over_three_seeds(trained: Callable[[float, int], Found]) -> None:
     found = trained(0.12, 3)
     halves: dict[str, list[float]] = {}
     for kind, several in found.items():
         assert len(several) == 3
         for seen, of in several:
+            assert ("induction" in called(seen)) == (kind != ONE)
             if kind == ONE:
                 # A single layer has nothing to find the earlier copy with.
                 assert seen.largest.max() < 0.1
@@ -69,6 +76,7 @@ def test_heads_and_in_context_learning_over_three_seeds(trained: Callable[[float
 def test_no_head_forms_where_there_is_nothing_to_copy(trained: Callable[[float, int], Found]) -> None:
     for several in trained(0.0, 1).values():
         for seen, of in several:
+            assert "induction" not in called(seen)
             assert seen.largest.max() < 0.15
             assert not of.heads.detected and not of.icl.detected
             assert np.abs(seen.losses("icl")[-1].mean()) < 0.1

@@ -57,6 +57,22 @@ def wired() -> Transformer:
     return net.eval()
 
 
+def narrowed(net: Transformer, width: int, sign: int = 1) -> Transformer:
+    """The circuit, with what head 1.0 moves squeezed through `width` directions, so that other tokens rise by the way.
+
+    Args:
+        sign: -1 lowers what it looks at.
+    """
+    match = cast(Block, net.blocks[1]).attn
+    drawn, _ = torch.linalg.qr(torch.randn(WORDS, width, generator=torch.Generator().manual_seed(0)))
+    with torch.no_grad():
+        for kept in (match.w_v[0], match.w_o[0]):
+            kept.zero_()
+        match.w_v[0][:width, :WORDS] = drawn.T
+        match.w_o[0][:WORDS, :width] = sign * 20 * WORDS / width * drawn
+    return net
+
+
 def wired_model(folder: Path) -> LocalModel:
     """The circuit with words for its tokens: w0, w1, …, the first of which is token 2."""
     words = [f"w{i}" for i in range(WORDS - 2)]

@@ -38,7 +38,7 @@ def test_the_circuit_set_by_hand_is_read_right(circuit: Transformer, shown: Repe
     assert float(matched[1, 0]) >= 0.99
     assert float(matched[0].max()) < 0.05
     assert float(looked_back(circuit, shown.tokens_NT).mean(0)[0, 0]) >= 0.99
-    assert float(copying(circuit, shown).mean(0)[1, 0]) >= 0.95
+    assert float(copying(circuit, shown)["copying"].mean(0)[1, 0]) >= 0.95
     assert float(ov_copying(circuit)[1, 0]) >= 0.95
     traced = qk_trace(circuit, looked_back(circuit, shown.tokens_NT).mean(0))
     assert torch.isnan(traced[0]).all()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -14,7 +16,8 @@ from gnomon.explain._running import run_explanation
 from gnomon.explain.induction import Induction, explain, summarise
 from gnomon.explain.induction.reading import read_heads
 from gnomon.models.local import LocalModel
-from tests.unit._wired import PLACES, wired_model
+from gnomon.models.transformer import Block, Transformer
+from tests.unit._wired import PLACES, narrowed, wired_model
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,62 @@ def test_the_circuit_set_by_hand_is_found_and_named(circuit: LocalModel, text: t
     # Leaving out the head that uses the context makes the score worse: larger.
     worse = report.estimate("in-context learning without it (zero)", "1.0")
     assert worse.value is not None
+
+
+@pytest.mark.parametrize(("sign", "called"), [(1, "induction"), (-1, "prefix search without copying")])
+def test_a_head_too_narrow_to_raise_one_token_alone_is_called_by_what_it_does(
+    text: tuple[str, ...], tmp_path: Path, sign: int, called: str
+) -> None:
+    model = wired_model(tmp_path)
+    narrowed(cast(Transformer, model.net), 8, sign)
+    cfg = Induction(data=text, only=("attention", "weights", "frozen"), n=4, windows=4, window=100)
+    report = summarise(cfg, read_heads(cfg, model))
+    copied = report.estimate("copying", "1.0")
+    # It raises its token by less than half of all that it raises, and still by more than chance; or lowers it.
+    assert copied.high is not None and copied.high < 0
+    assert report.estimate("OV copying", "1.0").value == pytest.approx(sign, abs=0.01)
+    assert (report.estimate("repeats without it (frozen)", "1.0").value or 0) * sign > 0.5
+    assert {row[0]: row[1] for row in report.tables[0].rows} == {
+        "1.0": called,
+        "0.0": "previous token",
+        "0.1": "",
+        "1.1": "",
+    }
+
+
+def test_heads_of_random_weights_have_no_name(text: tuple[str, ...], tmp_path: Path) -> None:
+    model = wired_model(tmp_path)
+    with torch.no_grad():
+        for parameter in model.net.parameters():
+            if parameter.ndim == 2:
+                parameter.normal_(0, 0.3, generator=torch.Generator().manual_seed(0))
+    cfg = Induction(data=text, only=("attention",), n=4, windows=4, window=100)
+    report = summarise(cfg, read_heads(cfg, model))
+    assert report.summary.startswith("No head is an induction head.")
+    assert {row[1] for row in report.tables[0].rows} == {""}
+
+
+def test_what_lies_beyond_a_window_is_out_of_reach_and_not_nothing(text: tuple[str, ...], tmp_path: Path) -> None:
+    model = wired_model(tmp_path)
+    net = cast(Transformer, model.net)
+    cfg = Induction(data=text, only=("attention",), n=4, windows=4, window=100)
+    for window, layers in ((25, (1,)), (24, (1,)), (24, (0, 1))):
+        net.config = replace(net.config, window=window, window_layers=layers)
+        for layer, block in enumerate(net.blocks):
+            cast(Block, block).attn.windowed = net.config.windowed(layer)
+        report = summarise(cfg, read_heads(cfg, model))
+        places = report.tables[0].columns.index("prefix matching")
+        found = {str(row[0]): row[places] for row in report.tables[0].rows}
+        if window == 25:
+            # The nearest copy is 24 tokens back, and the window's last place.
+            assert found["1.0"] == pytest.approx(1, abs=0.01)
+            continue
+        assert found["1.0"] == found["1.1"] == "out of reach"
+        assert (found["0.0"] == "out of reach") == (layers == (0, 1))
+        far = report.estimate("prefix matching", "1.0")
+        assert far.value is None and far.reason == "out of reach of the head's window"
+        assert len(report.figures) == 3
+    assert "No head's window reaches back as far as prefix matching needs." in report.summary
 
 
 def test_what_was_read_is_kept_and_read_again(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

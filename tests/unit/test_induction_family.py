@@ -61,7 +61,8 @@ def planted(change: float | None, *, name: str = "planted", missing: Sequence[in
         evidence: dict[str, Any] = {
             "prefix": [[around(head, SEQUENCES, 0.01) for head in layer] for layer in heads],
             "previous": [[0.03 + 0.6 * done, 0.03], [0.03, 0.03]],
-            "copying": [[0.0, 0.0], [done, 0.0]],
+            "copying": [[-0.9, -0.9], [2 * done - 1, -0.9]],
+            "chance": -0.85,
             "trace": [[None, None], [done, 0.0]],
             "picked": around(late - done, 40),
             "losses": losses,

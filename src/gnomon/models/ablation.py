@@ -11,7 +11,7 @@ neither queries, keys nor a softmax. Shapes: B rows, T tokens, P places, L layer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gnomon.models.attention import Context
 from gnomon.models.hooks import Plan, keep
+from gnomon.models.norms import bias_of, reading, scale_of
 from gnomon.models.tails import after, chunks, losses_of, rest, under
 from gnomon.models.transformer import Block, Transformer
 
@@ -49,13 +50,14 @@ def ablated_losses(net: Transformer, tokens_BT: Tensor, kind: Kind, *, at: Seque
     found = []
     for layer, each in enumerate(net.blocks):
         block, is_last = cast(Block, each), layer == net.config.num_layers - 1
-        added_BTHD, middle_BTD = _parts(block, x_BTD, context, patterns[layer] if patterns else None)
-        gone_BTHD = added_BTHD - added_BTHD.mean((0, 1), keepdim=True) if kind == "mean" else added_BTHD
+        z_BHTd = _mixed(block, x_BTD, context, patterns[layer] if patterns else None)
+        middle_BTD = x_BTD + block.attn.merge(z_BHTd)
+        gone_BHTd = z_BHTd - z_BHTd.mean((0, 2), keepdim=True) if kind == "mean" else z_BHTd
         kept = places if is_last else slice(None)
+        without, heads = _behind(block, x_BTD[:, kept], middle_BTD[:, kept]), range(net.config.num_heads)
         parts = []
-        for heads in chunks(added_BTHD.shape[2], tokens_BT.numel()):
-            middle_CBTD = middle_BTD[:, kept] - gone_BTHD[:, kept, heads].permute(2, 0, 1, 3)
-            out_CBPD = after(block, x_BTD[:, kept], middle_CBTD)
+        for some in chunks(len(heads), tokens_BT.numel()):
+            out_CBPD = torch.stack([without(head, gone_BHTd[:, head, kept]) for head in heads[some]])
             if not is_last:
                 out_CBPD = rest(net, layer + 1, out_CBPD, context, patterns, places)
             parts += [losses_of(net, net.ln_f(out_BPD), targets_BP) for out_BPD in out_CBPD]
@@ -71,9 +73,32 @@ def _patterns(net: Transformer, tokens_BT: Tensor) -> list[Tensor]:
     return [plan.results[name] for name in names]
 
 
-def _parts(block: Block, x_BTD: Tensor, context: Context, pattern: Tensor | None) -> tuple[Tensor, Tensor]:
-    """What each head adds [B, T, H, D], and the residual stream behind the attention."""
-    attn = block.attn
-    q, k, v = attn.project(block.ln1(x_BTD), context)
-    z = attn.mix(q, k, v, context) if pattern is None else under(pattern, v)
-    return attn.merge_apart(z), x_BTD + attn.merge(z)
+def _mixed(block: Block, x_BTD: Tensor, context: Context, pattern: Tensor | None) -> Tensor:
+    """What each head moves, z [B, H, T, d]."""
+    if pattern is not None:
+        return under(pattern, block.attn.values(block.ln1(x_BTD)))
+    return block.attn.mix(*block.attn.project(block.ln1(x_BTD), context), context)
+
+
+def _behind(block: Block, x_BPD: Tensor, middle_BPD: Tensor) -> Callable[[int, Tensor], Tensor]:
+    """What gives the residual stream [B, P, D] behind the block without a head, from the head and what it moves.
+
+    Until its scale a norm is linear, and what a head adds has the rank of the head. So the MLP's first map is applied
+    once for all heads, and for each of them a map of the head's width.
+    """
+    w_o, mlp, norm = block.attn.w_o, block.mlp, block.ln2
+    if mlp is None or norm is None or block.parallel:
+        # No MLP sees the head.
+        whole_BPD = after(block, x_BPD, middle_BPD)
+        return lambda head, z_BPd: whole_BPD - z_BPd @ w_o[head].T
+    up_FD = reading(norm, mlp.up.weight)
+    of_heads_HFd, whole_BPF, bias_F = up_FD @ w_o, middle_BPD @ up_FD.T, mlp.up(bias_of(norm))
+
+    def without(head: int, z_BPd: Tensor) -> Tensor:
+        left_BPD = middle_BPD - z_BPd @ w_o[head].T
+        read_BPF = whole_BPF - z_BPd @ of_heads_HFd[head].T
+        pre_BPF = torch.addcmul(bias_F, read_BPF, 1 / scale_of(norm, left_BPD))
+        found: Tensor = left_BPD + mlp.down(mlp.act(pre_BPF))
+        return found
+
+    return without

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["bias_of", "centred", "gain_of", "normed_at", "scale_of"]
+__all__ = ["bias_of", "centred", "gain_of", "normed_at", "reading", "scale_of"]
 
 
 def centred(norm: nn.Module, x: Tensor) -> Tensor:
@@ -37,3 +37,8 @@ def scale_of(norm: nn.Module, x: Tensor) -> Tensor:
 def normed_at(norm: nn.Module, x: Tensor, scale: Tensor) -> Tensor:
     """The norm of `x` without its bias, at a scale that is given."""
     return centred(norm, x) / scale * gain_of(norm)
+
+
+def reading(norm: nn.Module, map_ED: Tensor) -> Tensor:
+    """A map […, D] of what the norm gives out as one of what goes in: with gain and centring, without the scale."""
+    return centred(norm, map_ED * gain_of(norm))

@@ -52,7 +52,7 @@ class Induction:
     early: int = 0
     "Such as 50; 0 takes the tenths about the first tenth."
     threshold: float = 0.3
-    "Least prefix matching of an induction head."
+    "Least prefix matching of an induction head, and least attention one token back of a previous-token head."
     precision: Literal["float32", "bfloat16"] = "float32"
     "Of the model's runs; bfloat16 takes a third of the time where the processor has it. Weights are read as they are."
     seed: int = 0

@@ -5,7 +5,10 @@ number a head, so that nothing of size T^2 is kept, and nothing after the last p
 
 The copying score follows the appendix with its start token put back: the head's values, through the final norm's gain
 and the unembedding, restricted to the tokens of the sample and less their mean, give each token a rise; the score is
-the attended token's share of all rises, weighted by attention, from -1 (none of it) to 1 (all of it).
+the attended token's share of all rises, weighted by attention, from -1 (none of it) to 1 (all of it). In the paper the
+share ends at a half, as it does here where what falls counts as well as what rises: they are as much, so both rescale
+to the same score. Its 0 says nothing of a head's kind: values of width d tell tokens apart but so far, and 24 others
+share what is raised by the way. So the same is read of a token that nothing foretells, the next one of the sample.
 
 Shapes: N sequences, B of them at once, T tokens, L layers, H heads, K kinds of places, D width, d head width.
 """
@@ -38,10 +41,16 @@ def looks(net: Transformer, of: Repeats) -> dict[str, Tensor]:
     duplicate token    the earlier copies themselves
     first token        the first of the sequence
     current token      the token itself
+
+    NaN of heads whose window is too short for the nearest such place: it is out of their reach.
     """
     length = of.tokens_NT.shape[1]
     masks_KTT = torch.stack([_mask(of, kind, length) for kind in KINDS])
     found_NLHK = looked_under(net, of.tokens_NT, masks_KTT / len(of.places))
+    window = net.config.window or length
+    for kind, back in (("prefix matching", of.period - 1), ("duplicate token", of.period)):
+        blind = [layer for layer in range(net.config.num_layers) if net.config.windowed(layer) and back >= window]
+        found_NLHK[:, blind, :, KINDS.index(kind)] = torch.nan
     return {kind: found_NLHK[..., place] for place, kind in enumerate(KINDS)}
 
 
@@ -70,8 +79,12 @@ def looked_under(net: Transformer, tokens_NT: Tensor, masks_KTT: Tensor) -> Tens
 
 
 @torch.no_grad()
-def copying(net: Transformer, of: Repeats) -> Tensor:
-    """Copying score [N, L, H] of the first copy's tokens, between -1 and 1."""
+def copying(net: Transformer, of: Repeats) -> dict[str, Tensor]:
+    """Scores [N, L, H] of the first copy's tokens, between -1 and 1.
+
+    copying          the attended token's share of what is raised
+    copying, null    the share of the token behind it, which no head can know
+    """
     tokens_NT = of.tokens_NT[:, : of.offset + of.period]
     parts = []
     for tokens_BT in torch.split(tokens_NT, _AT_ONCE):
@@ -86,7 +99,8 @@ def copying(net: Transformer, of: Repeats) -> Tensor:
         }
         net(tokens_BT, plan=plan)
         parts.append(torch.stack([plan.results[f"{layer}.pattern"] for layer in range(net.config.num_layers)], dim=1))
-    return torch.cat(parts)
+    own_NLH, next_NLH = torch.cat(parts).unbind(-1)
+    return {"copying": own_NLH, "copying, null": next_NLH}
 
 
 def _into(inputs: dict[int, Tensor], layer: int, x_BTD: Tensor) -> None:
@@ -96,14 +110,13 @@ def _into(inputs: dict[int, Tensor], layer: int, x_BTD: Tensor) -> None:
 def _copied(
     net: Transformer, inputs: dict[int, Tensor], layer: int, tokens_BT: Tensor, offset: int, pattern_BHTT: Tensor
 ) -> Tensor:
-    """Copying score [B, H] of one layer."""
+    """Copying scores [B, H, 2] of one layer: of the attended token, and of the one behind it."""
     attn = cast(Block, net.blocks[layer]).attn
     rises_BTHT = (_rises(net, attn, inputs.pop(layer), tokens_BT[:, offset:], offset)).clamp_min(0)
     seen_BHT = pattern_BHTT[:, :, offset:, offset:].sum(2)
-    own_BHT = rises_BTHT.diagonal(dim1=1, dim2=3)
-    attended_BH = (seen_BHT * own_BHT).sum(-1)
-    total_BH = torch.einsum("bhs,bshu->bh", seen_BHT, rises_BTHT)
-    return 2 * attended_BH / total_BH.clamp_min(1e-12) - 1
+    total_BH = torch.einsum("bhs,bshu->bh", seen_BHT, rises_BTHT).clamp_min(1e-12)
+    raised = [rises_BTHT.roll(-further, dims=3).diagonal(dim1=1, dim2=3) for further in (0, 1)]
+    return torch.stack([2 * (seen_BHT * of_BHT).sum(-1) / total_BH - 1 for of_BHT in raised], dim=-1)
 
 
 def _rises(net: Transformer, attn: Attention, x_BTD: Tensor, sample_BT: Tensor, offset: int) -> Tensor:

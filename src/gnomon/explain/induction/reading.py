@@ -102,7 +102,7 @@ def _steps(cfg: Induction, net: Transformer, fast: Transformer, shown: _Shown) -
     if "attention" in cfg.only:
         yield "repeats", lambda: looks(fast, shown.repeats)
         yield "no repeats", lambda: {"prefix matching, null": looks(fast, shown.null)["prefix matching"]}
-        yield "copying", lambda: {"copying": copying(fast, shown.repeats)}
+        yield "copying", lambda: copying(fast, shown.repeats)
     if "weights" in cfg.only:
         yield "weights", lambda: {"OV copying": ov_copying(net)[None], **_composed(net)}
     for name, kind in _KINDS.items():

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gnomon.core.seeds import Seed
 from gnomon.explain.induction.attention import copying, looked_back, looks
+from gnomon.explain.induction.kinds import CHANCE
 from gnomon.explain.induction.sequences import Repeats
 from gnomon.explain.induction.weights import qk_trace
 from gnomon.learn.loop import one_thread_if_small
@@ -65,19 +66,22 @@ def picked(documents: int, length: int, seed: Seed) -> Tensor:
 def read_snapshot(net: Transformer, shown: Shown) -> dict[str, Any]:
     """What is read of one model, as JSON values; of heads [layer][head], of documents and sequences a list.
 
-    heads        prefix: by sequence; previous, copying, trace: means (trace is None in the first layer)
+    heads        prefix: by sequence (None out of reach of a head's window); previous, copying, trace: means (trace is
+                 None in the first layer); chance: what 99 in 100 copying scores lie below where nothing is to be known
     losses       loss, icl, fresh, copied: by document (None where it has no such token); by index: mean by place
     picked       losses of the picked tokens
     without      icl, picked: changes without each head, later patterns as they were; {} where `ablated` is 0
     """
     net = net.float().eval()
     with one_thread_if_small(net):
+        copied = copying(net, shown.repeats)
         back_LH = looked_back(net, shown.tokens_NT[: shown.ablated or _AT_ONCE]).mean(0)
         losses_NT = torch.cat([token_losses(net(part), part) for part in torch.split(shown.tokens_NT, _AT_ONCE)])
         return {
             "prefix": _plain(looks(net, shown.repeats)["prefix matching"].permute(1, 2, 0)),
             "previous": _plain(back_LH),
-            "copying": _plain(copying(net, shown.repeats).mean(0)),
+            "copying": _plain(copied["copying"].mean(0)),
+            "chance": _plain(copied["copying, null"].quantile(CHANCE)),
             "trace": _plain(qk_trace(net, back_LH)),
             "picked": _plain(_at(losses_NT[: len(shown.picked_MP)], shown).flatten()),
             "losses": _of_documents(losses_NT, shown),

@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gnomon.core.record import Row
+from gnomon.explain.induction.kinds import CHANCE, kind_of
 from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Dot, forest, heatmap, scatter
 from gnomon.report.words import number
-from gnomon.stats.intervals import Interval, clustered_mean
+from gnomon.stats.intervals import Interval, clustered_mean, undefined
 
 if TYPE_CHECKING:
     from gnomon.explain.induction import Induction
 
 __all__ = ["report"]
 
-_MATCH, _NULL, _COPY, _BACK = "prefix matching", "prefix matching, null", "copying", "previous token"
+_MATCH, _COPY, _BACK = "prefix matching", "copying", "previous token"
+_NULL = ", null"
+_FAR = "out of reach of the head's window"
 _ON_TEXT = (_BACK, "in-context learning")
 # So many heads get estimates of their own; the table has all.
 _LISTED = 10
-_BACK_LEAST = 0.5
 
 
 def report(cfg: Induction, rows: Sequence[Row]) -> Report:
@@ -33,15 +35,15 @@ def report(cfg: Induction, rows: Sequence[Row]) -> Report:
     }
     by = _MATCH if _MATCH in next(iter(found.values())) else next(iter(next(iter(found.values()))))
     order = sorted(found, key=lambda key: -(found[key][by].value or 0.0))
-    chance = _chance(rows)
+    chance = {name: value for name in (_MATCH, _COPY) if (value := _chance(rows, name)) is not None}
     called = {key: _called(cfg, found[key], chance) for key in order}
     listed = order[:_LISTED]
-    names = [name for name in found[order[0]] if name != _NULL]
+    names = [name for name in found[order[0]] if not name.endswith(_NULL)]
     return Report(
         title=f"{len(rows)} heads",
         summary=_summary(order, found, called, by),
         estimates=[
-            Estimate.of(name, found[key][name], group=key, headline=name == by, null=chance if name == _MATCH else None)
+            Estimate.of(name, found[key][name], group=key, headline=name == by, null=chance.get(name))
             for name in names
             for key in listed
         ]
@@ -55,6 +57,8 @@ def report(cfg: Induction, rows: Sequence[Row]) -> Report:
 def _mean(name: str, read: Sequence[float | None], documents: Sequence[str]) -> Interval:
     """The mean over sequences, or over windows clustered by document; of one number from weights, that number."""
     known = [value for value in read if value is not None]
+    if not known and len(read) > 1:
+        return undefined(_FAR, n=len(read))
     if len(read) == 1:
         value = known[0] if known else None
         reason = "read from the weights" if known else "no earlier head"
@@ -71,19 +75,22 @@ def _orders(first: Row) -> list[Estimate]:
     ]
 
 
-def _chance(rows: Sequence[Row]) -> float | None:
-    """The 99th percentile of prefix matching over all heads where nothing repeats."""
-    values = [v for row in rows for v in row.evidence["read"].get(_NULL, ())]
-    return float(np.quantile(values, 0.99)) if values else None
+def _chance(rows: Sequence[Row], name: str) -> float | None:
+    """What 99 in 100 of a score's values, over all heads, lie below where there is nothing to find."""
+    values = [v for row in rows for v in row.evidence["read"].get(name + _NULL, ()) if v is not None]
+    return float(np.quantile(values, CHANCE)) if values else None
 
 
-def _called(cfg: Induction, of: Mapping[str, Interval], chance: float | None) -> str:
-    """What a head is called: induction, previous token, anti-copying, or nothing."""
-    match, copy, back = (of[name].value if name in of else None for name in (_MATCH, _COPY, _BACK))
-    low = of[_MATCH].low if _MATCH in of else None
-    if match is not None and low is not None and match >= cfg.threshold and low > (chance or 0.0):
-        return "induction" if (copy or 0.0) > 0 else "prefix search without copying"
-    return "previous token" if back is not None and back >= _BACK_LEAST else ""
+def _called(cfg: Induction, of: Mapping[str, Interval], chance: Mapping[str, float]) -> str:
+    def above(name: str) -> bool:
+        low = of[name].low if name in of else None
+        return low is not None and name in chance and low > chance[name]
+
+    def most(name: str) -> float:
+        return (of[name].value or 0.0) if name in of else 0.0
+
+    matches = above(_MATCH) and most(_MATCH) >= cfg.threshold
+    return kind_of(matches=matches, copies=above(_COPY), looks_back=most(_BACK) >= cfg.threshold)
 
 
 def _summary(
@@ -94,7 +101,11 @@ def _summary(
     if by == _MATCH and "induction" not in kinds:
         told.insert(0, "No head is an induction head.")
     best = found[order[0]][by]
-    told.append(f"The most {by} is {number(best.value, 2)}, of head {order[0]}.")
+    told.append(
+        f"No head's window reaches back as far as {by} needs."
+        if best.value is None
+        else f"The most {by} is {number(best.value, 2)}, of head {order[0]}."
+    )
     for name in next(iter(found.values())):
         if name.startswith("repeats without it"):
             worst = max(order, key=lambda key: found[key][name].value or 0.0)
@@ -111,13 +122,18 @@ def _table(
     called: Mapping[str, str],
     names: Sequence[str],
 ) -> Table:
-    cells = [[key, called[key], *(_rounded(found[key][name].value) for name in names)] for key in order]
-    caption = "Means over random sequences or windows of text; empty where there is no earlier head."
+    cells = [[key, called[key], *(_cell(found[key][name]) for name in names)] for key in order]
+    caption = (
+        "Means over random sequences or windows of text; empty where there is no earlier head, out of reach where a "
+        "head's window is shorter than what it would have to look across."
+    )
     return Table(title="Heads", columns=("head", "called", *names), rows=cells, caption=caption)
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+def _cell(of: Interval) -> float | str | None:
+    if of.value is not None:
+        return round(of.value, 3)
+    return "out of reach" if of.reason == _FAR else None
 
 
 def _figures(
@@ -129,6 +145,7 @@ def _figures(
         dots = [
             Dot(of[_COPY].value or 0.0, of[_MATCH].value or 0.0, called[key] or "other", key)
             for key, of in found.items()
+            if of[_MATCH].value is not None
         ]
         drawn.append(scatter(dots, x=_COPY, y=_MATCH, title="Heads by what they look for and what they say"))
     layers = list(dict.fromkeys(str(row.evidence["layer"]) for row in rows))
@@ -147,9 +164,8 @@ def _figures(
     return drawn
 
 
-def _notes(cfg: Induction, chance: float | None) -> list[str]:
+def _notes(cfg: Induction, chance: Mapping[str, float]) -> list[str]:
     where = f"at indices {cfg.late} and {cfg.early}" if cfg.late else "over the last quarter less a band at a tenth"
     told = [f"in-context learning is the loss late in a window less the loss early in it, {where}; above 0 is lost"]
-    if chance is not None:
-        told.append(f"where nothing repeats, 99 in 100 scores of prefix matching lie below {chance:.3f}")
-    return told
+    nothing = {_MATCH: "where nothing repeats", _COPY: "of a token that nothing foretells"}
+    return told + [f"{nothing[n]}, 99 in 100 scores of {n} lie below {value:.3f}" for n, value in chance.items()]

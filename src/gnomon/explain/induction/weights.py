@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from gnomon.models.norms import reading
 from gnomon.models.transformer import Block, Transformer
 
 __all__ = ["Composition", "compositions", "ov_copying", "qk_trace"]
@@ -121,17 +122,11 @@ def _maps(net: Transformer) -> _Maps:
     for block in net.blocks:
         ln1, attn = cast(Block, block).ln1, cast(Block, block).attn
         share = attn.num_heads // attn.num_kv_heads
-        parts["q"].append(_read(ln1, attn.w_q))
-        parts["k"].append(_read(ln1, attn.w_k).repeat_interleave(share, dim=0))
-        parts["v"].append(_read(ln1, attn.w_v).repeat_interleave(share, dim=0))
+        parts["q"].append(reading(ln1, attn.w_q))
+        parts["k"].append(reading(ln1, attn.w_k).repeat_interleave(share, dim=0))
+        parts["v"].append(reading(ln1, attn.w_v).repeat_interleave(share, dim=0))
         parts["o"].append(attn.w_o)
     return _Maps(*(torch.stack(parts[name]).float() for name in _Maps._fields))
-
-
-def _read(before: nn.Module, map_HdD: Tensor) -> Tensor:
-    """A map [H, d, D] that reads through a norm, with the norm's gain and centring in it."""
-    weight = map_HdD * cast(Tensor, before.weight)
-    return weight - weight.mean(-1, keepdim=True) if isinstance(before, nn.LayerNorm) else weight
 
 
 def _embedding(net: Transformer) -> Tensor:
@@ -140,4 +135,4 @@ def _embedding(net: Transformer) -> Tensor:
 
 def _unembedding(net: Transformer) -> Tensor:
     """[V, D], the final norm in it."""
-    return _read(net.ln_f, net.w_u.float()[None])[0]
+    return reading(net.ln_f, net.w_u.float())

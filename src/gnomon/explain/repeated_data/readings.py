@@ -67,13 +67,14 @@ def losses_by_copy(net: Transformer, of: Copied) -> Tensor:
 
 
 def prefix_scores(net: Transformer, tokens: Sequence[int], n: int, bos: int | None, seed: Seed) -> Tensor | None:
-    """Prefix matching [N, L, H] over random blocks said four times; None where the context holds none.
+    """Prefix matching [N, L, H] over random blocks said four times, within reach of every head; None where the context
+    or a head's window holds none.
 
     Args:
         tokens: ids to draw from.
     """
     offset = int(bos is not None)
-    period = min(_PERIOD, (net.config.max_positions - offset) // _TIMES)
+    period = min(_PERIOD, (net.config.max_positions - offset) // _TIMES, net.config.window or _PERIOD)
     if period < _SHORTEST:
         return None
     of: Repeats = repeats(tokens, n, seed, bos=bos, period=period, times=_TIMES)

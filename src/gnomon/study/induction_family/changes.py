@@ -38,6 +38,7 @@ class Seen:
         steps, tokens: [S].
         prefix: [S, L, H, N], by random sequence.
         previous, copying, trace: [S, L, H].
+        chance: copying scores of nothing that can be known lie below it [S].
         picked: [S, P].
         by_index: [S, T - 1], mean over documents.
         without_icl, without_picked: changes without each head, [S, L, H, documents] and [S, L, H, P]; None where no
@@ -49,8 +50,9 @@ class Seen:
         self.steps = np.array([int(row.key) for row in of.rows])
         self.tokens = self.steps * float(of.series.tokens_a_step)
         self._rows = [row.evidence for row in of.rows]
-        self.prefix, self.previous, self.copying, self.trace, self.picked = (
-            _array([row[name] for row in self._rows]) for name in ("prefix", "previous", "copying", "trace", "picked")
+        names = ("prefix", "previous", "copying", "chance", "trace", "picked")
+        self.prefix, self.previous, self.copying, self.chance, self.trace, self.picked = (
+            _array([row[name] for row in self._rows]) for name in names
         )
         self.by_index = self.losses("by index")
         left_out = bool(self._rows[0]["without"])
@@ -65,8 +67,8 @@ class Seen:
 
     @property
     def largest(self) -> Vector:
-        """The largest mean prefix matching of a head [S]."""
-        largest: Vector = self.prefix.mean(-1).max((1, 2))
+        """The largest mean prefix matching of a head [S], of those whose windows reach so far."""
+        largest: Vector = np.nanmax(self.prefix.mean(-1), axis=(1, 2))
         return largest
 
     def losses(self, name: str) -> Array:
@@ -140,7 +142,7 @@ def _largest(prefix_SLHN: Array) -> Any:
 
     def curve(weights: Matrix) -> Matrix:
         means = np.tensordot(weights, flat_NSK, axes=1) / weights.sum(1)[:, None, None]
-        largest: Matrix = means.max(-1)
+        largest: Matrix = np.nanmax(means, axis=-1)
         return largest
 
     return curve

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gnomon.explain.induction.kinds import LEAST, kind_of
 from gnomon.report.base import Figure
 from gnomon.report.figures import Dot, scatter
 from gnomon.report.panels import Tile, Trace, tiles, traces
@@ -23,7 +24,6 @@ from gnomon.study.induction_family.changes import Changes, Seen
 __all__ = ["Told", "figures", "head_kinds"]
 
 _SECTION = "Model analysis table"
-_LEAST = 0.3
 _BINS = 14
 _EARLY = (0.05, 0.1, 0.2, 0.4)
 _DIGITS = 4
@@ -60,14 +60,14 @@ def figures(told: Sequence[Told], plane: Plane, unit: str) -> list[Figure]:
 
 
 def head_kinds(seen: Seen) -> list[list[str]]:
-    """What each head is at the end, [layer][head]: "induction", "previous token" or "other"."""
-    match, back = seen.prefix[-1].mean(-1), seen.previous[-1]
+    """What each head is at the end, [layer][head]: as `kind_of` calls it, or "other"."""
+    match, back, copied = seen.prefix[-1].mean(-1), seen.previous[-1], seen.copying[-1]
     return [
         [
-            "induction" if m >= _LEAST else "previous token" if b >= _LEAST else "other"
-            for m, b in zip(*two, strict=True)
+            kind_of(matches=m >= LEAST, copies=c > seen.chance[-1], looks_back=b >= LEAST) or "other"
+            for m, c, b in zip(*three, strict=True)
         ]
-        for two in zip(match, back, strict=True)
+        for three in zip(match, copied, back, strict=True)
     ]
 
 

@@ -79,6 +79,10 @@ def _read(task: _Task) -> tuple[int, Row]:
     limit, needed = net.config.max_positions, max(task.shown.repeats.tokens_NT.shape[1], task.shown.tokens_NT.shape[1])
     if limit < needed:
         raise UsageError(f"{task.snapshot.model} has {limit} positions, and is to read {needed} tokens")
+    back, config = task.shown.repeats.period - 1, net.config
+    if config.window is not None and back >= config.window and all(map(config.windowed, range(config.num_layers))):
+        what = f"every head of {task.snapshot.model} sees {config.window} tokens, and an earlier copy lies {back} back"
+        raise UsageError(what, todo="name models with a longer window")
     key = str(task.snapshot.step)
     return task.series, Row(key=key, cluster=key, evidence=read_snapshot(net, task.shown))
 
@@ -92,4 +96,5 @@ def _identity(series: Series, shown: Shown) -> dict[str, Any]:
         content.update(shown.is_copy_NT.to(torch.uint8).numpy().tobytes())
     bands = [[each.start, each.stop] for each in (shown.late, shown.early)]
     models = {str(each.step): each.revision for each in series.snapshots if each.revision}
-    return {"models": models, "shown": content.hexdigest(), "bands": bands, "ablated": shown.ablated}
+    # "reads" rises when a model's row holds more than before: rows of earlier runs lack it.
+    return {"models": models, "shown": content.hexdigest(), "bands": bands, "ablated": shown.ablated, "reads": 2}

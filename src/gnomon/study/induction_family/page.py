@@ -144,7 +144,7 @@ def _together(each: Sequence[Interval]) -> Interval:
 def _largest(seen: Seen) -> Interval:
     last = seen.prefix[-1]
     means = last.mean(-1)
-    layer, head = np.unravel_index(int(means.argmax()), means.shape)
+    layer, head = np.unravel_index(int(np.nanargmax(means)), means.shape)
     return clustered_mean(last[layer, head])
 
 
@@ -219,12 +219,14 @@ def _heads(by_kind: Mapping[str, Sequence[Told]]) -> Table:
         kinds, match = head_kinds(seen), seen.prefix[-1].mean(-1)
         for layer, head in np.ndindex(match.shape):
             icl = None if seen.without_icl is None else round(float(seen.without_icl[-1, layer, head].mean()), 3)
-            numbers = (match[layer, head], seen.previous[-1, layer, head], seen.copying[-1, layer, head])
-            trace = float(seen.trace[-1, layer, head])
-            known = [round(float(v), 3) for v in numbers] + [round(trace, 3) if np.isfinite(trace) else None]
+            numbers = (match[layer, head], *(of[-1, layer, head] for of in (seen.previous, seen.copying, seen.trace)))
+            known = [round(v, 3) if np.isfinite(v) else None for v in map(float, numbers)]
             rows.append([seen.name, f"{layer}.{head}", kinds[layer][head], *known, icl])
     scores = ("prefix matching", "previous token", "copying", "QK eigenvalues", "ICL without it")
-    caption = "Of the first training of each kind. ICL: change of in-context learning in nats, later patterns kept."
+    caption = (
+        "Of the first training of each kind; empty where a head's window does not reach, or no head is earlier. ICL: "
+        "change of in-context learning in nats, later patterns kept."
+    )
     return Table(title="Heads at the end", columns=("training", "head", "kind", *scores), rows=rows, caption=caption)
 
 
