@@ -27,7 +27,7 @@ from gnomon.data.records import divided
 from gnomon.learn.texts import Encoded, encode, fitted
 from gnomon.report.base import Report
 from gnomon.sandbox import Judges, protect
-from gnomon.train._fitting import Start, at_least, context_of, end_of, identity, keep, start_from
+from gnomon.train._fitting import Start, Thrifty, at_least, context_of, end_of, identity, keep, start_from
 from gnomon.train._programs import Drawing, fit_to_learn, part_of, try_programs
 from gnomon.train._tuned import AFTER, BEFORE, FILTER, tuned_report
 from gnomon.train._until import fit_until_flat
@@ -40,7 +40,7 @@ __all__ = ["Sides", "TrainCode", "identity", "preview", "sides", "solutions", "s
 
 @registered
 @dataclass(frozen=True, kw_only=True)
-class TrainCode:
+class TrainCode(Thrifty):
     """Fine-tune a model on right programs for problems; the loss is on the programs only."""
 
     data: str = "brook"
@@ -69,20 +69,14 @@ class TrainCode:
     "Go on where this machine can hold too little of what programs try."
     seed: int = 0
     "Seed of the draws and the order."
-    accumulate: int = 1
-    "Forwards that a step is cut into: so much less memory, the same gradient."
-    recompute: bool = False
-    "Compute activations again for the gradient: much less memory, one more forward, the same numbers."
-    lora: int = 0
-    "Rank of an update to learn in place of all weights, for large models; 0 learns all weights."
     bf16: bool = False
     "Bfloat16 arithmetic, for processors that have it; not the same numbers."
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(1, held_out=self.held_out, samples=self.samples, epochs=self.epochs, batch=self.batch)
-        at_least(1, accumulate=self.accumulate)
         at_least(10 * int(self.data == "brook"), problems=self.problems)
-        at_least(0, context=self.context, lora=self.lora)
+        at_least(0, context=self.context)
         if self.temperature < 0:
             raise UsageError(f"--temperature is {self.temperature:g}", todo="give 0 or more")
 
