@@ -70,6 +70,11 @@ COMMANDS = {
         "Grade programs that models wrote: run their tests where they cannot cheat or do harm.",
         "SAMPLES --problems FILE",
     ),
+    "trace": Command(
+        "trace",
+        "Turn a project's functions into problems: run its tests, and keep what they ask and are answered.",
+        "PROJECT",
+    ),
     "fuzz": Command(
         "fuzz",
         "Fuzz a web API: find requests that make it crash, break its contract, or lose what it promises.",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import struct
 import sys
 
@@ -22,7 +21,7 @@ __all__ = [
     "syscall",
 ]
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 _SET_PDEATHSIG, _SET_DUMPABLE, _CAPBSET_DROP, _SET_NO_NEW_PRIVS, _SET_CHILD_SUBREAPER = 1, 4, 24, 38, 36
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -74,18 +73,18 @@ def adopt_orphans() -> None:
     prctl(_SET_CHILD_SUBREAPER, 1)
 
 
-def drop_privileges(readable: str) -> None:
-    """Leaves every capability, and where this is root the root user too, if others can read `readable`.
+def drop_privileges(*readable: str) -> None:
+    """Leaves every capability, and where this is root the root user too, if others can read all of `readable`.
 
     Args:
-        readable: a folder that must stay readable: the standard library.
+        readable: folders that must stay readable, such as the standard library.
     """
     for capability in range(_LAST_CAPABILITY + 1):
         try:
             prctl(_CAPBSET_DROP, capability)
         except OSError:
             break
-    if os.geteuid() == 0 and _open_to_others(readable):
+    if os.geteuid() == 0 and all(map(_open_to_others, readable)):
         os.setgroups([])
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, _NOBODY)
