@@ -31,13 +31,17 @@ The tests and the functions run without network, other processes, or files but t
 The same command again reports without running the tests, unless a file of the project has changed.
 """
 
+_Python = Annotated[
+    str, Parameter(help="Interpreter that has what the project needs. [default: this one]", show_default=False)
+]
+
 
 def trace_command(
     project: Annotated[Path, Parameter(help="Folder of a Python project with tests.")],
     /,
     *,
     tests: Annotated[str, Parameter(help="A module and its arguments, run as `python -m` there.")] = "pytest -q",
-    python: Annotated[str, Parameter(help="Interpreter that has what the project needs. [default: this one]")] = "",
+    python: _Python = "",
     pairs: Annotated[int, Parameter(help="Most calls to keep of a function.")] = 20,
     timeout: Annotated[int, Parameter(help="Processor seconds of all tests together.")] = 600,
     memory: Annotated[int, Parameter(help="MiB of the same.")] = 4096,
