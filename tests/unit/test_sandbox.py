@@ -119,7 +119,7 @@ def test_a_thousand_hostile_runs_leave_nothing(held: Protection, tmp_path: Path)
         pool.verdict(SQUARES, "def f(x): return x * x")
         found = dict(pool.all(jobs))
         ours = below(os.getpid())
-        assert len(ours) == 4  # two judges, a zygote each
+        assert len(ours) == 6  # two judges, a zygote and its watcher each
     assert len(found) == 1000
     assert [k for k, v in found.items() if v.cause == "infrastructure"] == []
     wrong = {k: v for k, v in found.items() if v.passed != ("daemon left behind" in k)}
@@ -218,8 +218,10 @@ def test_a_test_that_hangs_on_an_answer_costs_one_judge(held: Protection) -> Non
 def test_a_lost_zygote_is_replaced(held: Protection) -> None:
     with Judges(1, QUICK, held) as pool:
         assert pool.verdict(SQUARES, "def f(x): return x * x").passed
-        [zygote] = below(pool._all[0]._process.pid)
+        zygote, watcher = sorted(below(pool._all[0]._process.pid))
         os.kill(zygote, 9)
+        assert pool.verdict(SQUARES, "def f(x): return x * x").passed
+        assert not below(os.getpid()) & {zygote, watcher}
         assert pool.verdict(SQUARES, "def f(x): return x * x").passed
 
 

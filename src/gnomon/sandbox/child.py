@@ -7,12 +7,12 @@ say by answering: frames carry answers, never verdicts.
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
+from gnomon.sandbox.asked import read_call, read_load
 from gnomon.sandbox.codec import Unreadable, decode, encode
 from gnomon.sandbox.frames import HEADER, pack, write_all
 
@@ -23,34 +23,42 @@ ASK, REPLY = 3, 4
 _MOST_DETAIL = 300
 
 
-def serve() -> None:
-    """Loads the candidate that the first frame holds, then answers calls until the judge closes."""
-    frames = Frames(ASK)
-    order = json.loads(frames.next())
-    if order["kind"] == "program":
-        _run_program(order["source"], frames.rest())
+def serve(ask: int = ASK, reply: int = REPLY) -> None:
+    """Runs the code that the first frame holds, then answers calls until the judge closes, which is an EOFError."""
+    frames = Frames(ask, reply)
+    order = read_load(frames.next())
+    if not order.names:
+        _run_program(order.code, frames.rest())
         return
     try:
-        module = _load(order["source"])
-        known = {name: vars(module)[name] for name in order["names"] if name in vars(module)}
-        _reply(b"l" + ",".join(known).encode())
+        module = _load(order.code)
+        known = {name: vars(module)[name] for name in order.names if name in vars(module)}
+        # Where a call is there already, its answer goes along: the judge is woken once.
+        frames.reply(b"l" + ",".join(known).encode(), hold=bool(known and frames.rest()))
     except BaseException as error:
-        _reply(b"f" + _described(error))
+        frames.reply(b"f" + _described(error))
         return
     while True:
-        _reply(_answered(known, frames))
+        frames.reply(_answered(known, frames))
 
 
 class Frames:
-    """Frames of a pipe; many are read at once where they are there."""
+    """Frames of two pipes; many are read at once where they are there."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd, self._unread = fd, b""
+    def __init__(self, ask: int, reply: int) -> None:
+        self._ask, self._reply, self._unread, self._held = ask, reply, b"", b""
 
     def next(self) -> bytes:
         """The next frame's payload; EOFError at the end."""
         size = HEADER.unpack(self._take(HEADER.size))[0]
         return self._take(size)
+
+    def reply(self, payload: bytes, *, hold: bool = False) -> None:
+        """Sends a frame; with `hold` together with the next one."""
+        self._held += pack(payload)
+        if not hold:
+            write_all(self._reply, self._held)
+            self._held = b""
 
     def rest(self) -> bytes:
         """What was read beyond the last frame."""
@@ -58,7 +66,7 @@ class Frames:
 
     def _take(self, count: int) -> bytes:
         while len(self._unread) < count:
-            part = os.read(self._fd, 1 << 16)
+            part = os.read(self._ask, 1 << 16)
             if not part:
                 raise EOFError
             self._unread += part
@@ -66,30 +74,33 @@ class Frames:
         return found
 
 
-def rehearse(source: str, read: int, write: int) -> None:
-    """Loads `source` and calls its `f` once, over the pipe from `write` to `read`, without leaving anything."""
-    module = _load(source)
-    write_all(write, pack(b'f\n0[[[1.5, -2, 3], "a b"], {"d": []}]'))
-    write_all(write, pack(_answered(vars(module), Frames(read))))
-    Frames(read).next()
-    del sys.modules["candidate"]
+def rehearse(asked: bytes) -> None:
+    """Serves `asked`, frames short enough for a pipe, without leaving anything."""
+    (ask, ours), (theirs, reply) = os.pipe(), os.pipe()
+    write_all(ours, asked)
+    os.close(ours)
+    try:
+        serve(ask, reply)
+    except EOFError:
+        del sys.modules["candidate"]
+    for fd in (ask, theirs, reply):
+        os.close(fd)
 
 
-def _load(source: str) -> ModuleType:
+def _load(code: CodeType) -> ModuleType:
     module = ModuleType("candidate")
     sys.modules["candidate"] = module
-    code = compile(source, "<candidate>", "exec", dont_inherit=True)
     exec(code, vars(module))
     return module
 
 
 def _answered(known: dict[str, Any], frames: Frames) -> bytes:
     """The answer to the next call; where the call asks for it, with the arguments as it has left them."""
-    name, _, text = frames.next().partition(b"\n")
+    payload = frames.next()
     try:
-        args, kwargs = decode(text[1:], lambda number: _Callback(number, frames))
-        value = known[name.decode()](*args, **kwargs)
-        return b"b" + encode([value, list(args)]) if text[:1] == b"1" else b"v" + encode(value)
+        name, back, args, kwargs = read_call(payload, lambda number: _Callback(number, frames))
+        value = known[name](*args, **kwargs)
+        return b"b" + encode([value, list(args)]) if back else b"v" + encode(value)
     except Unreadable as error:
         return b"u" + str(error).encode()
     except BaseException as error:
@@ -103,11 +114,11 @@ class _Callback:
         self._number, self._frames = number, frames
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        _reply(b"c" + encode([self._number, list(args), kwargs]))
+        self._frames.reply(b"c" + encode([self._number, list(args), kwargs]))
         return decode(self._frames.next())
 
 
-def _run_program(source: str, begun: bytes) -> None:
+def _run_program(code: CodeType, begun: bytes) -> None:
     """The candidate as `python program.py` would run it; what it prints goes where its answers would.
 
     Args:
@@ -123,17 +134,13 @@ def _run_program(source: str, begun: bytes) -> None:
     sys.modules["__main__"] = module
     status = 0
     try:
-        exec(compile(source, "<candidate>", "exec", dont_inherit=True), vars(module))
+        exec(code, vars(module))
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:
         status = 1
     sys.stdout.flush()
     os._exit(status & 0xFF)
-
-
-def _reply(payload: bytes) -> None:
-    write_all(REPLY, pack(payload))
 
 
 def _described(error: BaseException) -> bytes:

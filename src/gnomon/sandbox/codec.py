@@ -24,6 +24,7 @@ _SHORT = 20_000
 # More integers with one hash than this are no accident: they make a set of them quadratic.
 _MOST_COLLISIONS = 200
 _MODULUS = (1 << 61) - 1
+_DECODER = json.JSONDecoder()
 
 
 class Unreadable(ValueError):
@@ -83,7 +84,7 @@ def decode(text: bytes, function: Callable[[int], Any] | None = None) -> Any:
 
 def _loaded(text: bytes, **how: Any) -> Any:
     try:
-        return json.loads(text.decode(), **how)
+        return (json.JSONDecoder(**how) if how else _DECODER).decode(text.decode())
     except Unreadable:
         raise
     except RecursionError:

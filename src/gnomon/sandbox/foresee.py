@@ -13,8 +13,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from gnomon.sandbox.asked import call_frame
 from gnomon.sandbox.codec import Unreadable
-from gnomon.sandbox.host import call_frame
 from gnomon.sandbox.verdict import Check
 
 __all__ = ["foreseen", "run_test"]

@@ -12,17 +12,18 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 from typing import Any, NoReturn
 
+from gnomon.sandbox.asked import call_frame, load_frame
 from gnomon.sandbox.codec import Unreadable, decode, encode
 from gnomon.sandbox.frames import HEADER, pack
 from gnomon.sandbox.limits import Limits
 
-__all__ = ["Ended", "Raised", "Session", "Zygote", "call_frame"]
+__all__ = ["Ended", "Raised", "Session", "Zygote"]
 
 _LOOK_SECONDS = 0.05
 _MOST_SAID = 4096
@@ -36,24 +37,6 @@ for name, path in (("gnomon", {root!r}), ("gnomon.sandbox", {root!r} + "/sandbox
 from gnomon.sandbox.zygote import main
 main({fd})
 """
-
-
-def call_frame(
-    name: str,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    *,
-    back: bool,
-    numbered: Callable[[Callable[..., Any]], int] | None = None,
-) -> bytes:
-    """The frame that asks a candidate to call its function `name`; Unreadable where an argument cannot be sent."""
-    text = encode([list(args), dict(kwargs)], numbered)
-    return pack(b"%s\n%d%s" % (name.encode(), back, text))
-
-
-@lru_cache(maxsize=16)
-def _order(limits: Limits) -> bytes:
-    return b"F" + json.dumps(asdict(limits)).encode()
 
 
 class Ended(BaseException):
@@ -86,10 +69,12 @@ class Zygote:
 
     Args:
         layers: of "landlock" and "seccomp", those that candidates are held by.
+        limits: what each candidate may use.
         wrapper: a command that the interpreter is started through, such as bubblewrap with its arguments.
     """
 
-    def __init__(self, layers: Sequence[str], wrapper: Sequence[str] = ()) -> None:
+    def __init__(self, layers: Sequence[str], limits: Limits, wrapper: Sequence[str] = ()) -> None:
+        self._limits = limits
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         root = str(Path(__file__).resolve().parent.parent)
         # As -I but for the seed of hashes, which decides the order of sets and so, of some programs, the answer.
@@ -105,9 +90,9 @@ class Zygote:
         )
         theirs.close()
         self._control = ours
-        self._ask({"layers": list(layers)})
+        self._ask({"layers": list(layers), "limits": asdict(limits)})
 
-    def start(self, limits: Limits) -> Session:
+    def start(self) -> Session:
         """A fresh candidate process."""
         ask_theirs, ask_ours = os.pipe()
         reply_ours, reply_theirs = os.pipe()
@@ -115,8 +100,7 @@ class Zygote:
         os.set_blocking(reply_ours, False)
         fds = array.array("i", [ask_theirs, reply_theirs])
         try:
-            order = _order(limits)
-            self._control.sendmsg([order], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+            self._control.sendmsg([b"F"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         except OSError:
             for fd in (ask_ours, reply_ours):
                 os.close(fd)
@@ -124,7 +108,7 @@ class Zygote:
         finally:
             os.close(ask_theirs)
             os.close(reply_theirs)
-        return Session(self, limits, ask_ours, reply_ours)
+        return Session(self, self._limits, ask_ours, reply_ours)
 
     def look(self) -> dict[str, Any]:
         """The candidate's processor seconds (`cpu`), and whether a thread of it computes or waits to (`awake`)."""
@@ -178,16 +162,15 @@ class Session:
         self._ahead: deque[bytes] = deque()
         self._unread = bytearray()
 
-    def load(self, source: str, names: Sequence[str], foreseen: Sequence[bytes] = ()) -> list[str]:
-        """Runs the candidate's source; which of `names` it has defined.
+    def load(self, code: CodeType, names: Sequence[str], foreseen: Sequence[bytes] = ()) -> list[str]:
+        """Runs the candidate's code; which of `names` it has defined.
 
         Args:
             foreseen: frames of the calls that the test will make first; they are sent along, and answered one after the
                 other without a change of process for each.
         """
         self._ahead.extend(foreseen)
-        order = pack(json.dumps({"kind": "calls", "source": source, "names": list(names)}).encode())
-        kind, body = self._sent(b"".join((order, *foreseen)))
+        kind, body = self._sent(b"".join((load_frame(code, names), *foreseen)))
         if kind == b"f":
             raise _raised(body)
         return body.decode("utf-8", "replace").split(",")
@@ -213,10 +196,9 @@ class Session:
         value, left = self._both(body)
         return value, left
 
-    def run(self, source: str, text: str) -> tuple[str, int]:
+    def run(self, code: CodeType, text: str) -> tuple[str, int]:
         """Runs a whole program on the input `text`; what it prints, and the wait status it ended with."""
-        data = pack(json.dumps({"kind": "program", "source": source}).encode())
-        self._write(data + text.encode("utf-8", "surrogateescape"))
+        self._write(load_frame(code, ()) + text.encode("utf-8", "surrogateescape"))
         os.close(self._ask)
         self._ask = -1
         printed = self._read_to_end(self._limits.output_bytes)

@@ -5,16 +5,17 @@ The candidate has no way to the verdict: it answers calls, and the judge compare
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
+from gnomon.sandbox.asked import compiled
 from gnomon.sandbox.codec import Unreadable
 from gnomon.sandbox.foresee import foreseen, run_test
 from gnomon.sandbox.host import Ended, Raised, Session, Zygote
-from gnomon.sandbox.limits import Limits
 from gnomon.sandbox.output import same_output
 from gnomon.sandbox.verdict import Cause, Check, Verdict
 
@@ -44,32 +45,36 @@ class Judge:
         self._foreseen: dict[Check, tuple[bytes, ...]] = {}
         self._surprised = False
 
-    def verdict(self, check: Check, source: str, limits: Limits) -> Verdict:
+    def verdict(self, check: Check, source: str) -> Verdict:
         """What becomes of the candidate `source`; tried a second time where the sandbox itself failed."""
-        found = self._once(check, source, limits)
+        try:
+            code = _compiled_candidate(source)
+        except Exception as error:
+            return _of_uncompiled(error)
+        found = self._once(check, code)
         if self._surprised:
             # The test's calls depend on the answers in some other way: from now on they go one by one.
             self._foreseen[check] = ()
-            found = self._once(check, source, limits)
+            found = self._once(check, code)
         if found.cause == "infrastructure":
             self._zygote.close()
             self._zygote = self._make()
-            found = self._once(check, source, limits)
+            found = self._once(check, code)
         return replace(found, detail=_printable(found.detail))
 
     def close(self) -> None:
         """Ends the zygote."""
         self._zygote.close()
 
-    def _once(self, check: Check, source: str, limits: Limits) -> Verdict:
+    def _once(self, check: Check, code: CodeType) -> Verdict:
         if check.programs:
-            return self._programs(check, source, limits)
+            return self._programs(check, code)
         try:
-            session = self._zygote.start(limits)
+            session = self._zygote.start()
         except Ended as ended:
             return _of_ended(ended)
         try:
-            found = _decided(check, source, session, self._calls(check))
+            found = _decided(check, code, session, self._calls(check))
         finally:
             try:
                 session.end()
@@ -88,20 +93,16 @@ class Judge:
             self._foreseen[check] = foreseen(check, _compiled)
         return self._foreseen[check]
 
-    def _programs(self, check: Check, source: str, limits: Limits) -> Verdict:
+    def _programs(self, check: Check, code: CodeType) -> Verdict:
         """Runs a whole program once for each input; the first wrong one decides."""
-        try:
-            compile(source, "<candidate>", "exec", dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            return Verdict(cause="syntax", detail=str(error)[:_MOST_DETAIL])
         seconds = 0.0
         for place, (text, wanted) in enumerate(check.programs):
             try:
-                session = self._zygote.start(limits)
+                session = self._zygote.start()
             except Ended as ended:
                 return _of_ended(ended)
             try:
-                printed, status = session.run(source, text)
+                printed, status = session.run(code, text)
             except Ended as ended:
                 session.end()
                 return Verdict(
@@ -116,13 +117,13 @@ class Judge:
         return Verdict(cause="passed", cpu_seconds=seconds, calls=len(check.programs))
 
 
-def _decided(check: Check, source: str, session: Session, foreseen: Sequence[bytes]) -> Verdict:
+def _decided(check: Check, code: CodeType, session: Session, foreseen: Sequence[bytes]) -> Verdict:
     try:
-        defined = session.load(source, check.names, foreseen)
+        defined = session.load(code, check.names, foreseen)
     except Ended as ended:
         return _of_ended(ended)
     except Raised as raised:
-        return _of_raised(raised, loading=True)
+        return _of_raised(raised)
     if not set(check.names[:1]) <= set(defined):
         return Verdict(cause="no entry point", detail=f"{check.names[0]} is not defined")
     return _tested(check, session)
@@ -168,6 +169,17 @@ def _write_back(ours: Any, theirs: Any) -> None:
         ours.update(theirs)
 
 
+def _compiled_candidate(source: str) -> CodeType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return compiled(source)
+
+
+def _of_uncompiled(error: Exception) -> Verdict:
+    """Of a source that is no Python: it breaks off, holds what no source may, or is nested too deeply."""
+    return Verdict(cause="syntax", detail=_printable(f"{type(error).__name__}: {_line(error)}"))
+
+
 @lru_cache(maxsize=512)
 def _compiled(source: str, name: str) -> CodeType:
     return compile(source, name, "exec", dont_inherit=True)
@@ -177,15 +189,13 @@ def _of_ended(ended: Ended) -> Verdict:
     return Verdict(cause=_ENDED[ended.cause], detail=ended.detail)
 
 
-def _of_raised(raised: Raised, loading: bool = False) -> Verdict:
+def _of_raised(raised: Raised) -> Verdict:
     names = raised.names
     cause: Cause = "exception"
     if "MemoryError" in names:
         cause = "memory"
     elif "PermissionError" in names:
         cause = "forbidden action"
-    elif loading and ("SyntaxError" in names or "UnicodeEncodeError" in names):
-        cause = "syntax"
     return Verdict(cause=cause, detail=f"{names[0]}: {raised.detail}"[:_MOST_DETAIL])
 
 

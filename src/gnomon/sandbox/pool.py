@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import select
 import signal
@@ -62,7 +63,7 @@ class Judges:
     def __init__(self, workers: int = 1, limits: Limits | None = None, protection: Protection | None = None) -> None:
         self.limits = limits or Limits()
         self.protection = protection or protect()
-        self._all = [_Worker(self.protection) for _ in range(workers)]
+        self._all = [_Worker(self.protection, self.limits) for _ in range(workers)]
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         for worker in self._all:
             self._free.put(worker)
@@ -72,7 +73,7 @@ class Judges:
         """What becomes of one candidate; threads may call this side by side."""
         worker = self._free.get()
         try:
-            found = worker.verdict(check, source, self.limits)
+            found = worker.verdict(check, source)
         finally:
             self._free.put(worker)
         return self._again(check, source) if found.cause == "timeout" else found
@@ -89,7 +90,7 @@ class Judges:
             for fd, _ in poll.poll():
                 worker, job = busy.pop(fd)
                 poll.unregister(fd)
-                found = worker.collect(job.check, job.source, self.limits)
+                found = worker.collect(job.check, job.source)
                 self._give(worker, line, busy, poll)
                 if found.cause == "timeout":
                     late.append(job)
@@ -113,7 +114,7 @@ class Judges:
         self, worker: _Worker, line: Iterator[Job], busy: dict[int, tuple[_Worker, Job]], poll: select.poll
     ) -> None:
         for job in line:
-            worker.send(job.check, job.source, self.limits)
+            worker.send(job.check, job.source)
             busy[worker.fd] = worker, job
             poll.register(worker.fd, select.POLLIN)
             return
@@ -123,7 +124,7 @@ class Judges:
         with self._alone:
             held = [self._free.get() for _ in self._all]
             try:
-                return held[0].verdict(check, source, self.limits)
+                return held[0].verdict(check, source)
             finally:
                 for worker in held:
                     self._free.put(worker)
@@ -132,8 +133,8 @@ class Judges:
 class _Worker:
     """One judge's process."""
 
-    def __init__(self, protection: Protection) -> None:
-        self._protection = protection
+    def __init__(self, protection: Protection, limits: Limits) -> None:
+        self._protection, self._limits = protection, limits
         # Tests are sent once; their numbers are known to this process.
         self._checks: dict[Check, int] = {}
         self._process = self._started()
@@ -144,22 +145,22 @@ class _Worker:
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def verdict(self, check: Check, source: str, limits: Limits) -> Verdict:
+    def verdict(self, check: Check, source: str) -> Verdict:
         """Judges one candidate."""
-        self.send(check, source, limits)
-        return self.collect(check, source, limits)
+        self.send(check, source)
+        return self.collect(check, source)
 
-    def send(self, check: Check, source: str, limits: Limits) -> None:
+    def send(self, check: Check, source: str) -> None:
         """Hands a candidate over; `collect` has the verdict."""
         number = self._checks.get(check)
-        order: dict[str, object] = {"source": source, "limits": asdict(limits), "number": number}
+        order: dict[str, object] = {"source": source, "number": number}
         if number is None:
             order["number"] = self._checks[check] = len(self._checks)
             order["check"] = asdict(check)
         with contextlib.suppress(BrokenPipeError):  # `collect` finds out
             self._write(json.dumps(order).encode())
 
-    def collect(self, check: Check, source: str, limits: Limits, *, tries: int = 2) -> Verdict:
+    def collect(self, check: Check, source: str, *, tries: int = 2) -> Verdict:
         """The verdict on what was sent; a judge that ended is replaced, and asked once more unless the test hung."""
         try:
             return Verdict(**json.loads(read_frame(self.fd)))
@@ -171,8 +172,8 @@ class _Worker:
             detail = f"the test was not done with its answers after {TEST_SECONDS} s"
             return Verdict(cause="unreadable answer", detail=detail)
         if tries > 1:
-            self.send(check, source, limits)
-            return self.collect(check, source, limits, tries=tries - 1)
+            self.send(check, source)
+            return self.collect(check, source, tries=tries - 1)
         return Verdict(cause="infrastructure", detail=f"the judge's process ended with {ended}")
 
     def close(self) -> None:
@@ -190,7 +191,9 @@ class _Worker:
     def _started(self) -> subprocess.Popen[bytes]:
         root = str(Path(__file__).resolve().parent.parent)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _BOOT.format(root=root)],
+            # As -I but for the seed of hashes: it orders the constants of the candidates that are compiled here.
+            [sys.executable, "-P", "-s", "-S", "-c", _BOOT.format(root=root)],
+            env={k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {"PYTHONHASHSEED": "0"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -198,8 +201,8 @@ class _Worker:
         )
         self._checks.clear()
         layers = [name for name in self._protection.layers if name != "bubblewrap"]
-        packages = [p for p in sys.path if p]
-        self._write(json.dumps({"layers": layers, "wrapper": self._protection.wrapper, "path": packages}).encode())
+        setup = {"layers": layers, "wrapper": self._protection.wrapper, "limits": asdict(self._limits)}
+        self._write(json.dumps({**setup, "path": [p for p in sys.path if p]}).encode())
         return self._process
 
     def _write(self, payload: bytes) -> None:

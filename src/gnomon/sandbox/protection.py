@@ -96,11 +96,11 @@ def protect(*, strong: bool = False, unsafe: bool = False) -> Protection:
 
 
 def _tried(layers: Sequence[str], wrapper: Sequence[str]) -> dict[str, Verdict]:
-    judge = Judge(lambda: Zygote(layers, wrapper))
+    judge = Judge(lambda: Zygote(layers, _QUICK, wrapper))
     words = {"here": __file__, "folder": os.environ.get("TMPDIR", "/tmp"), "pid": os.getpid()}
     try:
-        harmless = judge.verdict(_CHECK, "def f(x):\n    return 'done'", Limits())
-        tried = {what: judge.verdict(_CHECK, text.format(**words), _QUICK) for what, text in _TRIED.items()}
+        harmless = judge.verdict(_CHECK, "def f(x):\n    return 'done'")
+        tried = {what: judge.verdict(_CHECK, text.format(**words)) for what, text in _TRIED.items()}
     finally:
         judge.close()
         written = f"{words['folder']}/gnomon-probe-{words['pid']}"

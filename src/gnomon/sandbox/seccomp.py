@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from collections.abc import Iterator, Sequence
 
 from gnomon.sandbox.kernel import MACHINE, prctl
 
-__all__ = ["available", "install"]
+__all__ = ["available", "install", "install_shared"]
 
 _SET_SECCOMP, _MODE_FILTER, _GET_SECCOMP = 22, 2, 21
 _ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -44,7 +45,12 @@ getgroups 158 uname 160 getrlimit 163 getrusage 165 umask 166 getcpu 168 gettime
 getuid 174 geteuid 175 getgid 176 getegid 177 gettid 178 sysinfo 179 brk 214 munmap 215 mremap 216 mmap 222
 mprotect 226 madvise 233 wait4 260 getrandom 278 membarrier 283 statx 291 rseq 293 faccessat2 439"""
 _CHECKED_AARCH64 = """ioctl 29 socketpair 199 clone 220 kill 129 fcntl 25 tgkill 131 prlimit64 261 clone3 435"""
-_TABLES = {"x86_64": (_NAMES_X86_64, _CHECKED_X86_64), "aarch64": (_NAMES_AARCH64, _CHECKED_AARCH64)}
+_ZYGOTES_X86_64 = """sendto 44 recvfrom 45 sendmsg 46 recvmsg 47 setpgid 109 prctl 157 close_range 436"""
+_ZYGOTES_AARCH64 = """setpgid 154 prctl 167 sendto 206 recvfrom 207 sendmsg 211 recvmsg 212 close_range 436"""
+_TABLES = {
+    "x86_64": (_NAMES_X86_64, _CHECKED_X86_64, _ZYGOTES_X86_64),
+    "aarch64": (_NAMES_AARCH64, _CHECKED_AARCH64, _ZYGOTES_AARCH64),
+}
 
 # Terminal queries and close-on-exec; descriptors may be copied and made non-blocking, but not send signals.
 _IOCTL_REQUESTS = (0x5401, 0x5413, 0x5421, 0x5450, 0x5451)
@@ -65,13 +71,21 @@ def available() -> bool:
     return MACHINE in _TABLES
 
 
-def install(pid: int) -> None:
-    """Applies the filter to this process, which is `pid` and may signal itself alone, for good; needs
+def install_shared() -> None:
+    """Applies to this process, which will fork candidates, the part of the filter that they share; needs
     `no_new_privileges` before.
     """
+    prctl(_SET_SECCOMP, _MODE_FILTER, _SHARED.address)
+
+
+def install(pid: int) -> None:
+    """Applies the rest to this process, a candidate's, which is `pid` and may signal itself alone; for good.
+
+    It is short, for the kernel reads it once for each system call that there is.
+    """
     for place in _PID_PLACES:
-        _PID.pack_into(_BUFFER, place, pid)
-    prctl(_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(_DESCRIBED))
+        _PID.pack_into(_OWN.code, place, pid)
+    prctl(_SET_SECCOMP, _MODE_FILTER, _OWN.address)
 
 
 def _table(text: str) -> dict[str, int]:
@@ -79,25 +93,44 @@ def _table(text: str) -> dict[str, int]:
     return dict(zip(words[::2], map(int, words[1::2]), strict=True))
 
 
-def _build() -> bytes:
-    if MACHINE not in _TABLES:
-        return b""
-    free, checked = (_table(t) for t in _TABLES[MACHINE])
-    code: list[_Instruction] = [
-        (_LOAD, 0, 0, 4),
-        (_JEQ, 1, 0, _ARCHITECTURE[MACHINE]),
-        (_RETURN, 0, 0, _KILL),
-        (_LOAD, 0, 0, 0),
-        (_JGE, 0, 1, _X32_BIT),
-        (_RETURN, 0, 0, _KILL),
-    ]
-    for name, number in checked.items():
-        body = _CHECKS[name]
-        code += [(_JEQ, 0, len(body), number), *body]
-    for i, number in enumerate(free.values()):
-        code.append((_JEQ, len(free) - i, 0, number))
-    code += [(_RETURN, 0, 0, _ERRNO | _EPERM), (_RETURN, 0, 0, _ALLOW)]
-    return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
+class _Filter:
+    """A program of the kernel's, where the kernel finds it."""
+
+    def __init__(self, instructions: Sequence[_Instruction]) -> None:
+        program = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
+        self.code = ctypes.create_string_buffer(program, max(1, len(program)))
+        described = struct.pack("=H6xQ", len(instructions), ctypes.addressof(self.code))
+        self._described = ctypes.create_string_buffer(described, 16)
+        self.address = ctypes.addressof(self._described)
+
+
+def _shared() -> Iterator[_Instruction]:
+    """All but the listed calls fail, and those of the zygote's own; those with a check are tried one by one."""
+    free, checked, zygotes = (_table(text) for text in _TABLES[MACHINE])
+    yield from ((_LOAD, 0, 0, 4), (_JEQ, 1, 0, _ARCHITECTURE[MACHINE]), (_RETURN, 0, 0, _KILL))
+    yield from ((_LOAD, 0, 0, 0), (_JGE, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL))
+    for name in _SHARED_CHECKS:
+        yield from _block(checked[name], _CHECKS[name])
+    numbers = [*free.values(), *zygotes.values(), *(checked[name] for name in _OWN_CHECKS)]
+    for i, number in enumerate(numbers):
+        yield _JEQ, len(numbers) - i, 0, number
+    yield from ((_RETURN, 0, 0, _ERRNO | _EPERM), (_RETURN, 0, 0, _ALLOW))
+
+
+def _own() -> Iterator[_Instruction]:
+    """What the zygote may and a candidate may not. Where two filters say different things, the stricter one holds."""
+    _, checked, zygotes = (_table(text) for text in _TABLES[MACHINE])
+    yield _LOAD, 0, 0, 0
+    for name in _OWN_CHECKS:
+        yield from _block(checked[name], _CHECKS[name])
+    for i, number in enumerate(zygotes.values()):
+        yield _JEQ, len(zygotes) - i, 0, number
+    yield from ((_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERRNO | _EPERM))
+
+
+def _block(number: int, body: Sequence[_Instruction]) -> Iterator[_Instruction]:
+    yield _JEQ, 0, len(body), number
+    yield from body
 
 
 def _one_of(argument: int, allowed: tuple[int, ...], otherwise: int) -> list[_Instruction]:
@@ -127,8 +160,9 @@ _CHECKS: dict[str, list[_Instruction]] = {
     # the C library falls back to clone, whose flags a filter can read
     "clone3": [(_RETURN, 0, 0, _ERRNO | _ENOSYS)],
 }
-_PROGRAM = _build()
+# The zygote forks and signals; a candidate may not, and its own number is not known before.
+_OWN_CHECKS = ("clone", "kill", "tgkill", "prlimit64")
+_SHARED_CHECKS = tuple(name for name in _CHECKS if name not in _OWN_CHECKS)
+_SHARED, _OWN = (_Filter([*made()] if MACHINE in _TABLES else []) for made in (_shared, _own))
 _PID = struct.Struct("=I")
-_PID_PLACES = [i for i in range(4, len(_PROGRAM), 8) if _PROGRAM[i : i + 4] == _PID.pack(_OWN_PID)]
-_BUFFER = ctypes.create_string_buffer(_PROGRAM, max(1, len(_PROGRAM)))
-_DESCRIBED = ctypes.create_string_buffer(struct.pack("=H6xQ", len(_PROGRAM) // 8, ctypes.addressof(_BUFFER)), 16)
+_PID_PLACES = [i for i in range(4, len(_OWN.code), 8) if _OWN.code.raw[i : i + 4] == _PID.pack(_OWN_PID)]

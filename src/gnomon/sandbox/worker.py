@@ -30,7 +30,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
     sys.path += setup["path"]
     replies, sys.stdout = 1, sys.stderr
-    judge = Judge(lambda: Zygote(setup["layers"], setup["wrapper"]))
+    limits = Limits(**setup["limits"])
+    judge = Judge(lambda: Zygote(setup["layers"], limits, setup["wrapper"]))
     checks: dict[int, Check] = {}
     while True:
         try:
@@ -41,7 +42,7 @@ def main() -> None:
         _allow_seconds(TEST_SECONDS)
         if "check" in order:
             checks[order["number"]] = _check_of(order["check"])
-        verdict = judge.verdict(checks[order["number"]], order["source"], Limits(**order["limits"]))
+        verdict = judge.verdict(checks[order["number"]], order["source"])
         try:
             write_all(replies, pack(json.dumps(asdict(verdict)).encode()))
         except BrokenPipeError:  # the command was stopped

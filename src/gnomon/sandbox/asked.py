@@ -1,0 +1,86 @@
+"""What a judge asks of a candidate's process, as frames: load this code, call that function.
+
+Both ends are here. What goes to a candidate is the judge's own and may be in marshal's form, which is quick to read;
+what comes back is never read that way.
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable, Mapping, Sequence
+from types import CodeType
+from typing import Any, NamedTuple
+
+from gnomon.sandbox.codec import decode, encode
+from gnomon.sandbox.frames import pack
+
+__all__ = ["Call", "Load", "call_frame", "compiled", "load_frame", "read_call", "read_load"]
+
+# Without references, so that equal arguments have equal frames.
+_FORM = 2
+
+
+class Load(NamedTuple):
+    """Run this code; with `names`, then answer calls to those of them that it defines, else it is a whole program."""
+
+    code: CodeType
+    names: Sequence[str]
+
+
+class Call(NamedTuple):
+    """Call `name`; with `back` its arguments are told too, as the call leaves them."""
+
+    name: str
+    back: bool
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+
+def compiled(source: str) -> CodeType:
+    """A candidate's source as code; SyntaxError and the like where it is none.
+
+    The judge compiles: it is warm, and in a fresh fork every page that the compiler touches is copied.
+    """
+    return compile(source, "<candidate>", "exec", dont_inherit=True)
+
+
+def load_frame(code: CodeType, names: Sequence[str]) -> bytes:
+    """The frame that begins a candidate's life; `names` empty for a whole program."""
+    return pack(marshal.dumps((code, list(names))))
+
+
+def read_load(payload: bytes) -> Load:
+    """What `load_frame` packed."""
+    code, names = marshal.loads(payload)
+    return Load(code, names)
+
+
+def call_frame(
+    name: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    back: bool,
+    numbered: Callable[[Callable[..., Any]], int] | None = None,
+) -> bytes:
+    """The frame that asks for a call; Unreadable where an argument cannot be sent.
+
+    Args:
+        numbered: gives the number of a function among the arguments, by which it is called back.
+    """
+    plain: Any = (name, back, list(args), dict(kwargs))
+    try:
+        return pack(marshal.dumps(plain, _FORM))
+    except ValueError:  # a value that marshal has no form for
+        return pack(marshal.dumps((name, back, encode([*plain[2:]], numbered)), _FORM))
+
+
+def read_call(payload: bytes, function: Callable[[int], Any]) -> Call:
+    """What `call_frame` packed.
+
+    Args:
+        function: gives what stands for the judge's function of a number.
+    """
+    name, back, *given = marshal.loads(payload)
+    args, kwargs = given if len(given) == 2 else decode(given[0], function)
+    return Call(name, back, args, kwargs)
