@@ -68,7 +68,7 @@ def test_settings_that_make_no_sense_are_refused(given: dict[str, object], said:
 
 
 def test_every_experiment_runs_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(parts.TRAINING, "small", Training(steps=3, batch=16))
+    monkeypatch.setitem(parts.TRAINING, "small", Training(steps=3, batch=256))
     for descent in ("thomson", "surface"):
         monkeypatch.setattr(f"gnomon.explain.superposition.{descent}.STEPS", 5)
     monkeypatch.setattr("gnomon.explain.superposition.dictionary.ROUNDS", 2)
@@ -77,6 +77,7 @@ def test_every_experiment_runs_and_is_told(tmp_path: Path, monkeypatch: pytest.M
     report = run_explanation(cfg, "superposition", root=tmp_path).report
     assert {figure.section for figure in report.figures} == set(cfg.only) - {"spheres"}
     assert all(e.n or e.reason for e in report.estimates)
+    assert any(re.fullmatch(r"adversarial: attacks are [\d.]+ long at .*", note) for note in report.notes)
     assert run_explanation(cfg, "superposition", root=tmp_path).report.estimates == report.estimates
 
 

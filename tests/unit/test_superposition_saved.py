@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.explain._running import run_explanation
 from gnomon.explain.superposition import Superposition, parts
 from gnomon.explain.superposition.geometry import groups, shape
-from gnomon.explain.superposition.saved import read_model, read_models
+from gnomon.explain.superposition.saved import read_groups, read_model, read_models
 from gnomon.explain.superposition.toys import Training
 from gnomon.explain.superposition.trainings import weights_of
 from gnomon.store.run import Run
@@ -34,8 +34,16 @@ def test_every_model_is_in_the_table_with_its_weights(tmp_path: Path, monkeypatc
     # Figures are made of rows, five digits of each weight.
     assert torch.allclose(weights_of(row), weights.w_out_MN, atol=1e-5)
     assert shape(groups(weights.w_out_MN)) == row.evidence["shape"]
-    two = read_model(folder, next(line for line in lines if line["kind"] == "absolute"))
+    assert read_groups(folder, first) == groups(weights.w_out_MN)
+    bent = next(line for line in lines if line["kind"] == "absolute")
+    two = read_model(folder, bent)
     assert not torch.equal(two.w_in_MN, two.w_out_MN)
+    with pytest.raises(UsageError) as caught:
+        read_groups(folder, bent)
+    assert str(caught.value) == (
+        f"{folder}: {bent['model']!r} is absolute: features do not meet in W'W but in neurons behind a ReLU; "
+        "look at the columns of `read_model`'s matrices, neuron by neuron"
+    )
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from gnomon.report.encoding import colour as _colour
 from gnomon.report.encoding import data as _data
 from gnomon.report.encoding import specification as _spec
 from gnomon.report.encoding import tip as _tip
+from gnomon.report.linked import Behind, with_dots
 
 __all__ = [
     "Dot",
@@ -215,11 +216,13 @@ def heatmap(
     caption: str = "",
     section: str = "",
     diverging: bool = False,
+    behind: Behind | None = None,
 ) -> Figure:
     """A matrix as colours, shape [len(rows), len(columns)]; small ones carry their numbers.
 
     Args:
         diverging: colours are centred on 0.
+        behind: dots that are shown below of the cell under the pointer.
     """
     import altair as alt
 
@@ -236,12 +239,16 @@ def heatmap(
         y=alt.Y("row:N", sort=list(rows), title=y or None, axis=alt.Axis(labelLimit=140)),
     )
     tips = [alt.Tooltip("row:N", title=y or "row"), alt.Tooltip("column:N", title=x or "column"), _tip("value")]
-    chart: Any = base.mark_rect().encode(color=alt.Color("value:Q", scale=scale, title=legend or None), tooltip=tips)
+    # Beside two views, one below the other, a legend would take the width of both.
+    side = alt.Legend(orient="top", titleLimit=320) if behind else alt.Legend()
+    shade = alt.Color("value:Q", scale=scale, title=legend or None, legend=side)
+    chart: Any = base.mark_rect().encode(color=shade, tooltip=tips)
     if len(cells) <= 100:
         chart = chart + _numbers(base, 0.55 * max(known), diverging)
     step = 24 if len(rows) <= 20 else max(4, 480 // len(rows))
-    spec = _spec(chart.properties(height=alt.Step(step)))
-    return Figure(title=title, spec=spec, caption=caption, section=section)
+    chart = chart.properties(height=alt.Step(step))
+    chart = with_dots(chart, base, behind) if behind else chart
+    return Figure(title=title, spec=_spec(chart), caption=caption, section=section)
 
 
 def scatter(
@@ -324,7 +331,8 @@ def _numbers(base: Any, dark: float, diverging: bool) -> Any:
 
     deep = f"abs(datum.value) > {dark}" if diverging else f"datum.value > {dark}"
     ink = alt.condition(deep, alt.value("white"), alt.value("#222"))
-    return base.mark_text(fontSize=11).encode(text=alt.Text("value:Q", format=".2~f"), color=ink)
+    known = base.transform_filter("isValid(datum.value)")
+    return known.mark_text(fontSize=11).encode(text=alt.Text("value:Q", format=".2~f"), color=ink)
 
 
 def _level(at: float | None, axis: str = "y") -> list[Any]:

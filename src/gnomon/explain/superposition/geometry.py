@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "JOINED",
     "LEARNED",
     "TOLERANCE",
     "Group",
@@ -39,7 +40,8 @@ LEARNED = 0.5
 "Least norm of a feature that counts as learned."
 TOLERANCE = 0.1
 "By how much an eigenvalue (as a share of their mean), a share of a dimension, or the squared centre may miss."
-_JOINED = 0.1
+JOINED = 0.1
+"From what |W_i·W_j| on two features are of one group."
 # Polytopes in dimensions of their own that together have a name.
 _COMPOUNDS: Mapping[tuple[str, ...], str] = {
     ("digon", "digon"): "square",
@@ -79,7 +81,7 @@ def dimensions_per_feature(w: Tensor) -> Tensor:
 def groups(w_MN: Tensor) -> list[Group]:
     """The learned features of one model by what they interfere with, largest group first."""
     learned = (w_MN.norm(dim=0) >= LEARNED).nonzero().flatten().tolist()
-    joined_NN = (w_MN.T @ w_MN).abs() > _JOINED
+    joined_NN = (w_MN.T @ w_MN).abs() > JOINED
     found, left = [], set(learned)
     while left:
         group, edge = set(), {min(left)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -104,10 +105,9 @@ def train_parts(cfg: Superposition, run: Run) -> None:
 def report(cfg: Superposition, rows: Sequence[Row]) -> Report:
     """The report on rows of `train_parts`."""
     told = {part: EXPERIMENTS[part].told([r for r in rows if r.key.startswith(f"{part}:")]) for part in cfg.only}
-    failed = sum(row.error is not None for row in rows)
+    failed = Counter(row.error for row in rows if row.error is not None)
     notes = [f"{part}: {note}" for part, each in told.items() for note in each.notes]
-    if failed:
-        notes.append(f"{failed} of {len(rows)} models are left out: their weights stopped being finite")
+    notes += [f"{count} of {len(rows)} models are left out: {error}" for error, count in failed.items()]
     return Report(
         title="Features packed into fewer dimensions",
         summary=" ".join(each.summary for each in told.values()),

@@ -17,11 +17,13 @@ import pyarrow.parquet as pq
 from safetensors import safe_open
 from torch import Tensor
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DataError, UsageError
 from gnomon.core.record import Row
+from gnomon.explain.superposition.geometry import Group, groups
+from gnomon.explain.superposition.toys import BENT
 from gnomon.store.files import replace_file
 
-__all__ = ["INDEX", "Model", "read_model", "read_models", "write_index"]
+__all__ = ["INDEX", "Model", "read_groups", "read_model", "read_models", "write_index"]
 
 INDEX = "models.parquet"
 "The table's file."
@@ -40,6 +42,7 @@ _COLUMNS = pa.schema(
         ("attack", pa.float64()),
         ("seed", pa.int64()),
         ("steps", pa.int64()),
+        ("met", pa.float64()),
         ("loss", pa.float64()),
     ]
 )
@@ -55,8 +58,8 @@ class Model(NamedTuple):
 
 def write_index(rows: Sequence[Row], folder: Path) -> None:
     """Writes a line for each trained model of `rows`: its part, its name in the part's file, kind, features (N),
-    dimensions (M), density and importance of each feature, penalty, attack, start, steps, and loss (null where weights
-    stopped being finite)."""
+    dimensions (M), density and importance of each feature, penalty, attack, start, steps, in how many examples of
+    its training its rarest feature is expected, and loss (null where weights stopped being finite)."""
     lines: list[dict[str, Any]] = []
     for row in rows:
         if "toy" in row.evidence:
@@ -95,3 +98,18 @@ def read_model(folder: Path, line: dict[str, Any]) -> Model:
         w_MN = held.get_tensor(f"{key}/w")
         u_MN = held.get_tensor(f"{key}/u") if f"{key}/u" in names else w_MN
         return Model(u_MN, w_MN, held.get_tensor(f"{key}/b"))
+
+
+def read_groups(folder: Path, line: dict[str, Any]) -> list[Group]:
+    """The groups of features that the model of a line of `read_models` makes, as `geometry.groups` names them.
+
+    Raises:
+        UsageError: W'W says nothing of this model, for there is a ReLU between reading and writing.
+        DataError: its weights are not in the folder.
+    """
+    if line["kind"] in BENT:
+        found = f"{line['model']!r} is {line['kind']}: features do not meet in W'W but in neurons behind a ReLU"
+        raise UsageError(
+            found, where=str(folder), todo="look at the columns of `read_model`'s matrices, neuron by neuron"
+        )
+    return groups(read_model(folder, line).w_out_MN)

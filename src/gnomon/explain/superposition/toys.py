@@ -54,7 +54,7 @@ class Toys:
     Attributes:
         kind: how they compute.
         law: what they see.
-        num_dims: M.
+        num_dims: M; with as many as there are features, each has a dimension and nothing is packed.
         density_KN: share of examples in which a feature (for sets: its set) is there; above 0, at most 1.
         importance_KN: weight of each feature's squared error, 0 or more.
         seeds: for each model, which start; the same number is the same start in any company.

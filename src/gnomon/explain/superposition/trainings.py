@@ -101,7 +101,8 @@ def laid_out(kind: Kind, law: Law, num_dims: int, cells: Sequence[Cell], seeds: 
 
 
 def trained(toys: Toys, cells: Sequence[Cell], how: Training, seed: Seed, watch: Watch | None = None) -> Kept:
-    """Trains the models of `laid_out`; a row a model, named CELL/SEED, an error where weights are not finite.
+    """Trains the models of `laid_out`; a row a model, named CELL/SEED, an error where weights are not finite, or where
+    a feature is so rare that it is expected in less than one example of the whole training.
 
     `watch` is as in `train`.
 
@@ -117,7 +118,7 @@ def trained(toys: Toys, cells: Sequence[Cell], how: Training, seed: Seed, watch:
         tensors |= {f"{key}/w": found.w_out_KMN[k].clone(), f"{key}/b": found.b_KN[k].clone()}
         if toys.kind == "absolute":
             tensors[f"{key}/u"] = found.w_in_KMN[k].clone()
-        rows.append(_row(key, cell, toys, found, k, how.steps))
+        rows.append(_row(key, cell, toys, found, k, how))
     return Kept(rows, tensors)
 
 
@@ -155,8 +156,8 @@ def share_of(rows: Sequence[Row], name: str) -> list[float]:
     return [float(row.evidence["shape"] == name) for row in rows]
 
 
-def _row(key: str, cell: Cell, toys: Toys, found: Trained, k: int, steps: int) -> Row:
-    loss = float(found.loss_K[k])
+def _row(key: str, cell: Cell, toys: Toys, found: Trained, k: int, how: Training) -> Row:
+    loss, met = float(found.loss_K[k]), _met(toys, k, how)
     toy = {
         "kind": toys.kind,
         "features": toys.law.num_features,
@@ -167,17 +168,28 @@ def _row(key: str, cell: Cell, toys: Toys, found: Trained, k: int, steps: int) -
         "penalty": cell.penalty,
         "attack": cell.attack,
         "seed": toys.seeds[k],
-        "steps": steps,
+        "steps": how.steps,
+        "met": met,
     }
     evidence = {**cell.facts, "toy": toy}
     if not (math.isfinite(loss) and bool(torch.isfinite(found.w_out_KMN[k]).all())):
-        return Row(key=key, cluster=cell.name, evidence=evidence, error="its weights are not finite any more")
+        return Row(key=key, cluster=cell.name, evidence=evidence, error="weights stopped being finite")
+    if met < 1:
+        return Row(key=key, cluster=cell.name, evidence=evidence, error="training was too short to meet every feature")
     evidence |= {"loss": loss, "w": _digits(found.w_out_KMN[k]), "b": _digits(found.b_KN[k])}
     if toys.kind == "absolute":
         evidence["u"] = _digits(found.w_in_KMN[k])
     if toys.kind not in BENT:
         evidence["shape"] = shape(groups(found.w_out_KMN[k]))
     return Row(key=key, cluster=cell.name, evidence=evidence)
+
+
+def _met(toys: Toys, k: int, how: Training) -> float:
+    """In how many examples of the training of a model its rarest feature is, as expected."""
+    share = float(toys.density_KN[k].min())
+    if toys.law.together == "anticorrelated":
+        share /= toys.law.size
+    return share * how.batch * how.steps
 
 
 def _digits(values: Tensor) -> Any:

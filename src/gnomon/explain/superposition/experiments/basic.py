@@ -139,7 +139,7 @@ def _table(cells: dict[str, list[Row]], best: dict[str, Row]) -> Table:
     ]
     columns = ("models", "best start makes", "its loss", "median loss", "starts", "all starts")
     caption = "Losses are means over examples and features, on examples that were not trained on."
-    return Table(title="Basic: geometry by start", columns=columns, rows=cells_of, caption=caption)
+    return Table(title="Basic: geometry by start", columns=columns, rows=cells_of, caption=caption, section="basic")
 
 
 def _shapes(rows: Sequence[Row]) -> str:

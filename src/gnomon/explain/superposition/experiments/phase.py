@@ -6,7 +6,7 @@ two, over the density of all and the importance of the last, beside the least of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
 import torch
@@ -19,7 +19,8 @@ from gnomon.explain.superposition.theory import CANDIDATES, Problem, best
 from gnomon.explain.superposition.toys import Training
 from gnomon.explain.superposition.trainings import Cell, Kept, Told, best_rows, by_cell, laid_out, trained, weights_of
 from gnomon.report.base import Estimate, Figure
-from gnomon.report.figures import heatmap
+from gnomon.report.figures import Dot, heatmap
+from gnomon.report.linked import Behind
 from gnomon.report.words import number
 from gnomon.stats.intervals import Interval, proportion
 
@@ -38,6 +39,9 @@ _SHARED = 0.25
 MARGIN = 0.1
 "By what share the second best candidate costs more where a cell counts."
 _AGREE = 3
+_CAPTION = (
+    "Empty where fewer than three starts do as the best one does. Below are all starts of the cell under the pointer."
+)
 
 
 def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
@@ -95,8 +99,7 @@ def _agreed(rows: Sequence[Row]) -> Interval:
 
 def _figures(problem: str, rows: Sequence[Row]) -> list[Figure]:
     cells, least = by_cell(rows), best_rows(rows)
-    densities = list(dict.fromkeys(f"{row.evidence['density']:.3g}" for row in rows))
-    importances = list(dict.fromkeys(f"{row.evidence['importance']:.3g}" for row in rows))
+    densities, importances = (list(dict.fromkeys(names)) for names in zip(*map(_cell, rows), strict=True))
     values: dict[str, list[float | None]] = {name: [] for name in ("trained", "theory", "length", "shared")}
     for name, some in cells.items():
         phase = phase_of(weights_of(least[name]))
@@ -124,8 +127,31 @@ def _figures(problem: str, rows: Sequence[Row]) -> list[Figure]:
             x="importance of the last",
             y="density",
             legend=legend,
-            caption="Empty where fewer than three starts do as the best one does." if key == "trained" else "",
+            caption=_CAPTION if key == "trained" else "",
+            behind=_starts(cells) if key == "trained" else None,
             section="phase",
         )
         for key, (title, legend) in titles.items()
     ]
+
+
+def _cell(row: Row) -> tuple[str, str]:
+    """Where a model stands in the diagram: its density and importance."""
+    return f"{row.evidence['density']:.3g}", f"{row.evidence['importance']:.3g}"
+
+
+def _starts(cells: Mapping[str, Sequence[Row]]) -> Behind:
+    """By how much each start's loss is above the least, and the length of its last feature, by cell."""
+    dots = {}
+    for some in cells.values():
+        losses = [float(row.evidence["loss"]) for row in some]
+        dots[_cell(some[0])] = [
+            Dot(
+                round(100 * (loss / min(losses) - 1), 3),
+                round(float(weights_of(row)[:, -1].norm()), 4),
+                phase_of(weights_of(row)),
+                f"start {row.evidence['toy']['seed']}, loss {loss:.4g}",
+            )
+            for row, loss in zip(some, losses, strict=True)
+        ]
+    return Behind(dots, x="loss above the best start's, %", y="|W_i| of the last")

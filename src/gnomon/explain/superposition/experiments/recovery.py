@@ -84,7 +84,8 @@ def told(rows: Sequence[Row]) -> Told:
     drawn = [forest(cosines, x=_METRICS["mmcs"], title=title, section="recovery")]
     lines = [[name, row.evidence["features"], row.evidence["atoms"]] for name, some in cells.items() for row in some]
     columns = ("models", "features learned", "atoms in use")
-    return Told(summary, estimates, drawn, [Table(title="Dictionaries", columns=columns, rows=lines)])
+    table = Table(title="Dictionaries", columns=columns, rows=lines, section="recovery")
+    return Told(summary, estimates, drawn, [table])
 
 
 _METRICS = {

@@ -23,6 +23,7 @@ __all__ = ["made", "told"]
 
 _CASES = {"small": {2: range(3, 8), 3: range(4, 10)}, "paper": {2: range(3, 13), 3: range(4, 17), 4: range(5, 17)}}
 _STARTS = {"small": 32, "paper": 256}
+_TITLE = "Points that are least in each other's way"
 
 
 def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
@@ -62,5 +63,5 @@ def told(rows: Sequence[Row]) -> Told:
     named = [f"{row.cluster} make: {row.evidence['shape']}" for row in rows if row.cluster in ("5 in 2", "8 in 3")]
     return Told(
         f"Points on a sphere, {'; '.join(named)}.",
-        tables=[Table(title="Points that are least in each other's way", columns=columns, rows=cells, caption=caption)],
+        tables=[Table(title=_TITLE, columns=columns, rows=cells, caption=caption, section="spheres")],
     )

@@ -16,11 +16,19 @@ from torch import Tensor
 
 from gnomon.core.record import Row
 from gnomon.explain.superposition.features import Law
-from gnomon.explain.superposition.geometry import LEARNED, dimensionality, dimensions_per_feature, groups
+from gnomon.explain.superposition.geometry import (
+    JOINED,
+    LEARNED,
+    Group,
+    dimensionality,
+    dimensions_per_feature,
+    groups,
+)
 from gnomon.explain.superposition.toys import Training
 from gnomon.explain.superposition.trainings import Cell, Kept, Told, by_cell, laid_out, trained, weights_of
-from gnomon.report.base import Estimate, Table
-from gnomon.report.figures import Dot, Point, curves, scatter
+from gnomon.report.base import Estimate, Figure, Table
+from gnomon.report.figures import Point, curves
+from gnomon.report.linked import Graph, Member, graphs
 from gnomon.report.words import number
 from gnomon.stats.intervals import proportion
 
@@ -32,6 +40,12 @@ __all__ = ["LINES", "made", "told"]
 LINES = {"dedicated": 1, "tetrahedron": 3 / 4, "triangle": 2 / 3, "digon": 1 / 2, "pentagon": 2 / 5, "antiprism": 3 / 8}
 """Dimensions a feature of each polytope."""
 _NEAR = 0.03
+# Edges drawn of one group.
+_EDGES = 100
+# Eigenvalues written of one group.
+_EIGENVALUES, _ZERO = 5, 0.005
+# Groups of these names are drawn before others; the first is the picture's first.
+_SHOWN = ("pentagon", "square antiprism", "tetrahedron", "triangle", "digon")
 # Below the lowest line there are none to lie on.
 _LEAST = 0.3
 
@@ -70,33 +84,63 @@ def told(rows: Sequence[Row]) -> Told:
     first, last = points[0].y, points[-1].y
     drawn = [
         curves(points, x="1 / density", y="D*", title="Dimensions a feature", log_x=True, section="uniform"),
-        scatter(
-            [dot for row in sound for dot in _dots(row)]
-            + [Dot(x, line, name, name) for name, line in LINES.items() for x in (points[0].x, points[-1].x)],
-            x="1 / density",
-            y="D_i",
-            title="The share of a dimension that each learned feature has",
-            caption="The pairs of dots at the left and right end mark where a polytope's features lie.",
-            section="uniform",
-        ),
+        *_levels(sound),
     ]
     summary = (
-        f"Equal features take D* {number(first, 2)} dimensions each where dense and {number(last, 2)} where rarest; "
+        f"Equal features take D* {_star(first)} dimensions each where dense and {_star(last)} where rarest; "
         f"of those that take 0.3 or more, {number(on_lines.value, 2)} lie within 0.03 of a polytope's line (by chance "
         f"{_chance():.2f})."
     )
     return Told(summary, estimates, drawn, [_table(cells)])
 
 
-def _dots(row: Row) -> list[Dot]:
-    """The share of each learned feature, with what its group makes."""
-    w_MN = weights_of(row)
-    shares, x = dimensionality(w_MN).tolist(), 1 / row.evidence["density"]
-    return [
-        Dot(x, shares[feature], "feature", f"{group.name} of {len(group.features)}")
-        for group in groups(w_MN)
-        for feature in group.features
-    ]
+def _levels(rows: Sequence[Row]) -> list[Figure]:
+    """The share of a dimension that each learned feature has, and the groups that they are in; none where none is."""
+    members: list[Member] = []
+    drawn: dict[str, Graph] = {}
+    for row in rows:
+        w_MN = weights_of(row)
+        shares = dimensionality(w_MN).tolist()
+        for place, group in enumerate(groups(w_MN)):
+            name = f"{_said(group)}, {row.cluster}, group {place + 1}"
+            drawn[name] = _graph(w_MN, group)
+            members += [Member(1 / row.evidence["density"], shares[i], name, group.name) for i in group.features]
+    if not members:
+        return []
+    figure = graphs(
+        sorted(members, key=lambda member: _SHOWN.index(member.group) if member.group in _SHOWN else len(_SHOWN)),
+        drawn,
+        x="1 / density",
+        y="D_i",
+        lines=LINES,
+        title="The share of a dimension that each learned feature has, and its group",
+        caption="Dashed lines are the shares in polytopes. Below is the group of the feature under the pointer, seen "
+        f"along its two longest axes; lines join what interferes, thicker where more, the {_EDGES} strongest at most.",
+        section="uniform",
+    )
+    return [figure]
+
+
+def _said(group: Group) -> str:
+    """What a group is; where its name says nothing, the largest eigenvalues that its shape was judged by."""
+    said = f"{group.name}, {len(group.features)} features"
+    if group.name != "other":
+        return said
+    largest = [each for each in group.spectrum if each > _ZERO][:_EIGENVALUES]
+    return f"{said}, eigenvalues {' '.join(f'{each:.2f}' for each in largest)}"
+
+
+def _graph(w_MN: Tensor, group: Group) -> Graph:
+    """Features of a group on the two axes that hold most of them, and the strongest |W_i·W_j|."""
+    w_Mk = w_MN[:, group.features]
+    u_MR, _, _ = torch.linalg.svd(w_Mk, full_matrices=False)
+    places_2k = torch.zeros(2, len(group.features))
+    axes_Rk = u_MR[:, :2].T @ w_Mk
+    places_2k[: len(axes_Rk)] = axes_Rk
+    among_kk = (w_Mk.T @ w_Mk).abs().tolist()
+    edges = [(i, j, among_kk[i][j]) for i in range(len(among_kk)) for j in range(i) if among_kk[i][j] > JOINED]
+    nodes = [(f"feature {i + 1}", *place) for i, place in zip(group.features, places_2k.T.tolist(), strict=True)]
+    return Graph(nodes, sorted(edges, key=lambda edge: -edge[2])[:_EDGES])
 
 
 def _shares(w_MN: Tensor) -> list[float]:
@@ -119,6 +163,11 @@ def _starred(row: Row) -> Point:
     return Point(1 / row.evidence["density"], float(dimensions_per_feature(weights_of(row))))
 
 
+def _star(value: float) -> str:
+    """D* in words; it is infinite where W is 0."""
+    return number(value, 2) if math.isfinite(value) else "nothing learned"
+
+
 def _table(cells: dict[str, list[Row]]) -> Table:
     """Groups of all starts of a density by what they make."""
     lines = []
@@ -126,6 +175,6 @@ def _table(cells: dict[str, list[Row]]) -> Table:
         counts = Counter(group.name for row in some for group in groups(weights_of(row)))
         stars = [float(dimensions_per_feature(weights_of(row))) for row in some]
         said = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
-        lines.append([name, round(sum(stars) / len(stars), 3), said])
+        lines.append([name, _star(sum(stars) / len(stars)), said])
     columns = ("features", "D*, mean", "groups of all starts")
-    return Table(title="Uniform: groups of features that interfere", columns=columns, rows=lines)
+    return Table(title="Uniform: groups of features that interfere", columns=columns, rows=lines, section="uniform")
