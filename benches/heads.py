@@ -7,8 +7,10 @@ Scores: prefix matching of every head of a model of GPT-2 small's shape, its wei
 both have to find the same numbers. Ours in bfloat16 is held against the peer in float32, as its users run it, and a
 line says what the peer takes in bfloat16 too. Memory is the most that was held in the course of it beyond the model.
 
-Heads left out: what each head adds to the loss of the repeated tokens, by a model of 4 layers of 8 heads, width 256 and
-1,024 tokens, on the same kind of sequences. The peer runs the whole model once a head.
+Heads left out, with later patterns computed again (zero) and as they were (frozen): what each head adds to the loss of
+the repeated tokens, by a model of 4 layers of 8 heads, width 256 and 1,024 tokens, on the same kind of sequences; and
+what it adds to in-context learning, the loss at one late token less that at one early, by a model of GPT-2 small's
+shape on one sequence of 127 tokens. The peer runs the whole model once a head.
 
 One thread, processor seconds, rounds alternate. `--peer` is a Python that has TransformerLens.
 """
@@ -20,7 +22,8 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,16 +36,18 @@ from benches.memory import resident_mib
 from gnomon.core.seeds import Seed
 from gnomon.explain.induction.attention import looks
 from gnomon.explain.induction.sequences import Repeats, repeats
-from gnomon.models.ablation import ablated_losses
+from gnomon.models.ablation import Kind, ablated_losses
 from gnomon.models.families import save_folder
 from gnomon.models.transformer import Transformer, TransformerConfig
 
 __all__ = ["Round", "main", "rounds_of"]
 
 PERIOD, TIMES, ROWS = 85, 3, 8
-# The least that the peer's time may be of ours, by what the peer keeps; and the most memory of a score, in MiB.
+# Of the long race of heads left out.
+FEW, EARLY, LATE = 42, 12, 124
+# The least that the peer's time may be of ours, by what the peer keeps.
 PATTERNS, EVERYTHING = {"float32": 1 / 0.8, "bfloat16": 1 / 0.5}, {"float32": 1 / 0.7, "bfloat16": 1 / 0.45}
-ABLATIONS, MOST_MIB = 5.0, 300.0
+ABLATIONS = {"bfloat16": 5.0}
 TOLERANCE = {"float32": 1e-4, "bfloat16": 2e-3}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -56,12 +61,14 @@ class Round(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A model, what it is shown, what to read of it [L, H], and what the peer keeps for that, by precision."""
+    """A model, what it is shown, what to read of it [L, H], and what the peer keeps for that, by precision; where heads
+    are left out, what the loss behind each place counts."""
 
     net: Transformer
     shown: Repeats
     read: Callable[[Transformer, Repeats], Tensor]
     asked: Sequence[tuple[str, str]]
+    counts: Mapping[int, float] = {}
 
 
 def main() -> None:
@@ -84,14 +91,21 @@ def main() -> None:
 
 
 def tasks() -> dict[str, Task]:
-    """Both, by name."""
-    large = TransformerConfig(**_gpt2(50257, 768, 12, 12))
-    small = TransformerConfig(**_gpt2(1024, 256, 4, 8))
+    """All, by name."""
+    large = drawn(TransformerConfig(**_gpt2(50257, 768, 12, 12)))
+    small = drawn(TransformerConfig(**_gpt2(1024, 256, 4, 8)))
     keeps = [("patterns", "float32"), ("everything", "float32"), ("patterns", "bfloat16")]
-    return {
-        "scores": Task(drawn(large), sequences(50257), scores, keeps),
-        "heads left out": Task(drawn(small), sequences(1024), left_out, [("ablations", "float32")]),
-    }
+    many, few = sequences(1024), sequences(50257, rows=1, period=FEW)
+    repeated = {place - 1: 1 / len(many.places) for place in many.places}
+    found = {"scores": Task(large, sequences(50257), scores, keeps)}
+    for kind in ("zero", "frozen"):
+        for name, net, shown, counts in (
+            ("heads left out", small, many, repeated),
+            ("heads left out of GPT-2's shape", large, few, {LATE: 1.0, EARLY: -1.0}),
+        ):
+            read = partial(left_out, kind=kind, counts=counts)
+            found[f"{name}, {kind}"] = Task(net, shown, read, [(kind, "float32")], counts)
+    return found
 
 
 def rounds_of(task: Task, peer: Worker | None, count: int) -> list[Round]:
@@ -134,7 +148,7 @@ def shown(name: str, task: Task, found: Sequence[Round], peer: str) -> list[Figu
 def figure(name: str, dtype: str, theirs: str, found: Sequence[Round], peer: str) -> Figure:
     """One line."""
     keeps = theirs.partition(",")[0]
-    least = {"patterns": PATTERNS, "everything": EVERYTHING, "ablations": {"bfloat16": ABLATIONS}}[keeps].get(dtype)
+    least = {"patterns": PATTERNS, "everything": EVERYTHING, "zero": ABLATIONS, "frozen": ABLATIONS}[keeps].get(dtype)
     there = [each.peer[theirs] for each in found if each.peer]
     return Figure(
         name=name,
@@ -153,15 +167,15 @@ def scores(net: Transformer, of: Repeats) -> Tensor:
     return looks(net, of)["prefix matching"].mean(0)
 
 
-def left_out(net: Transformer, of: Repeats) -> Tensor:
-    """What each head takes off the loss of repeated tokens, [L, H] in nats."""
-    found = ablated_losses(net, of.tokens_NT, "zero", at=[place - 1 for place in of.places])
-    return (found.without_LHBT - found.whole_BT).mean((-1, -2))
+def left_out(net: Transformer, of: Repeats, kind: Kind, counts: Mapping[int, float]) -> Tensor:
+    """What leaving out each head adds to losses, each as much as it counts, [L, H] in nats."""
+    found = ablated_losses(net, of.tokens_NT, kind, at=list(counts))
+    return ((found.without_LHBT - found.whole_BT) @ torch.tensor(list(counts.values()))).mean(-1)
 
 
-def sequences(num_tokens: int) -> Repeats:
-    """Eight sequences of a block of tokens, three times over."""
-    return repeats(range(1, num_tokens), ROWS, Seed(0), bos=0, period=PERIOD, times=TIMES)
+def sequences(num_tokens: int, rows: int = ROWS, period: int = PERIOD) -> Repeats:
+    """Sequences of a block of tokens, three times over."""
+    return repeats(range(1, num_tokens), rows, Seed(0), bos=0, period=period, times=TIMES)
 
 
 def drawn(config: TransformerConfig) -> Transformer:
@@ -178,7 +192,8 @@ def offered(peer: Worker | None, task: Task, folder: Path) -> dict[str, Any]:
     if peer is None:
         return {"reason": "no --peer"}
     save_folder(task.net, folder)
-    told = {"tokens": task.shown.tokens_NT.tolist(), "places": task.shown.places, "period": PERIOD}
+    told = {"tokens": task.shown.tokens_NT.tolist(), "places": task.shown.places, "period": task.shown.period}
+    told |= {"at": list(task.counts), "counts": list(task.counts.values())}
     (folder / "shown.json").write_text(json.dumps(told), encoding="utf-8")
     return peer.ask(do="load", folder=str(folder))
 

@@ -3,7 +3,7 @@
     PYTHON benches/heads_peer.py             reads one JSON job a line, prints one JSON answer a line
 
 Jobs: {"do": "load", "folder": …} answers with the peer's `name`, or the `reason` why it is not there; the folder has a
-model and `shown.json`. {"do": "read", "keeps": "patterns" | "everything" | "ablations", "dtype": …} answers with
+model and `shown.json`. {"do": "read", "keeps": "patterns" | "everything" | "zero" | "frozen", "dtype": …} answers with
 `found` [L, H], `cpu_s` and `held_mib`. One thread; imports nothing of gnomon.
 """
 
@@ -44,7 +44,7 @@ def measured(model: Any, told: dict[str, Any], job: dict[str, Any]) -> Answer:
 
     model.to(getattr(torch, job["dtype"]))
     tokens = torch.tensor(told["tokens"])
-    read = left_out if job["keeps"] == "ablations" else scores
+    read = left_out if job["keeps"] in ("zero", "frozen") else scores
     before = resident_mib(fresh=True)
     begin = time.process_time()
     with torch.no_grad():
@@ -67,11 +67,11 @@ def scores(model: Any, tokens: Any, told: dict[str, Any], keeps: str) -> Any:
     return torch.stack([torch.einsum("bhts,ts->h", pattern, mask.to(pattern)) / len(tokens) for pattern in kept])
 
 
-def left_out(model: Any, tokens: Any, told: dict[str, Any], _: str) -> Any:
-    """What each head takes off the loss of repeated tokens: one run of the whole model a head."""
+def left_out(model: Any, tokens: Any, told: dict[str, Any], kind: str) -> Any:
+    """What leaving out each head adds to losses, each as much as it counts: one run of the whole model a head."""
     import torch
 
-    at = [place - 1 for place in told["places"]]
+    counts = torch.tensor(told["counts"])
 
     def without(head: int) -> Callable[..., Any]:
         def silence(z: Any, hook: Any) -> Any:
@@ -81,10 +81,18 @@ def left_out(model: Any, tokens: Any, told: dict[str, Any], _: str) -> Any:
         return silence
 
     def loss(**hooks: Any) -> Any:
-        return model.run_with_hooks(tokens, return_type="loss", loss_per_token=True, **hooks)[:, at].mean()
+        found = model.run_with_hooks(tokens, return_type="loss", loss_per_token=True, **hooks)
+        return (found[:, told["at"]].float() @ counts).mean()
 
+    forced: list[Any] = []
+    if kind == "frozen":
+        _, cache = model.run_with_cache(tokens, names_filter=lambda name: name.endswith("hook_pattern"))
+        names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
+        forced = [(name, lambda pattern, hook, kept=cache[name]: kept) for name in names]
     whole, layers, heads = loss(), range(model.cfg.n_layers), range(model.cfg.n_heads)
-    found = [[loss(fwd_hooks=[(f"blocks.{i}.attn.hook_z", without(h))]) - whole for h in heads] for i in layers]
+    found = [
+        [loss(fwd_hooks=[*forced, (f"blocks.{i}.attn.hook_z", without(h))]) - whole for h in heads] for i in layers
+    ]
     return torch.tensor(found)
 
 

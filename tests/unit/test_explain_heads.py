@@ -40,7 +40,7 @@ def test_the_circuit_set_by_hand_is_read_right(circuit: Transformer, shown: Repe
     assert float(looked_back(circuit, shown.tokens_NT).mean(0)[0, 0]) >= 0.99
     assert float(copying(circuit, shown)["copying"].mean(0)[1, 0]) >= 0.95
     assert float(ov_copying(circuit)[1, 0]) >= 0.95
-    traced = qk_trace(circuit, looked_back(circuit, shown.tokens_NT).mean(0))
+    traced = qk_trace(circuit, looked_back(circuit, shown.tokens_NT).mean(0), shown.tokens_NT.shape[1])
     assert torch.isnan(traced[0]).all()
     assert float(traced[1, 0]) > 0.9
     assert float(traced[1, 1]) == 0
@@ -159,7 +159,7 @@ def test_scores_of_circuits_equal_those_of_vocabulary_by_vocabulary(shape: str) 
     centred = net.config.norm == "layernorm"
     if centred:
         unembed = unembed - unembed.mean(-1, keepdim=True)
-    copies, traces = ov_copying(net), qk_trace(net, torch.rand(3, 4, generator=torch.Generator().manual_seed(0)))
+    copies, traces = ov_copying(net), qk_trace(net, torch.rand(3, 4, generator=torch.Generator().manual_seed(0)), 4)
     back = torch.rand(3, 4, generator=torch.Generator().manual_seed(0)).double()
     moved = torch.zeros(16, 16, dtype=torch.double)
     for layer in range(3):

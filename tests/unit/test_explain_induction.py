@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from gnomon.cli import main
-from gnomon.core.errors import DataError, UsageError
+from gnomon.core.errors import DataError, ModelError, UsageError
 from gnomon.explain._running import run_explanation
 from gnomon.explain.induction import Induction, explain, summarise
 from gnomon.explain.induction.reading import read_heads
 from gnomon.models.local import LocalModel
+from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Block, Transformer
 from tests.unit._wired import PLACES, narrowed, wired_model
 
@@ -87,7 +88,7 @@ def test_heads_of_random_weights_have_no_name(text: tuple[str, ...], tmp_path: P
 def test_what_lies_beyond_a_window_is_out_of_reach_and_not_nothing(text: tuple[str, ...], tmp_path: Path) -> None:
     model = wired_model(tmp_path)
     net = cast(Transformer, model.net)
-    cfg = Induction(data=text, only=("attention",), n=4, windows=4, window=100)
+    cfg = Induction(data=text, only=("attention", "weights"), n=4, windows=4, window=100)
     for window, layers in ((25, (1,)), (24, (1,)), (24, (0, 1))):
         net.config = replace(net.config, window=window, window_layers=layers)
         for layer, block in enumerate(net.blocks):
@@ -104,7 +105,29 @@ def test_what_lies_beyond_a_window_is_out_of_reach_and_not_nothing(text: tuple[s
         far = report.estimate("prefix matching", "1.0")
         assert far.value is None and far.reason == "out of reach of the head's window"
         assert len(report.figures) == 3
+        # Nor is a window seen in the weights that say what a head would look for.
+        assert report.estimate("QK trace", "1.0").reason == "its window does not show in weights"
+        assert report.estimate("QK trace", "0.0").reason == "no earlier head"
     assert "No head's window reaches back as far as prefix matching needs." in report.summary
+
+
+def test_a_model_whose_numbers_are_none_is_refused(text: tuple[str, ...], tmp_path: Path) -> None:
+    model = wired_model(tmp_path)
+    with torch.no_grad():
+        cast(Block, cast(Transformer, model.net).blocks[1]).attn.out.weight[0] = torch.nan
+    with pytest.raises(ModelError, match=r"infinite or no numbers, the first at 1\.attn_out"):
+        read_heads(Induction(data=text, n=2, windows=2, window=50), model)
+
+
+def test_a_tokenizer_that_begins_texts_with_nothing_is_said(text: tuple[str, ...], tmp_path: Path) -> None:
+    model = wired_model(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("{}", encoding="utf-8")
+    bare = LocalModel(cast(Transformer, model.net), Tokenizer.load(tmp_path), name="bare", revision="1")
+    cfg = Induction(data=text, only=("attention",), n=2, windows=2, window=50)
+    rows = [read_heads(cfg, each) for each in (model, bare)]
+    told = "the tokenizer has no token that begins a text: sequences begin with their first word"
+    assert [told in summarise(cfg, each).notes for each in rows] == [False, True]
+    assert summarise(cfg, rows[1]).estimate("prefix matching", "1.0").value == pytest.approx(1, abs=0.02)
 
 
 def test_what_was_read_is_kept_and_read_again(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

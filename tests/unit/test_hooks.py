@@ -11,9 +11,9 @@ import transformers as hf
 from torch import Tensor
 from torch.nn import functional as F
 
-from gnomon.core.errors import UsageError
+from gnomon.core.errors import ModelError, UsageError
 from gnomon.models.families import load_folder
-from gnomon.models.hooks import Plan, hook_names, keep
+from gnomon.models.hooks import Plan, check_finite, hook_names, keep
 from gnomon.models.transformer import KVCache, Transformer, TransformerConfig
 
 _SHAPE: dict[str, Any] = {
@@ -198,8 +198,11 @@ def test_layers_without_requests_stay_fused(monkeypatch: pytest.MonkeyPatch) -> 
     model = _model("llama")
     for read, expected in [([], 3), (["1.q", "0.result", "2.mlp_post"], 3), (["1.pattern"], 2), (["0.scores"], 2)]:
         calls[0] = 0
-        model(_tokens(), plan=Plan(read=dict.fromkeys(read, keep)))
+        plan = Plan(read=dict.fromkeys(read, keep))
+        model(_tokens(), plan=plan)
         assert calls[0] == expected
+        # What was not fused is said.
+        assert len(plan.explicit) == 3 - expected
 
 
 @pytest.mark.parametrize(
@@ -222,3 +225,29 @@ def test_sites_that_a_shape_lacks_are_unknown() -> None:
 def test_stopping_would_leave_a_cache_half_filled() -> None:
     with pytest.raises(UsageError, match=r"stops at '0\.z' would leave the cache half filled"):
         _model("llama")(_tokens(), cache=KVCache(3), plan=Plan(stop_at="0.z"))
+
+
+def test_patterns_that_memory_does_not_hold_are_refused_before_they_are_made() -> None:
+    model, tokens = Transformer(TransformerConfig(**_SHAPE | {"max_positions": 1 << 20})), _tokens()
+    many = torch.zeros(64, 1 << 19, dtype=torch.long)
+    with pytest.raises(UsageError, match=r"to keep 2 scores or patterns of 4 heads on 64 texts of 524288 tokens takes"):
+        model(many, plan=Plan(read={"0.pattern": keep, "1.scores": keep, "2.z": keep}))
+    # A reducer holds what it returns.
+    model(tokens, plan=Plan(read={"0.pattern": Tensor.mean, "1.scores": keep}))
+
+
+@pytest.mark.parametrize("site", ["embed", "0.q", "1.v", "1.mlp_out"])
+def test_the_first_activation_that_is_no_number_is_named(site: str) -> None:
+    model, tokens = _model("llama"), _tokens()
+    check_finite(model, tokens)
+    block = model.blocks[int(site[0])] if site != "embed" else None
+    with torch.no_grad():
+        if block is None:
+            model.embed.weight[tokens[0, 0]] = torch.inf
+        elif site == "1.mlp_out":
+            block.mlp.down.weight[0, 0] = torch.nan  # type: ignore[union-attr, index]  # a block's
+        else:
+            # Queries are a block's first maps, values its last.
+            block.attn.qkv.weight[0 if site == "0.q" else -1] = torch.nan  # type: ignore[union-attr, index]  # a block's
+    with pytest.raises(ModelError, match=f"activations are infinite or no numbers, the first at {site};"):
+        check_finite(model, tokens)

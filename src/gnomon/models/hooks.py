@@ -14,24 +14,29 @@ them; scores and pattern [B, H, T, S]; z [B, H, T, d]; result [B, T, H, D]; logi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gnomon.core.errors import UsageError, closest
+from gnomon.core.errors import ModelError, UsageError, closest
 from gnomon.models.attention import Context
 
 if TYPE_CHECKING:
     from gnomon.models.transformer import Block, Transformer
     from gnomon.models.transformer_config import TransformerConfig
 
-__all__ = ["Plan", "hook_names", "keep", "run"]
+__all__ = ["Plan", "check_finite", "hook_names", "keep", "run"]
 
 _ATTENTION = ("resid_pre", "ln1", "q", "k", "v", "scores", "pattern", "z", "result", "attn_out", "resid_mid")
 _MLP = ("ln2", "mlp_pre", "mlp_post", "mlp_out")
+_SPELLED = ("scores", "pattern")
+# Of the machine's memory, what the scores and patterns that a plan keeps whole may take.
+_SHARE = 0.5
 
 
 def keep(x: Tensor) -> Tensor:
@@ -50,12 +55,15 @@ class Plan:
             written and read is read as written.
         stop_at: the forward ends at this hook and returns its activation.
         results: what the reducers of the last forward returned.
+        explicit: layers whose attention the last forward spelled out, for their scores or patterns; all others were
+            fused. The two differ by rounding.
     """
 
     read: Mapping[str, Callable[[Tensor], Any]] = field(default_factory=dict)
     write: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     stop_at: str | None = None
     results: dict[str, Any] = field(default_factory=dict)
+    explicit: list[int] = field(default_factory=list)
 
     def names(self) -> set[str]:
         """Every hook name the plan mentions."""
@@ -68,6 +76,25 @@ def hook_names(config: TransformerConfig) -> list[str]:
     names = ["embed"] + (["pos_embed"] if config.positions in ("learned", "shortformer") else [])
     names += [f"{index}.{site}" for index in range(config.num_layers) for site in layer]
     return [*names, "ln_f", "logits"]
+
+
+@torch.no_grad()
+def check_finite(model: Transformer, tokens_BT: Tensor) -> None:
+    """Nothing, where every activation on these tokens is a finite number.
+
+    Raises:
+        ModelError: one is not; it names the first hook where that is so.
+    """
+    # Scores are minus infinity where a query does not see, and results are as large as all heads together. A fused
+    # attention can hide what is no number, so every layer is spelled out.
+    names = [name for name in hook_names(model.config) if not name.endswith((".scores", ".result"))]
+    plan = Plan(read=dict.fromkeys(names, lambda x: bool(torch.isfinite(x).all())))
+    model(tokens_BT, plan=plan)
+    first = next((name for name, finite in plan.results.items() if not finite), None)
+    if first is None:
+        return
+    todo = "read a model from before its training went astray, or in float32"
+    raise ModelError(f"activations are infinite or no numbers, the first at {first}", todo=todo)
 
 
 class _Stop(Exception):
@@ -84,13 +111,24 @@ class _Taps:
         known = set(hook_names(config))
         for name in sorted(plan.names() - known):
             raise UsageError(f"no hook is called {name!r} in this model", todo=closest(name, known))
-        self.plan = plan
+        self.plan, self.num_heads = plan, config.num_heads
         self.sites: dict[int, set[str]] = {}
         for name in plan.names():
             layer, dot, site = name.partition(".")
             if dot:
                 self.sites.setdefault(int(layer), set()).add(site)
         plan.results.clear()
+        plan.explicit = [layer for layer in sorted(self.sites) if self.sites[layer].intersection(_SPELLED)]
+
+    def refuse_too_much(self, tokens_BT: Tensor) -> None:
+        """Whether what is kept of scores and patterns fits into memory, before any is computed."""
+        names = [n for n, read in self.plan.read.items() if read is keep and n.endswith(_SPELLED)]
+        (rows, length), heads = tokens_BT.shape, self.num_heads
+        size = 4 * len(names) * rows * heads * length**2
+        if size > _SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+            what = f"to keep {len(names)} scores or patterns of {heads} heads on {rows} texts of {length} tokens takes "
+            todo = "read a few numbers off each by a reducer, or show the model less at once"
+            raise UsageError(f"{what}{size / 2**30:,.0f} GiB", todo=todo)
 
     def __call__(self, name: str, x: Tensor) -> Tensor:
         plan = self.plan
@@ -114,9 +152,11 @@ def run(
     """`Transformer.forward` under `plan`; layers that the plan does not name run as they do without one.
 
     Raises:
-        UsageError: an unknown hook name, or a plan that stops early together with a cache.
+        UsageError: an unknown hook name, a plan that stops early together with a cache, or one that keeps more scores
+            and patterns than half the machine's memory holds.
     """
     taps = _Taps(plan, model.config)
+    taps.refuse_too_much(tokens_BT)
     if plan.stop_at not in (None, "logits", "ln_f") and context.cache is not None:
         raise UsageError(f"a forward that stops at {plan.stop_at!r} would leave the cache half filled")
     try:
@@ -173,7 +213,7 @@ def _attention(block: Block, layer: int, x_BTD: Tensor, context: Context, taps: 
     attn, sites = block.attn, taps.sites[layer]
     q, k, v = attn.project(tap("ln1", block.ln1(x_BTD)), context)
     q, k, v = tap("q", q), tap("k", k), tap("v", v)
-    if sites & {"scores", "pattern"}:
+    if sites.intersection(_SPELLED):
         z = tap("z", attn.mix_explicitly(q, k, v, context, tap))
     else:
         z = tap("z", attn.mix(q, k, v, context))

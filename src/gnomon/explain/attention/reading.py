@@ -24,7 +24,7 @@ from gnomon.core.seeds import Seed
 from gnomon.data.exercises import OPENS, open_exercises
 from gnomon.learn.loop import one_thread_if_small
 from gnomon.models.attribution import Attribution, attribution
-from gnomon.models.hooks import Plan
+from gnomon.models.hooks import Plan, check_finite
 from gnomon.models.load import load
 from gnomon.models.local import LocalModel
 from gnomon.models.tails import token_losses
@@ -49,6 +49,7 @@ def read_texts(cfg: Attention, model: LocalModel) -> list[Row]:
     if other is not None and any(_tokens(cfg, other, *each) != found for each, found in zip(texts, ids, strict=True)):
         what = f"{cfg.against} cuts the texts into other tokens than {model.name}"
         raise DataError(what, where="--against", todo="name a model with the same tokenizer")
+    check_finite(net, torch.tensor(ids[:1]))
     rows = []
     with progress(len(ids), "attention, text") as bar, one_thread_if_small(net):
         for (name, _), tokens in zip(texts, ids, strict=True):

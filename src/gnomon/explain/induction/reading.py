@@ -27,6 +27,7 @@ from gnomon.explain.induction.sequences import Repeats, Windows, bands, plain_to
 from gnomon.explain.induction.weights import compositions, ov_copying, qk_trace
 from gnomon.learn.loop import one_thread_if_small
 from gnomon.models.ablation import Ablated, Kind, ablated_losses
+from gnomon.models.hooks import check_finite
 from gnomon.models.local import LocalModel
 from gnomon.models.paths import order_losses, pathless_losses
 from gnomon.models.transformer import Transformer
@@ -62,6 +63,7 @@ def read_heads(cfg: Induction, model: LocalModel) -> list[Row]:
         )
     shown = _shown(cfg, model, net)
     net = net.float().eval()
+    check_finite(net, shown.repeats.tokens_NT[:1])
     fast = net if cfg.precision == "float32" else deepcopy(net).to(torch.bfloat16)
     steps = dict(_steps(cfg, net, fast, shown))
     found: dict[str, Tensor] = {}
@@ -70,9 +72,11 @@ def read_heads(cfg: Induction, model: LocalModel) -> list[Row]:
             found |= {what: scores.float() for what, scores in step().items()}
             bar.advance(1, estimate=name)
     if "weights" in cfg.only and "previous token" in found:
-        found["QK trace"] = qk_trace(net, found["previous token"].mean(0))[None]
+        back_LH, length = found["previous token"].mean(0), shown.windows.tokens_NT.shape[1]
+        found["QK trace"] = qk_trace(net, back_LH, length)[None]
     orders = found.pop("orders", None)
-    shared = {"documents": list(shown.windows.clusters)} | ({} if orders is None else {"orders": orders.T.tolist()})
+    shared = {"documents": list(shown.windows.clusters), "opened": bool(shown.repeats.offset)}
+    shared |= {} if orders is None else {"orders": orders.T.tolist()}
     heads = [(layer, head) for layer in range(net.config.num_layers) for head in range(net.config.num_heads)]
     return [
         Row(

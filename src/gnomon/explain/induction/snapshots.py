@@ -22,6 +22,7 @@ from gnomon.explain.induction.sequences import Repeats
 from gnomon.explain.induction.weights import qk_trace
 from gnomon.learn.loop import one_thread_if_small
 from gnomon.models.ablation import ablated_losses
+from gnomon.models.hooks import check_finite
 from gnomon.models.tails import token_losses
 from gnomon.models.transformer import Transformer
 
@@ -67,13 +68,17 @@ def read_snapshot(net: Transformer, shown: Shown) -> dict[str, Any]:
     """What is read of one model, as JSON values; of heads [layer][head], of documents and sequences a list.
 
     heads        prefix: by sequence (None out of reach of a head's window); previous, copying, trace: means (trace is
-                 None in the first layer); chance: what 99 in 100 copying scores lie below where nothing is to be known
+                 None as in `qk_trace`); chance: what 99 in 100 copying scores lie below where nothing is to be known
     losses       loss, icl, fresh, copied: by document (None where it has no such token); by index: mean by place
     picked       losses of the picked tokens
     without      icl, picked: changes without each head, later patterns as they were; {} where `ablated` is 0
+
+    Raises:
+        ModelError: an activation is not finite.
     """
     net = net.float().eval()
     with one_thread_if_small(net):
+        check_finite(net, shown.repeats.tokens_NT[:1])
         copied = copying(net, shown.repeats)
         back_LH = looked_back(net, shown.tokens_NT[: shown.ablated or _AT_ONCE]).mean(0)
         losses_NT = torch.cat([token_losses(net(part), part) for part in torch.split(shown.tokens_NT, _AT_ONCE)])
@@ -82,7 +87,7 @@ def read_snapshot(net: Transformer, shown: Shown) -> dict[str, Any]:
             "previous": _plain(back_LH),
             "copying": _plain(copied["copying"].mean(0)),
             "chance": _plain(copied["copying, null"].quantile(CHANCE)),
-            "trace": _plain(qk_trace(net, back_LH)),
+            "trace": _plain(qk_trace(net, back_LH, shown.tokens_NT.shape[1])),
             "picked": _plain(_at(losses_NT[: len(shown.picked_MP)], shown).flatten()),
             "losses": _of_documents(losses_NT, shown),
             "without": _without(net, shown) if shown.ablated else {},

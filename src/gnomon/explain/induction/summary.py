@@ -30,9 +30,7 @@ _LISTED = 10
 def report(cfg: Induction, rows: Sequence[Row]) -> Report:
     """The report on rows of `reading.read_heads`."""
     documents = rows[0].evidence["documents"]
-    found = {
-        row.key: {name: _mean(name, read, documents) for name, read in row.evidence["read"].items()} for row in rows
-    }
+    found = {row.key: {name: _mean(row, name, documents) for name in row.evidence["read"]} for row in rows}
     by = _MATCH if _MATCH in next(iter(found.values())) else next(iter(next(iter(found.values()))))
     order = sorted(found, key=lambda key: -(found[key][by].value or 0.0))
     chance = {name: value for name in (_MATCH, _COPY) if (value := _chance(rows, name)) is not None}
@@ -50,19 +48,22 @@ def report(cfg: Induction, rows: Sequence[Row]) -> Report:
         + _orders(rows[0]),
         figures=Drawn(lambda: _figures(rows, found, called)),
         tables=[_table(order, found, called, names)],
-        notes=_notes(cfg, chance),
+        notes=_notes(cfg, chance, bool(rows[0].evidence["opened"])),
     )
 
 
-def _mean(name: str, read: Sequence[float | None], documents: Sequence[str]) -> Interval:
+def _mean(row: Row, name: str, documents: Sequence[str]) -> Interval:
     """The mean over sequences, or over windows clustered by document; of one number from weights, that number."""
+    read = row.evidence["read"][name]
     known = [value for value in read if value is not None]
     if not known and len(read) > 1:
         return undefined(_FAR, n=len(read))
+    if not known:
+        # A first layer's heads have no earlier ones; a later layer's lack a number where it has a window.
+        lacking = "its window does not show in weights" if row.evidence["layer"] else "no earlier head"
+        return undefined(lacking, n=1, clusters=1)
     if len(read) == 1:
-        value = known[0] if known else None
-        reason = "read from the weights" if known else "no earlier head"
-        return Interval(value=value, low=None, high=None, n=1, clusters=1, reason=reason)
+        return undefined("read from the weights", n=1, clusters=1, value=known[0])
     return clustered_mean(known, documents if name.startswith(_ON_TEXT) else None)
 
 
@@ -164,8 +165,10 @@ def _figures(
     return drawn
 
 
-def _notes(cfg: Induction, chance: Mapping[str, float]) -> list[str]:
+def _notes(cfg: Induction, chance: Mapping[str, float], opened: bool) -> list[str]:
     where = f"at indices {cfg.late} and {cfg.early}" if cfg.late else "over the last quarter less a band at a tenth"
     told = [f"in-context learning is the loss late in a window less the loss early in it, {where}; above 0 is lost"]
+    if not opened:
+        told.append("the tokenizer has no token that begins a text: sequences begin with their first word")
     nothing = {_MATCH: "where nothing repeats", _COPY: "of a token that nothing foretells"}
     return told + [f"{nothing[n]}, 99 in 100 scores of {n} lie below {value:.3f}" for n, value in chance.items()]

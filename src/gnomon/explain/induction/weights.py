@@ -52,13 +52,15 @@ def ov_copying(net: Transformer) -> Tensor:
 
 
 @torch.no_grad()
-def qk_trace(net: Transformer, back_LH: Tensor) -> Tensor:
-    """How much a head prefers keys whose previous token is the query's, by its eigenvalues [L, H]; NaN in layer 0.
+def qk_trace(net: Transformer, back_LH: Tensor, length: int) -> Tensor:
+    """How much a head prefers keys whose previous token is the query's, by its eigenvalues [L, H]; NaN in layer 0, and
+    in layers whose window the texts exceed, for no window shows in weights.
 
     Earlier heads move the previous token to the key as much as they look one back.
 
     Args:
         back_LH: mean attention one token back.
+        length: tokens of the texts that it is of.
 
     Source: Olsson et al. 2022, model analysis table, row 7; there the trace itself, whose sign is that of this.
     """
@@ -67,8 +69,9 @@ def qk_trace(net: Transformer, back_LH: Tensor) -> Tensor:
     gram_DD = embed_VD.T @ embed_VD
     found = torch.full(back_LH.shape, torch.nan)
     moved_DD = torch.zeros_like(gram_DD)
+    narrow = net.config.window is not None and net.config.window < length
     for layer in range(net.config.num_layers):
-        if layer:
+        if layer and not (narrow and net.config.windowed(layer)):
             found[layer] = _positive(maps.k[layer] @ moved_DD @ gram_DD @ maps.q[layer].transpose(-1, -2))
         moved_DD = moved_DD + torch.einsum("h,hDd,hdE->DE", back_LH[layer].to(gram_DD), maps.o[layer], maps.v[layer])
     return found
