@@ -2,19 +2,24 @@
 
     python -m benches.fuzz_race race TARGET FUZZER [--seconds 60] [--seed 0] [--runs 1] --service PYTHON --peer PYTHON
     python -m benches.fuzz_race compare [FIRST SECOND]
+    python -m benches.fuzz_race ablate [--requests 10000] [--seeds 10] [--without PART...]
 
 `race` adds its results to build/fuzz_race/results.json; `compare` reads them. `--service` is the interpreter that has
 the service (pip install httpbin flasgger waitress; kinto; dagster-webserver; the shop needs none), `--peer` the one
 that has schemathesis. Each run keeps every exchange and exception in its folder, from which `recount` counts again.
+`ablate` searches the shop in this process, whole and without one part of our fuzzer at a time; its results are in
+ablations.json beside this file.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benches.fuzz_race.ablation import PARTS, ablated, ablation_table
 from benches.fuzz_race.curves import curve
 from benches.fuzz_race.entrants import FUZZERS, TARGETS
 from benches.fuzz_race.racing import Envs, count, race
@@ -36,6 +41,13 @@ def main() -> None:
     one.add_argument("--peer", default="", help="interpreter that has schemathesis")
     two = verbs.add_parser("compare", help="table of all results, and a verdict on two fuzzers")
     two.add_argument("fuzzers", nargs="*", default=["schemathesis", "gnomon"])
+    parts = verbs.add_parser("ablate", help="what each part of our fuzzer finds")
+    parts.add_argument("--requests", type=int, default=10_000, help="of one search")
+    parts.add_argument("--seeds", type=int, default=10, help="searches of each condition")
+    parts.add_argument("--without", nargs="*", choices=PARTS, default=[], help="only these conditions, by default all")
+    parts.add_argument(
+        "--to", type=Path, default=Path(__file__).with_name("ablations.json"), help="file of the results"
+    )
     verbs.add_parser("recount", help="count every run again from what it kept")
     args = parser.parse_args()
     args.out = args.out.resolve()
@@ -45,12 +57,24 @@ def main() -> None:
             found = race(args.target, args.fuzzer, args.seconds, seed, Envs(args.service, args.peer), folder)
             _keep(args.out, found)
             print(table([found]), flush=True)
+    elif args.verb == "ablate":
+        _ablate(args.to, args.without or PARTS, args.requests, args.seeds)
     elif args.verb == "recount":
         for folder in sorted(p.parent for p in args.out.glob("*/run.json")):
             _keep(args.out, count(folder))
         print(table(_results(args.out)))
     else:
         _compare(_results(args.out), *args.fuzzers)
+
+
+def _ablate(file: Path, parts: Sequence[str], requests: int, seeds: int) -> None:
+    runs: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    for part in parts:
+        found = ablated(part, requests, range(seeds))
+        runs = [*(run for run in runs if run["without"] != part), *found]
+        file.write_text("[\n" + ",\n".join(json.dumps(run) for run in runs) + "\n]\n", encoding="utf-8")
+        print(f"without {part}: {[len(run['met']) for run in found]}", flush=True)
+    print(ablation_table(runs, (requests // 4, requests)))
 
 
 def _folder(out: Path, target: str, fuzzer: str, seconds: int, seed: int) -> Path:

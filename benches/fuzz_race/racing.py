@@ -16,7 +16,7 @@ from benches.fuzz_race.entrants import FOUND, TARGETS, command, document
 from benches.fuzz_race.processes import Tree, free_port, ready, start
 from gnomon.data.worlds.shop import DEFECTS, explained
 
-__all__ = ["Envs", "count", "race", "reported"]
+__all__ = ["Envs", "count", "explained_by", "race", "reported"]
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
@@ -129,15 +129,18 @@ def reported(folder: Path) -> dict[str, list[str]]:
     alarms = []
     for finding in json.loads(file.read_text(encoding="utf-8"))["findings"]:
         check, where = finding["key"].split(" | ")[:2]
-        ids = _explained(check, where)
+        ids = explained_by(check, where)
         told.update(ids)
         if not ids:
             alarms.append(finding["key"])
     return {"reported": sorted(told), "alarms": alarms}
 
 
-def _explained(check: str, where: str) -> tuple[str, ...]:
-    """A finding about a resource as such names its path alone: what is planted at a list of it counts."""
+def explained_by(check: str, where: str) -> tuple[str, ...]:
+    """Planted defects that a finding of a check at an operation tells of.
+
+    One about a resource as such names its path alone: what is planted at a list of it counts.
+    """
     if " " in where:
         return explained(where, check)
     collection = where.rpartition("/")[0]

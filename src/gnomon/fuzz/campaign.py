@@ -16,7 +16,7 @@ from gnomon.fuzz.making import Maker
 from gnomon.fuzz.outage import outage
 from gnomon.fuzz.pace import Pace
 from gnomon.fuzz.scheduling import Arm, Novelty, Play, Schedule
-from gnomon.fuzz.sending import Sender
+from gnomon.fuzz.sending import Sender, memory_of
 from gnomon.fuzz.state.foreign import ask_as_others
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.stories import Story
@@ -72,7 +72,9 @@ class Campaign:
     watch: Callable[[Exchange], None] = lambda exchange: None
 
     def __post_init__(self) -> None:
-        self.maker = Maker(self.sender.api, self.sender.memory, canonical="canonical" not in self.without)
+        # Without state nothing that was answered is sent again.
+        memory = memory_of(self.sender.api) if "stateful" in self.without else self.sender.memory
+        self.maker = Maker(self.sender.api, memory, canonical="canonical" not in self.without)
         self.stopped = self.gone = False
         self._outage = asyncio.Lock()
         self.novelty = Novelty(kind_of_answer if self.api.dialect == "graphql" else fingerprint)
@@ -134,6 +136,8 @@ class Campaign:
 
     async def _work(self) -> None:
         while not self.over:
+            # An application in this process answers without a wait; clocks and signals need their turn all the same.
+            await asyncio.sleep(0)
             if self.sender.dead:
                 await self._await_return()
             elif self.triage.waiting and self.rng.random() < _SETTLED:

@@ -15,7 +15,7 @@ from gnomon.fuzz.pace import Pace
 from gnomon.fuzz.state.memory import Memory, Thing
 from gnomon.fuzz.writing import Unsendable, written
 
-__all__ = ["Sender", "Sent"]
+__all__ = ["Sender", "Sent", "memory_of"]
 
 _RECENT = 50
 _REFUSALS = 3
@@ -65,7 +65,7 @@ class Sender:
     pace: Pace = field(default_factory=lambda: Pace(1))
 
     def __post_init__(self) -> None:
-        self.promises, self.memory = Promises(self.promised or self.api, slow=self.slow), _memory(self.api)
+        self.promises, self.memory = Promises(self.promised or self.api, slow=self.slow), memory_of(self.api)
         self.requests, self.repeats, self.refusals = 0, 0, 0
         self.recent: deque[Exchange] = deque(maxlen=_RECENT)
         self.began = monotonic()
@@ -138,7 +138,8 @@ class Sender:
         return found
 
 
-def _memory(api: Api) -> Memory:
+def memory_of(api: Api) -> Memory:
+    """A memory of what an API answers, empty."""
     if api.dialect != "graphql":
         return Memory(api)
     from gnomon.fuzz.graphql.memory import GraphMemory

@@ -30,6 +30,11 @@ class Tally:
         """Counts a reply."""
         self.statuses[exchange.case.operation.key][exchange.reply.status] += 1
 
+    @property
+    def reached(self) -> int:
+        """Operations that answered anything."""
+        return sum(map(bool, self.statuses.values()))
+
     def taken(self, key: str) -> int:
         """Replies of 2xx of an operation."""
         return sum(n for status, n in self.statuses[key].items() if 200 <= status < 300)
@@ -48,12 +53,11 @@ def summarise(
         curls: lines that reproduce, by the defect's place in `defects`.
     """
     certain = [each for each in defects if each.violation.certain]
-    reached = sum(bool(tally.statuses[each.key]) for each in api.operations)
     taken = sum(tally.taken(each.key) > 0 for each in api.operations)
     counts = {
         "distinct defects": len(certain),
         "advice": len(defects) - len(certain),
-        "operations reached": reached,
+        "operations reached": tally.reached,
         "operations with a 2xx": taken,
         "requests": requests,
     }
@@ -64,8 +68,8 @@ def summarise(
     return Report(
         title=f"{api.title or 'Web API'} {api.version}".strip(),
         summary=(
-            f"{len(certain)} distinct defects in {requests:,} requests and {seconds:.0f} s; {reached} of {of} reached, "
-            f"{taken} answered 2xx."
+            f"{len(certain)} distinct defects in {requests:,} requests and {seconds:.0f} s; "
+            f"{tally.reached} of {of} reached, {taken} answered 2xx."
         ),
         notes=_notes(api, tally),
         estimates=estimates,

@@ -1,0 +1,111 @@
+"""A search under way: the clock and the user are heard, progress is told, and nothing is asked twice for no reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from gnomon.data.worlds.shop import TOKENS, make_app
+from gnomon.fuzz import searching
+from gnomon.fuzz.base import Exchange
+from gnomon.fuzz.config import Fuzzing
+from gnomon.fuzz.identities import Credentials
+from gnomon.fuzz.searching import Search
+from gnomon.fuzz.swarming import STRETCH, Swarm
+from gnomon.fuzz.targets import mounted
+from gnomon.fuzz.values import Draws
+
+
+def search_of(**settings: Any) -> Search:
+    """A search of a new shop, one request at a time."""
+    config = Fuzzing(connections=1, **settings)
+    target = mounted(make_app(), None, config)
+    return Search(target, config, Credentials(bearer=TOKENS["alice"]).callers(target.api))
+
+
+def searched(search: Search) -> list[Exchange]:
+    """All that was sent."""
+    sent: list[Exchange] = []
+    search.campaign.watch = sent.append
+
+    async def whole() -> None:
+        async for _ in search.defects():
+            pass
+
+    asyncio.run(whole())
+    return sent
+
+
+def test_outside_scenarios_nothing_is_asked_twice() -> None:
+    search = search_of(max_requests=800, without=("stateful",))
+    search.campaign.triage.offer = lambda violation: False  # what is found is not played again
+    sent = searched(search)
+    asked = Counter((each.request, each.caller) for each in sent)
+    assert len(sent) >= 800 and sum(n - 1 for n in asked.values()) <= 0.01 * len(sent)
+
+
+def test_an_application_in_this_process_leaves_time_for_the_clock() -> None:
+    search = search_of(max_time=60)
+
+    async def stopped() -> None:
+        asyncio.get_running_loop().call_later(0.1, search.campaign.stop)
+        async for _ in search.defects():
+            pass
+
+    asyncio.run(stopped())
+    assert search.sender.requests > 0 and search.sender.elapsed < 30
+
+
+def test_progress_moves_though_nothing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, str]] = []
+
+    class Bar:
+        def advance(self, n: int = 1, estimate: str = "") -> None:
+            told.append((n, estimate))
+
+    search = search_of(max_requests=400, without=("stateful",))
+    search.campaign.triage.offer = lambda violation: False
+    monkeypatch.setattr(searching, "_SHOWN_EVERY", 0.001)
+
+    async def shown() -> None:
+        showing = asyncio.create_task(searching._show(search, Bar()))
+        async for _ in search.defects():
+            pass
+        showing.cancel()
+
+    asyncio.run(shown())
+    assert len(told) > 5 and sum(n for n, _ in told) <= search.sender.requests
+    assert told[-1][1].startswith("0 defects, 41 of 41 operations, ") and told[-1][1].endswith(" s left")
+
+
+def test_two_searches_at_once_find_what_each_finds_alone() -> None:
+    def made(seed: int) -> Search:
+        return search_of(max_requests=200, without=("stateful",), seed=seed)
+
+    alone = [[each.request for each in searched(made(seed))] for seed in (1, 2)]
+    searches, both = [made(1), made(2)], [list[Exchange](), list[Exchange]()]
+    for search, sent in zip(searches, both, strict=True):
+        search.campaign.watch = sent.append
+
+    async def to_the_end(search: Search) -> None:
+        async for _ in search.defects():
+            pass
+
+    async def together() -> None:
+        await asyncio.gather(*map(to_the_end, searches))
+
+    asyncio.run(together())
+    assert [[each.request for each in sent] for sent in both] == alone
+
+
+def test_a_swarm_leaves_half_out_for_a_stretch() -> None:
+    swarm, kinds = Swarm(Draws(0)), [str(i) for i in range(40)]
+    first = swarm.among(kinds, str)
+    assert 5 < len(first) < 35 and swarm.among(kinds, str) == first
+    for _ in range(STRETCH):
+        swarm.step()
+    assert swarm.among(kinds, str) != first
+    assert swarm.among(["none"] * 2, str) == ["none"] * 2 and Swarm(Draws(0), on=False).among(kinds, str) == kinds
