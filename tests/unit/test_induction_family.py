@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -29,6 +30,7 @@ from gnomon.study.induction_family import InductionFamily, study
 from gnomon.study.induction_family.changes import Seen, changes
 from gnomon.study.induction_family.measured import Measured
 from gnomon.study.induction_family.page import dated, report
+from gnomon.study.induction_family.rows import rows
 from gnomon.study.induction_family.series import Series, Snapshot, check, of_names
 from gnomon.train._running import run_training
 from gnomon.train.toy import Toy, new_toy, word_tokenizer
@@ -123,6 +125,23 @@ def test_the_page_says_what_was_planted_and_draws_gaps_as_gaps() -> None:
     assert "Model analysis table" in page(made)
 
 
+def test_the_table_has_a_row_a_model_and_what_was_not_read_is_none() -> None:
+    there, flat = planted(120.0, missing=[int(STEPS[9])]), planted(None, name="flat")
+    found = rows(told := dated([there, flat], shown()))
+    assert len(found) == len(there.rows) + len(flat.rows) and len({row.key for row in found}) == len(found)
+    last, first = found[len(there.rows) - 1].evidence, found[0].evidence
+    assert (last["training"], last["step"], last["tokens"]) == ("planted", 1000, 1_000_000.0)
+    assert last["icl"] == pytest.approx(told[0].seen.losses("icl")[-1].mean(), abs=1e-4)
+    assert last["copied"] == pytest.approx(1.0, abs=0.1)
+    assert last["heads"]["1.0"]["prefix"] == pytest.approx(0.73, abs=0.02)
+    assert last["heads"]["1.0"]["along"] == pytest.approx(math.sqrt(20), abs=0.3)
+    assert first["heads"]["0.0"]["trace"] is None and "along" not in found[-1].evidence["heads"]["1.0"]
+    # The window is where the change lies, and a training without a change has none.
+    inside = [row.evidence["tokens"] for row in found if row.evidence["in window"]]
+    assert inside and min(inside) > 60_000 and max(inside) < 240_000
+    assert len(last["loss by index"]) == LENGTH - 1
+
+
 def test_seeds_of_one_kind_are_read_together() -> None:
     one, two, three = (planted(at, name=f"s{at:g}") for at in (100.0, 120.0, 144.0))
     same = [each._replace(series=each.series._replace(kind="two layers")) for each in (one, two, three)]
@@ -208,8 +227,12 @@ def test_the_command_writes_the_page(family: Path, tmp_path: Path, capsys: pytes
     assert main(["study", "induction-family", *words, "--out", str(tmp_path / "runs")]) == 0
     (folder,) = (tmp_path / "runs").glob("study-induction-family-*")
     assert (folder / "dates.csv").is_file()
+    told = capsys.readouterr().out
+    assert main(["export", folder.name.rpartition("-")[2], "--out", str(tmp_path / "runs")]) == 0
+    table = pq.read_table(folder / "rows.parquet")
+    assert table.num_rows == 12 and {"evidence.heads.1.1.prefix", "evidence.first component"} <= set(table.column_names)
     assert "9. Heads left out" not in (folder / "report.html").read_text()
-    assert "steps to half of the change" in capsys.readouterr().out
+    assert "steps to half of the change" in told
 
 
 def test_names_are_put_in_order_and_patterns_stand_for_what_is_there(family: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ analysis table" as one page. By default four small decoders are trained on a lan
 and two, with and without smeared keys, which let one layer look for what the key's neighbour was.
 
 `series` finds the models, `measured` reads each of them once, `changes` dates what changed, `page` and `figures` show
-it, `spoken` shows it on one document.
+it, `spoken` shows it on one document, and `rows` keeps it as a table.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from gnomon.study._trained import Studied, Trained, environment, train_all
 from gnomon.study.induction_family.changes import FEWEST
 from gnomon.study.induction_family.measured import measure
 from gnomon.study.induction_family.page import dated, report
+from gnomon.study.induction_family.rows import rows
 from gnomon.study.induction_family.series import Series, check, of_names, of_trainings
 from gnomon.study.induction_family.spoken import before_and_after
 from gnomon.train.toy import HELD_OUT, TEXT, Toy, snapshot_steps, word_tokenizer
@@ -115,7 +116,7 @@ def study(cfg: InductionFamily, root: Path | None, workers: int) -> Studied:
     told = dated(found, shown)
     with environment(root, workers):
         spoken = before_and_after(told, shown)
-    return Studied(report(told, shown, spoken), [*trained, *found])
+    return Studied(report(told, shown, spoken), [*trained, *found], rows(told))
 
 
 def _toy(cfg: InductionFamily, layers: int, smeared: bool, seed: int) -> Toy:
