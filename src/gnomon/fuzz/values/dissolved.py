@@ -18,7 +18,6 @@ from gnomon.fuzz.values.schemas import canonical_of, lean_of
 __all__ = ["dissolved", "form_of"]
 
 GROUPS: tuple[tuple[str, ...], ...] = (
-    ("contains", "minContains", "maxContains"),
     ("dependentSchemas",),
     ("propertyNames",),
     ("anyOf",),
@@ -27,7 +26,6 @@ GROUPS: tuple[tuple[str, ...], ...] = (
     ("patternProperties",),
 )
 KINDS = {
-    "contains": "not what it must contain",
     "dependentSchemas": "dependent schema broken",
     "propertyNames": "name not allowed",
     "anyOf": "none of the alternatives",
@@ -104,6 +102,7 @@ def _own(level: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
             rest = _without(level, group)
             negated = {"not": {key: level[key] for key in group if key in level}}
             yield group[0], KINDS[group[0]], {"allOf": [rest, negated]}
+    yield from _contained(level)
     for name, needed in (level.get("dependentRequired") or {}).items():
         rest = _with_others(level, name)
         for missing in needed:
@@ -117,6 +116,22 @@ def _own(level: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for keyword in ("unevaluatedProperties", "unevaluatedItems"):
         if keyword in level:
             yield keyword, "not evaluated", {"allOf": [_without(level, (keyword,)), {"not": level}]}
+
+
+def _contained(level: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Too few items that fit and too many, said without `not`: the negation of a count has no canonical form."""
+    if "contains" not in level:
+        return
+    rest = _without(level, ("contains", "minContains", "maxContains"))
+    least, most = level.get("minContains", 1), level.get("maxContains")
+    if least == 1:
+        yield "contains", "not what it must contain", {"allOf": [rest, {"items": {"not": level["contains"]}}]}
+    elif least > 1:
+        few = {"contains": level["contains"], "minContains": 0, "maxContains": least - 1}
+        yield "minContains", "too few that fit", {"allOf": [rest, few]}
+    if most is not None:
+        many = {"contains": level["contains"], "minContains": most + 1}
+        yield "maxContains", "too many that fit", {"allOf": [rest, many]}
 
 
 def _with_others(level: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -68,6 +68,9 @@ def flaws_of(build: Build, root: Node) -> Iterator[Flaw]:
             yield from (_made(place, *told) for told in array_flaws(place.node))
         elif isinstance(place.node, Leaf):
             yield from _leaf_flaws(build, place, form)
+        elif isinstance(form.view(), canonical.RawView):
+            # It is built wider than it is; what it excludes is among its values.
+            yield Flaw(place.pointer, "not", "what is excluded", place, _drawn(place.node))
 
 
 def drawable(build: Build, form: CanonicalSchema) -> Node:

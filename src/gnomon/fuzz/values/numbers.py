@@ -6,14 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from jsonschema_rs.canonical import IntegerView, NumberView
 
-__all__ = ["integer_edges", "integer_strategy", "integers_of", "number_edges", "number_strategy"]
+__all__ = ["integer_edges", "integer_strategy", "integers_of", "missed", "number_edges", "number_strategy"]
 
 Number = int | float
+Judge = Callable[[Any], bool]
 EDGES = (0, 1, -1, 2**31 - 1, 2**31, -(2**31) - 1, 2**53 - 1, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1)
 "Integers where a type of some server ends."
 
@@ -33,9 +35,8 @@ def integer_strategy(view: IntegerView, accepts: Callable[[Number], bool]) -> Se
     else:
         step = Fraction(step.numerator)  # integers that a/b divides are those that a divides
         drawn = _multiples(step, low, high).map(int)
-    if any(Fraction(str(step)).denominator > 1 for step in view.not_multiple_of):
-        # Servers that divide floats find every large integer a multiple of a fraction.
-        drawn = st.integers(*_within(low, high, 2**40))
+    if _missed_fraction(view):
+        drawn = st.integers(*map(int, _within(low, high, 2**40)))
     return drawn.filter(accepts) if view.not_multiple_of else drawn
 
 
@@ -45,6 +46,8 @@ def number_strategy(view: NumberView, accepts: Callable[[Number], bool]) -> Sear
     step = _common(view.multiple_of)
     if step is not None:
         return _multiples(step, low, high).map(_plain).filter(accepts)
+    if _missed_fraction(view):
+        low, high = _within(low, high, 2**20)
     reals = _reals(low, high)
     whole = not view.excludes_integers and not any(_divides(1, step) for step in view.not_multiple_of)
     if not whole:
@@ -70,8 +73,7 @@ def integers_of(low: int | None, high: int | None) -> SearchStrategy[Number]:
 
 def integer_edges(view: IntegerView) -> list[tuple[Number, str]]:
     """Integers at the borders of the view, each with the keyword; some lie beyond it."""
-    fractions = any(Fraction(str(step)).denominator > 1 for step in view.not_multiple_of)
-    found: list[tuple[Number, str]] = [] if fractions else [(n, "type") for n in (*EDGES, 1.0)]
+    found: list[tuple[Number, str]] = [] if _missed_fraction(view) else [(n, "type") for n in (*EDGES, 1.0)]
     if view.minimum is not None:
         found += [(view.minimum + d, "minimum") for d in (0, 1, -1)]
     if view.maximum is not None:
@@ -82,7 +84,7 @@ def integer_edges(view: IntegerView) -> list[tuple[Number, str]]:
 def number_edges(view: NumberView) -> list[tuple[Number, str]]:
     """Numbers at the borders of the view, each with the keyword; some lie beyond it."""
     # Servers that divide floats disagree about the multiples of a fraction, so that none is a sure border.
-    common = () if view.multiple_of else (*EDGES, *REALS)
+    common = () if view.multiple_of or _missed_fraction(view) else (*EDGES, *REALS)
     found: list[tuple[Number, str]] = [(n, "type") for n in common]
     for bound, keyword, sign in ((view.minimum, "minimum", 1), (view.maximum, "maximum", -1)):
         if bound is not None:
@@ -90,6 +92,14 @@ def number_edges(view: NumberView) -> list[tuple[Number, str]]:
             found += [(end, keyword), (end + sign, keyword), (end - sign, keyword)]
             found += [(math.nextafter(float(end), sign * d * math.inf), keyword) for d in (1, -1) if abs(end) < LARGEST]
     return found + _divided(view.multiple_of, view.minimum, view.maximum)
+
+
+def missed(view: IntegerView | NumberView) -> Callable[[Judge], Judge] | None:
+    """Narrows a judge to numbers that no server finds a multiple: one that divides floats finds many large ones so."""
+    steps = [float(step) for step in view.not_multiple_of]
+    if not steps:
+        return None
+    return lambda accepts: lambda n: accepts(n) and not any((n / step).is_integer() for step in steps)
 
 
 def _divided(steps: Sequence[int | float | Decimal], low: object, high: object) -> list[tuple[Number, str]]:
@@ -100,6 +110,10 @@ def _divided(steps: Sequence[int | float | Decimal], low: object, high: object) 
     first = math.ceil(near / step)
     near_by = [_plain(step * k) for k in (*range(first, first + 4), Fraction(2 * first + 1, 2))]
     return [(n, "multipleOf") for n in near_by if step.denominator == 1 or (n / float(step) * 2).is_integer()]
+
+
+def _missed_fraction(view: IntegerView | NumberView) -> bool:
+    return any(Fraction(str(step)).denominator > 1 for step in view.not_multiple_of)
 
 
 def _common(steps: Sequence[int | float | Decimal]) -> Fraction | None:
@@ -155,7 +169,7 @@ def _reals(low: Number | None, high: Number | None) -> SearchStrategy[Number]:
     return st.floats(least, most, allow_nan=False, allow_infinity=False)
 
 
-def _within(low: int | None, high: int | None, far: int) -> tuple[int, int]:
+def _within(low: Number | None, high: Number | None, far: int) -> tuple[Number, Number]:
     least = -far if low is None else low
     most = far if high is None else high
     return (least, least + far) if least > most else (least, most)

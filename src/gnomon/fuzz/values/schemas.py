@@ -13,7 +13,7 @@ from gnomon.fuzz.base import Schema
 from gnomon.fuzz.values.formats import checks
 from gnomon.fuzz.values.patterns import is_heavy
 
-__all__ = ["Read", "Validator", "canonical_of", "judge_of", "lean_of", "read_schema", "validator_of"]
+__all__ = ["Read", "Validator", "canonical_of", "judge_of", "lean_of", "plain_of", "read_schema", "validator_of"]
 
 Validator = jsonschema_rs.Draft202012Validator
 ONE = (
@@ -22,6 +22,7 @@ ONE = (
 )
 MANY = ("allOf", "anyOf", "oneOf", "prefixItems")
 NAMED = ("properties", "patternProperties", "$defs", "dependentSchemas")
+EXCLUDING = ("not", "unevaluatedItems", "unevaluatedProperties")
 BOUNDS: dict[str, tuple[float, float]] = {
     "int32": (-(2**31), 2**31 - 1),
     "int64": (-(2**63), 2**63 - 1),
@@ -142,6 +143,15 @@ def lean_of(schema: Any) -> Any:
             if isinstance(level.get(key), Mapping) and len(level[key]) > MOST_DEPENDENT:
                 del level[key]
         return level
+
+    return _mapped(schema, change)
+
+
+def plain_of(schema: Any) -> Any:
+    """The schema without what only excludes values, where that is why it has no canonical form."""
+
+    def change(level: dict[str, Any], depth: int) -> dict[str, Any]:
+        return {key: value for key, value in level.items() if key not in EXCLUDING}
 
     return _mapped(schema, change)
 

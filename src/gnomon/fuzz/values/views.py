@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 from zlib import crc32
@@ -13,8 +14,15 @@ from jsonschema_rs import CanonicalSchema, canonical
 
 from gnomon.fuzz.values.containers import array_node, object_node
 from gnomon.fuzz.values.nodes import Choice, Lazy, Leaf, Node, settle
-from gnomon.fuzz.values.numbers import integer_edges, integer_strategy, integers_of, number_edges, number_strategy
-from gnomon.fuzz.values.schemas import canonical_of, judge_of
+from gnomon.fuzz.values.numbers import (
+    integer_edges,
+    integer_strategy,
+    integers_of,
+    missed,
+    number_edges,
+    number_strategy,
+)
+from gnomon.fuzz.values.schemas import canonical_of, judge_of, plain_of
 from gnomon.fuzz.values.strings import LONG, TEXT, string_edges, string_strategy, sure
 from gnomon.fuzz.values.wrong import near_values
 
@@ -170,11 +178,11 @@ def _string(build: Build, form: CanonicalSchema, view: canonical.StringView) -> 
 
 
 def _integer(build: Build, form: CanonicalSchema, view: canonical.IntegerView) -> Node:
-    return _leaf(form, lambda accepts: integer_strategy(view, accepts), integer_edges(view))
+    return _leaf(form, lambda accepts: integer_strategy(view, accepts), integer_edges(view), missed(view))
 
 
 def _number(build: Build, form: CanonicalSchema, view: canonical.NumberView) -> Node:
-    return _leaf(form, lambda accepts: number_strategy(view, accepts), number_edges(view))
+    return _leaf(form, lambda accepts: number_strategy(view, accepts), number_edges(view), missed(view))
 
 
 def _const(build: Build, form: CanonicalSchema, view: canonical.ConstView) -> Node:
@@ -250,6 +258,12 @@ def _not(build: Build, form: CanonicalSchema, view: canonical.NotView) -> Node:
 
 def _raw(build: Build, form: CanonicalSchema, view: canonical.RawView) -> Node:
     schema = view.schema
+    plain = plain_of(schema)
+    if plain != schema:
+        with suppress(ValueError):
+            wider = canonical_of(plain)
+            if not isinstance(wider.view(), canonical.RawView):
+                return _guarded(build, [wider])
     types = schema.get("type", []) if isinstance(schema, dict) else []
     names = [types] if isinstance(types, str) else [str(name) for name in types] if isinstance(types, list) else []
     return _judged(form, st.one_of([TYPES[name] for name in names]) if names else ANYTHING)
