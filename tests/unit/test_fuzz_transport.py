@@ -8,7 +8,8 @@ import json
 import pytest
 
 from gnomon.fuzz.base import Request
-from gnomon.fuzz.transport import AsgiTransport, HttpTransport, WsgiTransport
+from gnomon.fuzz.transport import AsgiTransport, WsgiTransport
+from gnomon.fuzz.transport.http import HttpTransport
 from gnomon.fuzz.transport.traces import trace_in_text
 
 

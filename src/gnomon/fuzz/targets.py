@@ -15,7 +15,7 @@ from gnomon.core.errors import UsageError
 from gnomon.fuzz.base import Api, Operation, Transport
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.loading import load
-from gnomon.fuzz.transport import HttpTransport, transport_of
+from gnomon.fuzz.transport import transport_of
 
 __all__ = ["DANGEROUS", "Target", "mounted", "opened"]
 
@@ -70,6 +70,8 @@ def opened(named: str, config: Fuzzing) -> Target:
     if config.url and where.path.rstrip("/"):
         api = replace(api, base_path=where.path.rstrip("/"))
     origin = f"{where.scheme}://{where.netloc}"
+    from gnomon.fuzz.transport.http import HttpTransport
+
     return Target(api, HttpTransport(origin, connections=config.connections), origin, named)
 
 

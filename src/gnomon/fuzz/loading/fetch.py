@@ -6,10 +6,8 @@ import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
-
-import aiohttp
 
 from gnomon.core.errors import DataError
 from gnomon.fuzz.base import Request
@@ -18,6 +16,9 @@ from gnomon.fuzz.loading.introspection import ENDPOINTS, introspected, introspec
 from gnomon.fuzz.loading.parsing import parsed, plain
 from gnomon.fuzz.loading.repairs import Ledger
 from gnomon.fuzz.transport import transport_of
+
+if TYPE_CHECKING:
+    import aiohttp
 
 __all__ = ["COMMON", "Document", "from_app", "from_file", "from_url", "opened"]
 
@@ -205,6 +206,8 @@ def _run(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 async def _got(url: str, request: Request | None = None) -> _Answer:
     """What a URL answers to a GET, or to this request."""
+    import aiohttp
+
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     method = request.method if request else "GET"
     body, headers = (request.body, dict(request.headers)) if request else (None, {})

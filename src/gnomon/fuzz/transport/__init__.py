@@ -1,4 +1,7 @@
-"""Ways to a server: a socket, or an application in this process; `Transport` in `fuzz.base` is what they share."""
+"""Ways to a server: a socket, or an application in this process; `Transport` in `fuzz.base` is what they share.
+
+Sockets are in `transport.http`, apart from here: an application in this process does without the client's import.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,9 @@ import inspect
 from typing import Any
 
 from gnomon.fuzz.transport.asgi import AsgiTransport
-from gnomon.fuzz.transport.http import HttpTransport
 from gnomon.fuzz.transport.wsgi import WsgiTransport
 
-__all__ = ["AsgiTransport", "HttpTransport", "WsgiTransport", "transport_of"]
+__all__ = ["AsgiTransport", "WsgiTransport", "transport_of"]
 
 
 def transport_of(app: Any) -> AsgiTransport | WsgiTransport:

@@ -10,13 +10,9 @@ import aiohttp
 from yarl import URL
 
 from gnomon.fuzz.base import Reply, Request
+from gnomon.fuzz.transport.limits import MAX_BODY, MAX_STREAM
 
 __all__ = ["HttpTransport"]
-
-MAX_BODY = 256 * 1024
-"Bytes of a body that are read."
-MAX_STREAM = 2.0
-"Seconds that a body which never ends is read for."
 
 
 class HttpTransport:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from gnomon.fuzz.base import Reply, Request
-from gnomon.fuzz.transport.http import MAX_BODY
+from gnomon.fuzz.transport.limits import MAX_BODY
 from gnomon.fuzz.transport.traces import trace_of
 
 __all__ = ["WsgiTransport"]

@@ -38,8 +38,8 @@ __all__ = [
 MOST = 256
 "Values of a pool."
 
-BATCH = 32
-"Values that one round of Hypothesis adds."
+FIRST, BATCH = 10, 32
+"Values that the first round of Hypothesis adds, so that a search soon begins, and every other."
 
 TOGETHER = 5
 "Values that an example of Hypothesis has, or more; lists that have to be longer are rejected whole too often."
@@ -118,7 +118,8 @@ class Pool:
 
     def _drawn(self) -> list[Any]:
         """A batch by Hypothesis."""
-        return drawn(self._leaf.strategy, self._leaf.seed + self._rounds + (self._number << 40), BATCH)
+        count = BATCH if self._rounds else FIRST
+        return drawn(self._leaf.strategy, self._leaf.seed + self._rounds + (self._number << 40), count)
 
     def _add(self, values: Sequence[Any]) -> None:
         for value in sorted(values, key=_simplicity):
