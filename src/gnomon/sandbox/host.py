@@ -86,7 +86,8 @@ class Zygote:
             stdout=subprocess.DEVNULL,
             # a new session, so that an interrupt from the terminal does not reach it
             start_new_session=True,
-            env={"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0"},
+            # libraries bound at once, for what a fork binds it binds each time
+            env={"LC_ALL": "C.UTF-8", "PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"},
         )
         theirs.close()
         self._control = ours
