@@ -14,7 +14,7 @@ from gnomon.fuzz.state.expressions import evaluate
 from gnomon.fuzz.state.memory import Memory
 from gnomon.fuzz.state.names import is_identifier, singular, subject_of, words
 from gnomon.fuzz.state.resources import Route, resources
-from gnomon.fuzz.state.semantics import differs, is_soft_deleted, lists, unseen
+from gnomon.fuzz.state.semantics import differs, is_soft_deleted, lists, unseen, unseen_of
 
 
 @pytest.mark.parametrize("name", ["userId", "user_id", "User-ID", "user.id", "userID"])
@@ -125,11 +125,28 @@ def test_expressions_point_into_requests_and_replies():
         ({"a": " X "}, {"a": "y"}, {"a": "x"}, ([], False)),
         ({"a": "X"}, {"a": "y"}, {"a": "z"}, (["a"], False)),
         ({"updated_at": 1}, {"updated_at": 0}, {"updated_at": 0}, ([], False)),
+        ({"last_name": "b"}, {"last_name": "a"}, {"last_name": "a"}, (["last_name"], True)),
+        ({"due_date": "2020-01-02"}, {"due_date": "2020-01-01"}, {"due_date": "2020-01-01"}, (["due_date"], True)),
+        ({"at": "2020-01-01T01:00:00+01:00"}, {"at": ""}, {"at": "2020-01-01T00:00:00Z"}, ([], False)),
         ({"data": {"a": 2, "b": 1}}, {"data": {"a": 1, "b": 1}}, {"data": {"a": 1, "b": 1}}, (["a"], True)),
     ],
 )
 def test_a_change_that_is_not_seen(sent, before, after, expected):
     assert unseen(sent, before, after) == expected
+
+
+@pytest.mark.parametrize(
+    ("member", "certain"),
+    [("id", False), ("userId", False), ("user_id", False), ("team_id", True), ("user_name", True)],
+)
+def test_what_a_thing_is_known_by_is_the_servers_and_what_it_refers_to_is_not(member, certain):
+    old, new = {member: "a", "id": "7"}, {member: "b"}
+    steps = [
+        _exchange("GET /users/{id}", {"id": "7"}, old),
+        _exchange("PATCH /users/{id}", {"id": "7"}, {}, sent=new),
+        _exchange("GET /users/{id}", {"id": "7"}, old),
+    ]
+    assert unseen_of(steps) == (([member], True) if certain else ([], False))
 
 
 def test_times_and_versions_may_differ_at_any_depth():

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Exchange
 from gnomon.fuzz.state.expressions import LOCATION, evaluate
 from gnomon.fuzz.state.memory import identified, read_json, rows_of
+from gnomon.fuzz.state.names import singular, subject_of, words
 from gnomon.fuzz.state.resources import Resource
 
 __all__ = [
@@ -27,11 +29,16 @@ __all__ = [
 ]
 
 _SOFT = re.compile(r"delet|archiv|remov|inactiv|disab|cancel", re.IGNORECASE)
-_MOVING = re.compile(
-    r"(?:^|_)(?:updated|modified|created|accessed|timestamp|date|time|etag|version|revision|last)", re.I
+_SERVERS = (
+    r"(?:^|_)(?:updated|modified|created|accessed|timestamp|etag|version|revision)"
+    r"|^last_?(?:updated|modified|changed|edited|accessed|used|seen|login|activity|sync)"
 )
+_KEPT = re.compile(_SERVERS, re.IGNORECASE)
+"Members that servers write themselves, whatever is sent."
+_MOVING = re.compile(rf"{_SERVERS}|(?:^|_)(?:date|time)$", re.IGNORECASE)
+"Members that may change by themselves."
 _SHORT_PAGE = 10
-_KEYS = frozenset({"id", "_id", "uuid", "guid"})
+_KEYS = frozenset({"id", "uuid", "guid"})
 
 
 def is_soft_deleted(body: Any) -> bool:
@@ -54,7 +61,7 @@ def unseen(sent: Any, before: Any, after: Any) -> tuple[list[str], bool]:
     sent, before, after = (_unwrapped(each) for each in (sent, before, after))
     if not all(isinstance(each, dict) for each in (sent, before, after)):
         return [], False
-    stale = [name for name in sent if name in after and not _same(sent[name], after[name]) and not _MOVING.search(name)]
+    stale = [name for name in sent if name in after and not _same(sent[name], after[name]) and not _KEPT.search(name)]
     old = [name for name in stale if name in before and before[name] == after[name]]
     return (old, True) if old else (stale, False)
 
@@ -134,10 +141,11 @@ def unseen_of(steps: Sequence[Exchange]) -> tuple[list[str], bool]:
     """`unseen` of the last three steps: a read, a change and a read."""
     if len(steps) < 3 or not all(map(_ok, steps[-3:])) or steps[-2].case.body is NOTHING:
         return [], False
-    path = {name for location, name in steps[-2].case.parameters if location == "path"}
-    fields, certain = unseen(steps[-2].case.body, _read(steps[-3]), _read(steps[-1]))
-    # What a thing is known by is the server's, whatever is sent.
-    return [name for name in fields if name not in path and name.lower() not in _KEYS], certain
+    sent = _unwrapped(steps[-2].case.body)
+    if isinstance(sent, dict):
+        # What a thing is known by is the server's, whatever is sent; what it refers to is not.
+        sent = {name: value for name, value in sent.items() if not _names(name, steps[-2])}
+    return unseen(sent, _read(steps[-3]), _read(steps[-1]))
 
 
 def moved(steps: Sequence[Exchange]) -> list[str]:
@@ -154,6 +162,17 @@ def listed(
     return lists(_read(steps[-1]), resource, identifier(steps)) if _ok(steps[-1]) else None
 
 
+def _names(member: str, step: Exchange) -> bool:
+    """Whether a member is what identifies the thing that a step's path speaks of: `id`, `itemId` of `/items/{item}`."""
+    said = words(member)
+    if said in {words(name) for location, name in step.case.parameters if location == "path"}:
+        return True
+    if not said or said[-1] not in _KEYS:
+        return False
+    fixed = [part for part in step.case.operation.path.split("/") if part and "{" not in part]
+    return len(said) == 1 or bool(fixed and subject_of(member) == singular("".join(words(fixed[-1]))))
+
+
 def _unwrapped(body: Any) -> Any:
     """`{"data": {...}}` is what is in it."""
     if isinstance(body, dict) and len(body) <= 2:
@@ -164,14 +183,24 @@ def _unwrapped(body: Any) -> Any:
 
 
 def _same(sent: Any, read: Any) -> bool:
-    """Equal as servers write: text without blanks around it and whatever its case, numbers by value."""
+    """Equal as servers write: text without blanks around it and whatever its case, one moment, numbers by value."""
     if isinstance(sent, str) and isinstance(read, str):
-        return sent.strip().casefold() == read.strip().casefold()
+        moment = _moment(sent)
+        return sent.strip().casefold() == read.strip().casefold() or (moment is not None and moment == _moment(read))
     if isinstance(sent, Mapping) and isinstance(read, Mapping):
         return all(name in read and _same(value, read[name]) for name, value in sent.items())
     if isinstance(sent, list) and isinstance(read, list):
         return len(sent) == len(read) and all(map(_same, sent, read))
     return bool(sent == read)
+
+
+def _moment(text: str) -> datetime | None:
+    """The moment that a text names; None where it names none, or not where on Earth."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 def _ok(exchange: Exchange) -> bool:
