@@ -23,9 +23,10 @@ from gnomon.sandbox import Verdict
 from gnomon.store.run import Run
 from gnomon.train import _programs, sft
 from gnomon.train._fitting import start_from
+from gnomon.train._problems import sides, texts_of
 from gnomon.train._running import run_training
 from gnomon.train._until import VALIDATION, fit_until_flat
-from gnomon.train.code import TrainCode, preview, sides, solutions
+from gnomon.train.code import TrainCode, preview, solutions
 from tests.unit.test_code_sets import HUMANEVAL, lines
 
 SMALL = {"problems": 45, "held_out": 12, "samples": 4, "epochs": 12, "batch": 8}
@@ -33,7 +34,7 @@ SMALL = {"problems": 45, "held_out": 12, "samples": 4, "epochs": 12, "batch": 8}
 
 def test_prompts_have_no_gradient_and_solutions_have(tiny: str) -> None:
     cfg = TrainCode(model=tiny, problems=20, held_out=5)
-    texts = solutions(cfg, start_from(tiny, "brook"), sides(cfg).learnt)[:3]
+    texts = texts_of(cfg, start_from(tiny, "brook"), solutions(cfg, sides(cfg).learnt))[:3]
     net = load_folder(tiny.removeprefix("hf:"))
     batch = answer_batch(texts)
     sft.step(net, batch).loss.backward()  # type: ignore[no-untyped-call]  # torch's
@@ -105,8 +106,8 @@ def test_training_ends_when_the_loss_kept_aside_stops_falling(tmp_path: Path) ->
         cfg = TrainCode(problems=60, held_out=5, epochs=5, shuffled=shuffled)
         start, parts = start_from("brook", "brook"), sides(cfg)
         with Run.open("train", "code", {"shuffled": shuffled}, root=tmp_path) as run:
-            taught = solutions(cfg, start, parts.learnt)
-            aside = solutions(replace(cfg, shuffled=False), start, parts.aside)
+            taught = texts_of(cfg, start, solutions(cfg, parts.learnt))
+            aside = texts_of(cfg, start, solutions(replace(cfg, shuffled=False), parts.aside))
             steps = fit_until_flat(cfg, run, start, taught, aside, label="code")
             losses = [m.value for m in run.metrics() if m.name == VALIDATION]
         assert steps == (len(losses) - 1) * -(-len(taught) // 16)
@@ -155,7 +156,7 @@ def test_a_file_of_problems(tiny: str, tmp_path: Path) -> None:
     path = lines(tmp_path / "p.jsonl", [{**row, "task_id": str(i)} for i in range(12)])
     cfg = TrainCode(model=tiny, data=str(path), problems=0, held_out=2)
     assert preview(cfg)["problems"] == "9 to learn from, 1 to stop by, 2 held out"
-    assert preview(cfg)["first solution"] == "( x + 1 ) <eos>"
+    assert preview(cfg)["first to learn"] == "( x + 1 ) <eos>"
     path.write_text(json.dumps({**row, "task_id": "1"}), encoding="utf-8")
     with pytest.raises(UsageError, match="to measure on"):
         preview(cfg)

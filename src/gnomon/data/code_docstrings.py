@@ -25,11 +25,13 @@ class Described(NamedTuple):
 
     Attributes:
         prompt: signature and body, and what begins a docstring.
-        docstring: the problem's own, up to where it ends.
+        docstring: the problem's own.
+        end: what ends it.
     """
 
     prompt: str
     docstring: str
+    end: str
 
 
 class _Parts(NamedTuple):
@@ -48,11 +50,12 @@ def described(problem: Problem, source: str) -> Described:
     """
     if problem.prompt.startswith(_TASK):
         said = problem.prompt.removesuffix(_CODE + problem.opening).removeprefix(_TASK)
-        return Described(f"{_CODE.strip()} {source} {_TASK}", said)
+        return Described(f"{_CODE.strip()} {source} {_TASK}", said, "")
     before, docstring, after = _parts(problem)
     body = source.removeprefix(problem.opening).removesuffix(problem.adapter)
     indent = before[before.rindex("\n") + 1 :]
-    return Described(f"{before.rstrip()}{after.rstrip(' ')}{body.rstrip()}\n{indent}{_QUOTES}", docstring)
+    code = f"{before.rstrip()}{after.rstrip(' ')}{body.rstrip()}"
+    return Described(f"{code}\n{indent}{_QUOTES}", docstring, f"{_QUOTES}\n")
 
 
 def docstring_stops(problem: Problem) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 from gnomon.core.errors import DataError
 from gnomon.data.formats import read_bytes, read_parquet
 
-__all__ = ["STOPS", "Problem", "parse_problem", "read_problems"]
+__all__ = ["STOPS", "Problem", "parse_problem", "problem_from", "read_problems"]
 
 # Where the completion of a function ends (Chen et al. 2021, sec. 2.1).
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
@@ -62,6 +62,12 @@ class Problem:
     def in_place(self) -> bool:
         """Whether the reference returns nothing, so that the test must look at what it did to its arguments."""
         return bool(self.entry_point and self.reference) and not _returns(self.reference, self.entry_point)
+
+
+def problem_from(fields: Mapping[str, Any]) -> Problem:
+    """The problem whose fields (`dataclasses.asdict`) have been through JSON, which makes lists of tuples."""
+    found: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return Problem(**{**found, "programs": tuple((given, wanted) for given, wanted in fields["programs"])})
 
 
 def read_problems(path: Path) -> dict[str, Problem]:

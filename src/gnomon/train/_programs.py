@@ -1,7 +1,7 @@
 """Programs that a model in training writes for problems, judged; each problem is a row, so nothing is drawn twice.
 
 Also which problems are fit to learn from: those that the model can write at all, and whose verdicts are stable (Chen et
-al. 2021, sec. 4.2).
+al. 2021, sec. 4.3).
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ from gnomon.data.code_sets import Problem
 from gnomon.learn.loop import one_thread_if_small
 from gnomon.models.base import Completion, Sampling
 from gnomon.models.local import LocalModel
+from gnomon.report.base import Estimate
 from gnomon.sandbox import Job, Judges, Verdict
+from gnomon.stats.intervals import proportion
 from gnomon.trial.code import check_of, program_of
 
 if TYPE_CHECKING:
     from gnomon.store.run import Run
     from gnomon.train._fitting import Start
 
-__all__ = ["Drawing", "fit_to_learn", "part_of", "try_programs"]
+__all__ = ["FILTER", "Drawing", "filter_estimates", "filtered", "fit_to_learn", "part_of", "try_programs"]
+
+FILTER = "filter"
+"""The part of a run's rows that says which problems are fit to learn from."""
 
 _MOST_TOKENS = 300
 # Problems between commits.
@@ -69,6 +74,24 @@ def try_programs(
             run.add(rows, [places[row.cluster] for row in rows])
             right = [row.evidence["scores"]["passed"] for row in rows]
             bar.advance(len(some), estimate=f"passed {sum(right) / len(right):.3f}")
+
+
+def filtered(
+    start: Start, sides: Sequence[Sequence[Problem]], how: Drawing, run: Run, judges: Judges
+) -> list[list[Problem]]:
+    """Of each side the problems that are fit to learn from, by programs that `start.net` writes for them."""
+    try_programs(FILTER, start, [problem for side in sides for problem in side], how, run, judges, again=True)
+    rows = part_of(run.rows(), FILTER)
+    return [fit_to_learn(rows, side) for side in sides]
+
+
+def filter_estimates(rows: Sequence[Row]) -> Iterator[Estimate]:
+    """How many problems the model could write before training, and how many of all were fit to learn from."""
+    some = part_of(rows, FILTER)
+    solved = [float(row.evidence["scores"]["passed"] > 0) for row in some]
+    fit = [float(row.evidence["stable"] and passed) for row, passed in zip(some, solved, strict=True)]
+    yield Estimate.of("problems that some sample passes", proportion(solved), group="to learn from")
+    yield Estimate.of("problems fit to learn from", proportion(fit), group="to learn from")
 
 
 def part_of(rows: Sequence[Row], part: str) -> list[Row]:

@@ -7,16 +7,15 @@ from dataclasses import replace
 
 from gnomon.core.record import Row
 from gnomon.report.base import Drawn, Estimate, Figure, Report
-from gnomon.stats.intervals import proportion
 from gnomon.stats.paired import paired_difference
 from gnomon.stats.pass_at_k import mean_pass_at_k, pass_at_k
-from gnomon.train._programs import part_of
+from gnomon.train._programs import filter_estimates, part_of
 from gnomon.trial.graded import Graded, report_on, usable_ks
 
-__all__ = ["AFTER", "BEFORE", "FILTER", "tuned_report"]
+__all__ = ["AFTER", "BEFORE", "tuned_report"]
 
-FILTER, BEFORE, AFTER = "filter", "before", "after"
-"""Parts of the run's rows: problems to learn from; those held out, by the model before training and after it."""
+BEFORE, AFTER = "before", "after"
+"""Parts of the run's rows: problems held out, by the model before training and after it."""
 
 
 def tuned_report(rows: Sequence[Row]) -> Report:
@@ -33,7 +32,7 @@ def tuned_report(rows: Sequence[Row]) -> Report:
     return Report(
         title="programs for problems held out",
         summary=f"{told}. Of programs, n is the number of problems.".removeprefix(". "),
-        estimates=[*gains, *measured, *_filtered(part_of(rows, FILTER))],
+        estimates=[*gains, *measured, *filter_estimates(rows)],
         tables=[replace(table, section="After") for table in reports[AFTER].tables],
         figures=Drawn(lambda: [_curve({BEFORE: first, AFTER: last})]),
         notes=list(dict.fromkeys(note for report in reports.values() for note in report.notes)),
@@ -49,14 +48,6 @@ def _gains(first: Sequence[Row], last: Sequence[Row]) -> Iterator[Estimate]:
         chosen = [[_chosen(row) for row in rows] for rows in (last, first)]
         metric = "gained in pass@1 chosen by mean log-probability"
         yield Estimate.of(metric, paired_difference(*chosen).difference, headline=True)
-
-
-def _filtered(rows: Sequence[Row]) -> Iterator[Estimate]:
-    """How many problems the model could write before training, and how many of all were fit to learn from."""
-    solved = [float(row.evidence["scores"]["passed"] > 0) for row in rows]
-    fit = [float(row.evidence["stable"] and some) for row, some in zip(rows, solved, strict=True)]
-    yield Estimate.of("problems that some sample passes", proportion(solved), group="to learn from")
-    yield Estimate.of("problems fit to learn from", proportion(fit), group="to learn from")
 
 
 def _counts(row: Row) -> tuple[int, int]:

@@ -32,7 +32,7 @@ def fit_until_flat(
     """Trains `start.net` in place on the answers of `taught`, at most `cfg.epochs` times; steps taken.
 
     An epoch that does not bring the loss on `aside` below all before it is the last. Prompts are masked: they have no
-    loss. Chen et al. 2021, sec. 4.3, pad prompts on the left, so that solutions line up; here padding is on the right
+    loss. Chen et al. 2021, sec. 4.4, pad prompts on the left, so that solutions line up; here padding is on the right
     and each text has its own positions, which gives every token the same loss whatever is beside it.
     """
     order = Epochs(len(taught), cfg.batch, Seed(cfg.seed).child("order"), lengths=[len(text.tokens) for text in taught])

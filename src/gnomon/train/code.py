@@ -15,70 +15,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from gnomon.core.errors import DataError, UsageError
 from gnomon.core.record import Row
 from gnomon.core.registry import registered
-from gnomon.core.seeds import Seed
-from gnomon.data.code_brook import open_problems
 from gnomon.data.code_sets import Problem
-from gnomon.data.records import divided
-from gnomon.learn.texts import Encoded, encode, fitted
 from gnomon.report.base import Report
 from gnomon.sandbox import Judges, protect
-from gnomon.train._fitting import Start, Thrifty, at_least, context_of, end_of, identity, keep, start_from
-from gnomon.train._programs import Drawing, fit_to_learn, part_of, try_programs
-from gnomon.train._tuned import AFTER, BEFORE, FILTER, tuned_report
+from gnomon.train._fitting import identity, keep, start_from
+from gnomon.train._problems import OnProblems, sides, texts_of, told
+from gnomon.train._programs import Drawing, filtered, try_programs
+from gnomon.train._tuned import AFTER, BEFORE, tuned_report
 from gnomon.train._until import fit_until_flat
 
 if TYPE_CHECKING:
     from gnomon.store.run import Run
 
-__all__ = ["Sides", "TrainCode", "identity", "preview", "sides", "solutions", "summarise", "train"]
+__all__ = ["TrainCode", "identity", "preview", "solutions", "summarise", "train"]
 
 
 @registered
 @dataclass(frozen=True, kw_only=True)
-class TrainCode(Thrifty):
+class TrainCode(OnProblems):
     """Fine-tune a model on right programs for problems; the loss is on the programs only."""
 
-    data: str = "brook"
-    "Problems: brook, or a file in HumanEval's form or another that `gnomon grade` reads, with solutions."
-    model: str = "brook"
-    "Where to start: brook, hf:FOLDER or run:ID."
-    problems: int = 300
-    "Most problems to learn from, before those that no sample passes are left out; 0 takes all of a file."
-    held_out: int = 60
-    "Problems to measure on."
     samples: int = 10
     "Programs drawn a problem: to see which are fit to learn from (100 in the paper), and to measure pass@k."
-    temperature: float = 1.0
-    "Temperature of these draws."
     shuffled: bool = False
     "Give every problem the solution of another: a control, which teaches nothing that helps."
-    epochs: int = 10
-    "Most passes over the solutions; fewer where the loss on problems kept aside stops falling."
-    batch: int = 16
-    "Solutions a step."
-    peak_rate: float = 6e-5
-    "Highest learning rate: a tenth of the rate that the model learnt its programs with."
-    context: int = 0
-    "Longest text in tokens; prompts of longer ones lose their beginning. 0 takes the model's."
-    unsafe: bool = False
-    "Go on where this machine can hold too little of what programs try."
-    seed: int = 0
-    "Seed of the draws and the order."
-    bf16: bool = False
-    "Bfloat16 arithmetic, for processors that have it; not the same numbers."
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(1, held_out=self.held_out, samples=self.samples, epochs=self.epochs, batch=self.batch)
-        at_least(10 * int(self.data == "brook"), problems=self.problems)
-        at_least(0, context=self.context)
-        if self.temperature < 0:
-            raise UsageError(f"--temperature is {self.temperature:g}", todo="give 0 or more")
 
 
 def train(cfg: TrainCode, run: Run) -> Path:
@@ -91,15 +55,14 @@ def train(cfg: TrainCode, run: Run) -> Path:
         SandboxError: this machine cannot hold the programs.
     """
     start = start_from(cfg.model, cfg.data)
-    learnt, aside, measured = sides(cfg)
+    parts = sides(cfg)
     how = Drawing(samples=cfg.samples, temperature=cfg.temperature, seed=cfg.seed)
     with Judges(1, protection=protect(unsafe=cfg.unsafe)) as judges:
-        try_programs(FILTER, start, [*learnt, *aside], how, run, judges, again=True)
-        try_programs(BEFORE, start, measured, how, run, judges)
-        rows = part_of(run.rows(), FILTER)
-        taught, kept = (solutions(cfg, start, fit_to_learn(rows, side)) for side in (learnt, aside))
-        steps = fit_until_flat(cfg, run, start, taught, kept, label="code")
-        try_programs(AFTER, start, measured, how, run, judges)
+        fit = filtered(start, (parts.learnt, parts.aside), how, run, judges)
+        try_programs(BEFORE, start, parts.measured, how, run, judges)
+        taught, aside = (texts_of(cfg, start, solutions(cfg, problems)) for problems in fit)
+        steps = fit_until_flat(cfg, run, start, taught, aside, label="code")
+        try_programs(AFTER, start, parts.measured, how, run, judges)
     return keep(cfg, run, start, {"steps": steps, "solutions": len(taught)})
 
 
@@ -110,58 +73,13 @@ def summarise(rows: Sequence[Row]) -> Report:
 
 def preview(cfg: TrainCode) -> dict[str, Any]:
     """What `train` would train on, were all problems fit; `--dry-run`."""
-    start = start_from(cfg.model, cfg.data)
-    learnt, aside, measured = sides(cfg)
-    texts = solutions(cfg, start, learnt)
-    first = texts[0]
-    return {
-        "model": f"{cfg.model}@{start.revision}",
-        "problems": f"{len(learnt)} to learn from, {len(aside)} to stop by, {len(measured)} held out",
-        "tokens": f"{sum(len(t.tokens) for t in texts)}, of solutions {sum(len(t.tokens) - t.start for t in texts)}",
-        "first prompt": start.tokenizer.decode(first.tokens[: first.start].tolist(), special=True),
-        "first solution": start.tokenizer.decode(first.tokens[first.start :].tolist(), special=True),
-    }
+    start, parts = start_from(cfg.model, cfg.data), sides(cfg)
+    return told(cfg, start, parts, texts_of(cfg, start, solutions(cfg, parts.learnt)))
 
 
-class Sides(NamedTuple):
-    """Problems to learn from, those whose loss says when to stop, and those to measure on."""
-
-    learnt: list[Problem]
-    aside: list[Problem]
-    measured: list[Problem]
-
-
-def sides(cfg: TrainCode) -> Sides:
-    """The problems of each side; no problem is on two, and those without a solution are on none.
-
-    Raises:
-        DataError: the file cannot be used.
-        UsageError: a side is empty.
-    """
-    seed = Seed(cfg.seed)
-    found = open_problems(cfg.data, cfg.problems + cfg.held_out if cfg.data == "brook" else None, seed)
-    usable = [problem for problem in found if problem.reference]
-    if not usable:
-        raise DataError("no problem has a solution", where=cfg.data, todo="give problems with canonical solutions")
-    left, measured = divided([p.id for p in usable], cfg.held_out, seed, train=cfg.problems, where=cfg.data)
-    tenth = max(1, len(left) // 10)
-    learnt, aside = divided([usable[i].id for i in left], tenth, seed.child("aside"), where=cfg.data)
-    return Sides([usable[left[i]] for i in learnt], [usable[left[i]] for i in aside], [usable[i] for i in measured])
-
-
-def solutions(cfg: TrainCode, start: Start, problems: Sequence[Problem]) -> list[Encoded]:
-    """The problems' prompts with their solutions as tokens, those that fit the context.
-
-    Raises:
-        DataError: there is no problem, or none fits.
-    """
-    if not problems:
-        todo = "give easier problems, more --samples, or a better model"
-        raise DataError("the model's samples pass none of the problems to learn from", where=cfg.data, todo=todo)
+def solutions(cfg: TrainCode, problems: Sequence[Problem]) -> list[tuple[str, str]]:
+    """Each problem's prompt, and its solution; with `shuffled` that of the next problem."""
     answers = [problem.reference.removeprefix(problem.opening) for problem in problems]
     if cfg.shuffled:
         answers = [*answers[1:], *answers[:1]]
-    end, _ = end_of(start.tokenizer, context=False)
-    texts = encode(start.tokenizer, list(zip([p.prompt for p in problems], answers, strict=True)), end=end)
-    groups = fitted([(text,) for text in texts], context_of(start.net, cfg.context), tokenizer=start.tokenizer).groups
-    return [text for (text,) in groups]
+    return list(zip([problem.prompt for problem in problems], answers, strict=True))

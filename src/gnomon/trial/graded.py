@@ -22,6 +22,11 @@ __all__ = ["Graded", "report_on", "usable_ks"]
 
 KS = (1, 10, 100)
 _MOST_LISTED = 20
+_CHOOSERS = {
+    "mean log-probability": "mean_logprob",
+    "summed log-probability": "total_logprob",
+    "back-translation": "back_logprob",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,7 @@ class Graded:
         level: of the problem; "" for none.
         mean_logprob, total_logprob: of its tokens, in nats; None where not known.
         temperature, top_p: it was drawn at; None where not known.
+        back_logprob: of the problem's docstring behind it, by a docstring model, in nats; None where none was asked.
         bleu: to the problem's reference, in [0, 1]; None where it was not asked for or there is no reference.
     """
 
@@ -48,6 +54,7 @@ class Graded:
     total_logprob: float | None = None
     temperature: float | None = None
     top_p: float | None = None
+    back_logprob: float | None = None
     bleu: float | None = None
 
     @property
@@ -162,15 +169,15 @@ def _choices(graded: Sequence[Graded], group: str, notes: list[str]) -> Iterator
     tasks = _by_task(graded)
     if max(map(len, tasks.values())) < 2:
         return
-    for name, of in (("mean", "mean_logprob"), ("summed", "total_logprob")):
+    for name, of in _CHOOSERS.items():
         known = all(getattr(g, of) is not None for g in graded)
         if not known:
             continue
         chosen = [float(max(some, key=lambda g: getattr(g, of)).passed) for some in tasks.values()]
-        yield Estimate.of(f"pass@1 chosen by {name} log-probability", proportion(chosen), group=group)
+        yield Estimate.of(f"pass@1 chosen by {name}", proportion(chosen), group=group)
         chance = [sum(g.passed for g in some) / len(some) for some in tasks.values()]
         gains = [a - b for a, b in zip(chosen, chance, strict=True)]
-        yield Estimate.of(f"gained by {name} log-probability over a random one", clustered_mean(gains), group=group)
+        yield Estimate.of(f"gained by {name} over a random one", clustered_mean(gains), group=group)
     if graded[0].mean_logprob is None:
         notes.append("samples carry no mean_logprob, so choosing one by log-probability is not measured")
     oracle = [float(any(g.passed for g in some)) for some in tasks.values()]

@@ -10,7 +10,7 @@ Chen et al. 2021, "Evaluating Large Language Models Trained on Code", arXiv 2107
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, Literal
 
@@ -22,10 +22,10 @@ from gnomon.core.errors import UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
 from gnomon.data.code_brook import open_problems, planted_chance
-from gnomon.data.code_sets import Problem
+from gnomon.data.code_sets import Problem, problem_from
 from gnomon.models.base import Ability, require
 from gnomon.report.base import Report
-from gnomon.trial import Cast, Planted, evaluation
+from gnomon.trial import Cast, ModelName, Planted, evaluation
 from gnomon.trial.code import Binding
 from gnomon.trial.graded import Graded, report_on
 
@@ -64,6 +64,8 @@ class Code:
     "Processor seconds a sample."
     bleu: bool = False
     "Measure likeness to the reference too."
+    describer: ModelName = ModelName("")
+    "A model of `train docstring`: choose the sample behind which it finds the problem's docstring likeliest, too."
     strong: bool = False
     "Run samples inside bubblewrap too."
     unsafe: bool = False
@@ -97,9 +99,9 @@ class Code:
     async def trial(self, item: Item, cast: Cast, rng: Seed) -> Row:
         """Samples one problem, and has every sample judged."""
         require(cast.subject, Ability.SAMPLE, why="writing programs")
-        problem = Problem(**_tuples(item.meta["problem"]))
+        problem = problem_from(item.meta["problem"])
         drawn = await ask(self, problem, item, cast.subject, rng)
-        found = await judged(self, problem, drawn)
+        found = await judged(self, problem, drawn, cast["describer"] if self.describer else None)
         share = sum(s["cause"] == "passed" for s in found) / len(found)
         evidence = {
             "temperature": item.meta["temperature"],
@@ -125,8 +127,7 @@ class Code:
 
 def _kept(problem: Problem, how: str) -> dict[str, Any]:
     """What the item carries: the problem, and for planted programmers what is right, what is wrong, how often."""
-    fields = {name: getattr(problem, name) for name in Problem.__dataclass_fields__}
-    kept: dict[str, Any] = {"problem": fields, "prompt": problem.text if how == "chat" else problem.prompt}
+    kept: dict[str, Any] = {"problem": asdict(problem), "prompt": problem.text if how == "chat" else problem.prompt}
     if problem.level.endswith(_PLANTED):
         right = problem.reference.removeprefix(problem.opening)
         wrong = (
@@ -134,12 +135,6 @@ def _kept(problem: Problem, how: str) -> dict[str, Any]:
         )
         kept |= {"chance": planted_chance(problem.level), "right": right, "wrong": wrong}
     return kept
-
-
-def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    """A problem's fields from JSON: lists are tuples again."""
-    found = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    return {**found, "programs": tuple((a, b) for a, b in fields["programs"])}
 
 
 def _graded(row: Row) -> Iterator[Graded]:
@@ -155,5 +150,6 @@ def _graded(row: Row) -> Iterator[Graded]:
             top_p=row.evidence["top_p"],
             total_logprob=total,
             mean_logprob=None if total is None else total / max(tokens, 1),
+            back_logprob=sample.get("back"),
             bleu=sample.get("bleu"),
         )

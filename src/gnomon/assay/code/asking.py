@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from gnomon.assay._before import unchanged
 from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
+from gnomon.data.code_docstrings import described
 from gnomon.data.code_sets import Problem
-from gnomon.models.base import Completion, Message, Model, Prompt, Sampling
+from gnomon.models.base import Ability, Completion, Message, Model, Prompt, Sampling, require
 from gnomon.sandbox import Check, Judges, Limits, Verdict, protect
 from gnomon.trial.code import check_of, extract, likeness, program_of
 
@@ -41,8 +42,14 @@ async def ask(config: Code, problem: Problem, item: Item, model: Model, rng: See
     return await model.sample(prompt, how, config.samples)
 
 
-async def judged(config: Code, problem: Problem, drawn: Sequence[Completion]) -> list[dict[str, Any]]:
-    """A record for each sample: its text, how the program was found in it, the verdict, and its log-probability."""
+async def judged(
+    config: Code, problem: Problem, drawn: Sequence[Completion], describer: Model | None = None
+) -> list[dict[str, Any]]:
+    """A record for each sample: its text, how the program was found in it, the verdict, and its log-probability.
+
+    Args:
+        describer: says how likely it finds the problem's docstring behind each program.
+    """
     check = check_of(problem, config.bind)
     records = []
     for completion in drawn:
@@ -60,10 +67,21 @@ async def judged(config: Code, problem: Problem, drawn: Sequence[Completion]) ->
                 "finish": completion.finish,
                 "tokens": completion.num_tokens,
                 "logprob": completion.logprob,
+                **({"back": await _translated_back(problem, source, describer)} if describer else {}),
                 **({"bleu": likeness(problem, source)} if config.bleu else {}),
             }
         )
     return records
+
+
+async def _translated_back(problem: Problem, source: str, describer: Model) -> float:
+    """The log-probability of the problem's own docstring behind a program, in nats (Chen et al. 2021, sec. 5).
+
+    The docstring is as long behind every sample, so the sum ranks them as the mean would.
+    """
+    require(describer, Ability.SCORE, why="back-translation")
+    told = described(problem, source)
+    return (await describer.score(told.prompt, told.docstring)).total
 
 
 @lru_cache(maxsize=20_000)
