@@ -12,7 +12,7 @@ from torch import Tensor
 from gnomon.cli import main
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.seeds import Seed
-from gnomon.explain.induction.generality import Labelled, labelled, looks_at_labels
+from gnomon.explain.induction.generality import Sought, labelled, looks_at
 from gnomon.models.attention import Attention
 from gnomon.models.load import load
 from gnomon.models.local import LocalModel
@@ -26,11 +26,11 @@ def brook() -> LocalModel:
 
 
 @pytest.fixture(scope="module")
-def prompts(brook: LocalModel) -> list[Labelled]:
+def prompts(brook: LocalModel) -> list[Sought]:
     return labelled(brook.tokenizer, 2, Seed(3))
 
 
-def test_masks_join_colons_to_labels_of_the_same_kinds(brook: LocalModel, prompts: list[Labelled]) -> None:
+def test_masks_join_colons_to_labels_of_the_same_kinds(brook: LocalModel, prompts: list[Sought]) -> None:
     prompt = prompts[0]
     words = [brook.tokenizer.token_text(t).strip() for t in prompt.tokens_1T[0].tolist()]
     rows = prompt.right_TT.sum(-1).nonzero()[:, 0].tolist()
@@ -47,7 +47,7 @@ def test_masks_join_colons_to_labels_of_the_same_kinds(brook: LocalModel, prompt
 @pytest.mark.parametrize(("kind", "right", "above"), [("right", 1.0, None), ("any", None, 0.0)])
 def test_planted_patterns_are_scored_right(
     brook: LocalModel,
-    prompts: list[Labelled],
+    prompts: list[Sought],
     kind: str,
     right: float | None,
     above: float | None,
@@ -67,7 +67,7 @@ def test_planted_patterns_are_scored_right(
         return mix(self, q, k, v, context, put)
 
     monkeypatch.setattr(Attention, "mix_explicitly", planted)
-    found = looks_at_labels(brook.net.float(), [prompt])
+    found = looks_at(brook.net.float(), [prompt], "labels")
     if right is not None:
         torch.testing.assert_close(found["matching labels"], torch.full((1, 6, 4), right))
         assert (found["matching labels above chance"] > 0.6).all()
@@ -81,9 +81,9 @@ def test_the_part_is_read_and_reported(tiny: str, tmp_path: Path, capsys: pytest
     assert "matching labels above chance" in capsys.readouterr().out
 
 
-def test_what_cannot_be_labelled_is_refused(prompts: list[Labelled], tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"the vocabulary lacks .*, a word of the labelling task"):
+def test_what_cannot_be_labelled_is_refused(prompts: list[Sought], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"the vocabulary lacks .*, a word of the task of labels"):
         labelled(wired_model(tmp_path).tokenizer, 1, Seed(0))
     shape = TransformerConfig(vocab_size=768, d_model=8, num_layers=1, num_heads=1, mlp="none", max_positions=64)
-    with pytest.raises(UsageError, match="the labelling task has 97 tokens, and the model has 64 positions"):
-        looks_at_labels(Transformer(shape), prompts)
+    with pytest.raises(UsageError, match="the task of labels has 97 tokens, and the model has 64 positions"):
+        looks_at(Transformer(shape), prompts, "labels")

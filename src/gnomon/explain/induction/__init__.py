@@ -8,15 +8,15 @@ Olsson et al. 2022, "In-context Learning and Induction Heads" (arXiv 2209.11895)
 induction head where it looks at what followed earlier copies of the token, more than it does where nothing repeats, and
 what it looks at becomes likelier. `attention` says where heads look and what they copy, `weights` what their maps say
 by themselves, and leaving each head out says what the model needs it for. `terms` says what paths through no head, one
-head and heads that read heads take off the loss, where a model has no MLPs (Elhage et al. 2021); `labels`, whether a
-head looks at earlier lines that are alike in kind alone.
+head and heads that read heads take off the loss, where a model has no MLPs (Elhage et al. 2021); `labels` and
+`translations`, whether a head looks at what is alike in kind or meaning alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Row
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Induction", "Part", "explain", "summarise"]
 
-Part = Literal["attention", "weights", "zero", "frozen", "mean", "terms", "labels"]
+Part = Literal["attention", "weights", "zero", "frozen", "mean", "terms", "labels", "translations"]
 
 
 @registered
@@ -40,7 +40,7 @@ class Induction:
     data: tuple[str, ...] = ("brook",)
     "Text for heads that look one token back and for in-context learning: brook, or files of text."
     only: tuple[Part, ...] = ("attention", "weights", "zero", "frozen")
-    "What to read: attention, weights, heads left out (zero, frozen, mean), terms (paths through heads), labels."
+    "Attention, weights, heads left out (zero, frozen, mean), terms (paths through heads), labels, translations."
     n: int = 32
     "Random sequences: 25 tokens, said four times."
     windows: int = 16
@@ -65,7 +65,7 @@ class Induction:
             todo = "give both, such as --late 500 --early 50, or neither"
             raise UsageError(f"--late is {self.late} and --early {self.early}", todo=todo)
         if not self.only:
-            raise UsageError("--only is empty", todo="name attention, weights, zero, frozen, mean, terms or labels")
+            raise UsageError("--only is empty", todo=f"name some of {', '.join(get_args(Part))}")
 
 
 def explain(cfg: Induction, model: LocalModel, run: Run) -> Report:

@@ -1,9 +1,9 @@
-"""Does a head that finds what came before also find what is alike in kind? A made-up labelling task.
+"""Does a head that finds what came before also find what is alike in kind? Prompts that say where it would look.
 
 Olsson et al. 2022 (arXiv 2209.11895), argument 4: lines of two words and a label that stands for the kinds of the two:
 place or colour, animal or food. Nothing of a line need have been said before; a head that matches kinds looks from its
 colon to the labels of earlier lines of the same two kinds. Departure: their words are months and fruits; these are
-places and foods, which the embedded world has too.
+places and foods, which the embedded world has too. The other task, `translation`, is made of the same parts.
 
 Shapes: N prompts, T tokens, L layers, H heads.
 """
@@ -11,6 +11,7 @@ Shapes: N prompts, T tokens, L layers, H heads.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from gnomon.explain.induction.attention import looked_under
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Transformer
 
-__all__ = ["Labelled", "labelled", "looks_at_labels"]
+__all__ = ["Look", "Sought", "labelled", "looks_at", "sought"]
 
 _FIRST = (
     ["barn", "mill", "cave", "tower", "inn", "ship", "tent", "fort", "hall", "lodge"],
@@ -38,13 +39,22 @@ _LINES = 24
 _FROM = 8
 
 
-class Labelled(NamedTuple):
+class Look(NamedTuple):
+    """A place of a text that is looked from, the places that are right to look at, and all that come into question."""
+
+    begin: int
+    right: Sequence[int]
+    among: Sequence[int]
+
+
+class Sought(NamedTuple):
     """A prompt.
 
     Attributes:
         tokens_1T: its tokens, as one row.
-        right_TT: from each colon, the labels of earlier lines of the same kinds; a colon's row over their number.
-        chance_TT: from each colon, every earlier label, by the share of them that is right.
+        right_TT: from each token that is looked from, those that are right; a row sums to the number of these over
+            that of rows.
+        chance_TT: from each of them, all that come into question, by the share of them that is right.
     """
 
     tokens_1T: Tensor
@@ -52,32 +62,54 @@ class Labelled(NamedTuple):
     chance_TT: Tensor
 
 
-def labelled(tokenizer: Tokenizer, n: int, seed: Seed) -> list[Labelled]:
-    """`n` prompts of 24 lines.
+def sought(tokenizer: Tokenizer, text: str, looks: Sequence[Look], task: str) -> Sought:
+    """The prompt of `text` whose tokens at some letters should look at those at others.
+
+    Args:
+        task: what the words belong to, for a refusal: a part of `--only`.
 
     Raises:
-        DataError: the vocabulary lacks the words, or has a colon and a label in one token.
+        DataError: the vocabulary lacks the words, or has two of them in one token.
     """
-    return [_prompt(tokenizer, seed.child("labels", place)) for place in range(n)]
+    todo = f"leave {task} out of --only"
+    if lacking := tokenizer.unknown(text):
+        raise DataError(f"the vocabulary lacks {lacking[0]!r}, a word of the task of {task}", todo=todo)
+    pieces = tokenizer.spelled(text, special=False)
+    ends = list(accumulate(len(piece) for _, piece in pieces))
+    bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+    tokens_1T = torch.tensor([[*bos, *(token for token, _ in pieces)]])
+    right_TT, chance_TT = torch.zeros(2, tokens_1T.shape[1], tokens_1T.shape[1])
+    for begin, *keys in looks:
+        query, right, among = ([bisect_right(ends, letter) + len(bos) for letter in each] for each in ([begin], *keys))
+        if not set(among).isdisjoint(query):
+            raise DataError(f"the tokenizer has two words of the task of {task} in one token", todo=todo)
+        right_TT[query, right] = 1 / len(looks)
+        chance_TT[query, among] = len(right) / len(among) / len(looks)
+    return Sought(tokens_1T, right_TT, chance_TT)
 
 
 @torch.no_grad()
-def looks_at_labels(net: Transformer, prompts: list[Labelled]) -> dict[str, Tensor]:
-    """Mean attention [N, L, H] from colons to matching labels, and how much of it is more than labels get by chance.
+def looks_at(net: Transformer, prompts: Sequence[Sought], task: str) -> dict[str, Tensor]:
+    """Mean attention [N, L, H] to what is right, and how much of it is more than all in question get by chance.
 
     Raises:
         UsageError: the model has fewer positions than a prompt has tokens.
     """
     longest, limit = max(p.tokens_1T.shape[1] for p in prompts), net.config.max_positions
     if longest > limit:
-        what = f"a prompt of the labelling task has {longest} tokens, and the model has {limit} positions"
-        raise UsageError(what, todo="leave labels out of --only")
+        what = f"a prompt of the task of {task} has {longest} tokens, and the model has {limit} positions"
+        raise UsageError(what, todo=f"leave {task} out of --only")
     found = [looked_under(net, p.tokens_1T, torch.stack((p.right_TT, p.chance_TT))) for p in prompts]
     right_NLH, chance_NLH = torch.cat(found).unbind(-1)
-    return {"matching labels": right_NLH, "matching labels above chance": right_NLH - chance_NLH}
+    return {f"matching {task}": right_NLH, f"matching {task} above chance": right_NLH - chance_NLH}
 
 
-def _prompt(tokenizer: Tokenizer, seed: Seed) -> Labelled:
+def labelled(tokenizer: Tokenizer, n: int, seed: Seed) -> list[Sought]:
+    """`n` prompts of 24 lines; errors as in `sought`."""
+    return [_lines(tokenizer, seed.child("labels", place)) for place in range(n)]
+
+
+def _lines(tokenizer: Tokenizer, seed: Seed) -> Sought:
     rng = seed.random()
     kinds = [kind for _ in range(_LINES // 4) for kind in range(4)]
     rng.shuffle(kinds)
@@ -88,24 +120,8 @@ def _prompt(tokenizer: Tokenizer, seed: Seed) -> Labelled:
         text += f" {kind}"
         labels.append(len(text) - 1)
         text += "\n"
-    if lacking := tokenizer.unknown(text):
-        what = f"the vocabulary lacks {lacking[0]!r}, a word of the labelling task"
-        raise DataError(what, todo="leave labels out of --only")
-    pieces = tokenizer.spelled(text, special=False)
-    ends = list(accumulate(len(piece) for _, piece in pieces))
-    bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    colons, labels = ([bisect_right(ends, letter) + len(bos) for letter in each] for each in (colons, labels))
-    if set(colons) & set(labels):
-        raise DataError("the tokenizer has a colon and a label in one token", todo="leave labels out of --only")
-    tokens_1T = torch.tensor([[*bos, *(token for token, _ in pieces)]])
-    return Labelled(tokens_1T, *_masks(kinds, colons, labels, tokens_1T.shape[1]))
-
-
-def _masks(kinds: list[int], colons: list[int], labels: list[int], length: int) -> tuple[Tensor, Tensor]:
-    right_TT, chance_TT = torch.zeros(2, length, length)
-    counted = range(_FROM, _LINES)
-    for line in counted:
-        same = [before for before in range(line) if kinds[before] == kinds[line]]
-        right_TT[colons[line], [labels[before] for before in same]] = 1 / len(counted)
-        chance_TT[colons[line], labels[:line]] = len(same) / line / len(counted)
-    return right_TT, chance_TT
+    looks = []
+    for line in range(_FROM, _LINES):
+        same = [labels[before] for before in range(line) if kinds[before] == kinds[line]]
+        looks.append(Look(colons[line], same, labels[:line]))
+    return sought(tokenizer, text, looks, "labels")

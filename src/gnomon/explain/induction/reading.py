@@ -22,14 +22,16 @@ from gnomon.core.progress import progress
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.explain.induction.attention import copying, looked_back, looks
-from gnomon.explain.induction.generality import Labelled, labelled, looks_at_labels
+from gnomon.explain.induction.generality import Sought, labelled, looks_at
 from gnomon.explain.induction.sequences import Repeats, Windows, bands, plain_tokens, repeats, shuffled, texts, windows
+from gnomon.explain.induction.translation import translated
 from gnomon.explain.induction.weights import compositions, ov_copying, qk_trace
 from gnomon.learn.loop import one_thread_if_small
 from gnomon.models.ablation import Ablated, Kind, ablated_losses
 from gnomon.models.hooks import check_finite
 from gnomon.models.local import LocalModel
 from gnomon.models.paths import order_losses, pathless_losses
+from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Transformer
 
 if TYPE_CHECKING:
@@ -44,14 +46,14 @@ _AT_ONCE = 4
 
 class _Shown(NamedTuple):
     """What heads are shown: repeats, the same without repeats, text, where in a window losses are compared, and prompts
-    of the labelling task where it is asked for."""
+    of the tasks that are asked for."""
 
     repeats: Repeats
     null: Repeats
     windows: Windows
     late: slice
     early: slice
-    prompts: list[Labelled]
+    prompts: Mapping[str, list[Sought]]
 
 
 def read_heads(cfg: Induction, model: LocalModel) -> list[Row]:
@@ -89,6 +91,7 @@ def read_heads(cfg: Induction, model: LocalModel) -> list[Row]:
 
 
 Step = Callable[[], dict[str, Tensor]]
+_Prompts = Callable[[Tokenizer, int, Seed], list[Sought]]
 
 
 class _Losses(Protocol):
@@ -112,8 +115,8 @@ def _steps(cfg: Induction, net: Transformer, fast: Transformer, shown: _Shown) -
     for name, kind in _KINDS.items():
         if name in cfg.only:
             yield f"without a head, {name}", partial(_without, shown, partial(ablated_losses, fast, kind=kind), name)
-    if "labels" in cfg.only:
-        yield "labels", lambda: looks_at_labels(fast, shown.prompts)
+    for task, prompts in shown.prompts.items():
+        yield task, partial(looks_at, fast, prompts, task)
     if "terms" in cfg.only:
         yield "terms", lambda: {"orders": _orders(fast, shown)}
         yield "without a head's paths", partial(_without, shown, partial(pathless_losses, fast), "paths")
@@ -160,7 +163,10 @@ def _shown(cfg: Induction, model: LocalModel, net: Transformer) -> _Shown:
         raise UsageError(f"--window is {length}, and {model.name} has {limit} positions", todo="give no more")
     late, early = bands(length, cfg.late, cfg.early)
     text = windows(texts(cfg.data, cfg.windows, seed), tokenizer, cfg.windows, length)
-    prompts = labelled(tokenizer, cfg.n, seed) if "labels" in cfg.only else []
+    tasks: dict[str, _Prompts] = {"labels": labelled, "translations": translated}
+    prompts: dict[str, list[Sought]] = {
+        task: made(tokenizer, cfg.n, seed) for task, made in tasks.items() if task in cfg.only
+    }
     return _Shown(of, shuffled(of, seed), text, late, early, prompts)
 
 
