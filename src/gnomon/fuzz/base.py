@@ -355,6 +355,8 @@ class Violation:
         detail: what was expected and what came.
         steps: exchanges that lead there, the last one the violation; more than one for scenarios.
         holds: whether other exchanges of the same steps show it again; None where the checks of the last one say so.
+        root: equal for violations, of several operations perhaps, that likely have one cause, for whoever reads them;
+            () where nothing says so.
     """
 
     check: str
@@ -365,6 +367,7 @@ class Violation:
     detail: str = ""
     steps: tuple[Exchange, ...] = ()
     holds: Callable[[Sequence[Exchange]], bool] | None = field(default=None, compare=False, repr=False)
+    root: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -378,6 +381,7 @@ class Defect:
         first_seen: seconds after the start.
         requests: requests sent until then.
         count: times that it was met.
+        operations: in which it was met.
     """
 
     violation: Violation
@@ -386,6 +390,7 @@ class Defect:
     requests: int
     count: int = 1
     replayed: bool = True
+    operations: tuple[str, ...] = ()
 
 
 class Transport(Protocol):

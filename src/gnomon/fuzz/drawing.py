@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from gnomon.fuzz.base import Case, Fault, Operation
-from gnomon.fuzz.making import Maker, Part
+from gnomon.fuzz.making import Maker
 
 __all__ = ["has_flaws", "invalid_cases", "valid_cases"]
 
@@ -36,14 +36,10 @@ def invalid_cases(draw: st.DrawFn, maker: Maker, operation: Operation) -> Case:
     case = draw(valid_cases(maker, operation))
     part = draw(st.sampled_from([each for each in maker.parts(operation) if maker.compiled(operation, each).flaws]))
     flaw, values = draw(st.sampled_from(maker.compiled(operation, part, sent=False).invalid))
-    why = Fault(location=part.location, pointer=_at(part, flaw.pointer), keyword=flaw.keyword, kind=flaw.kind)
+    why = Fault(location=part.location, pointer=part.at(flaw.pointer), keyword=flaw.keyword, kind=flaw.kind)
     return maker.put(case, part, draw(values), mode="invalid", why=(why,))
 
 
 def has_flaws(maker: Maker, operation: Operation) -> bool:
     """Whether anything can be wrong with a request of an operation."""
     return any(maker.compiled(operation, part, sent=False).flaws for part in maker.parts(operation))
-
-
-def _at(part: Part, pointer: str) -> str:
-    return pointer if part.location == "body" else f"/{part.name}{pointer}"

@@ -10,6 +10,7 @@ from typing import Any
 from gnomon.fuzz.base import NOTHING, Api, Case, Exchange, Location, Operation, Parameter, Schema
 from gnomon.fuzz.directions import unsent
 from gnomon.fuzz.loading import closed
+from gnomon.fuzz.pointers import escaped
 from gnomon.fuzz.state.memory import Memory
 from gnomon.fuzz.state.names import is_identifier, is_key, subject_of
 from gnomon.fuzz.values import Compiled, Draws, assemble, compile
@@ -32,6 +33,10 @@ class Part:
     name: str
     schema: Schema
     required: bool
+
+    def at(self, pointer: str) -> str:
+        """A pointer from the location on: parameters by name, bodies by themselves."""
+        return pointer if self.location == "body" else f"/{escaped(self.name)}{pointer}"
 
 
 class Maker:
@@ -121,7 +126,7 @@ class Maker:
         compiled, body = self.compiled(case.operation, part, sent=False), case.body
         valid = compiled.is_valid(body)
         for name, value in body.items():
-            if isinstance(value, str) and value and not (besides or "-").startswith(f"/{name}"):
+            if isinstance(value, str) and value and not (besides or "-").startswith(f"/{escaped(name)}"):
                 tag = f"{rng.randrange(36**6):x}"
                 short = value[: max(1, len(value) - len(tag))]
                 tried = (

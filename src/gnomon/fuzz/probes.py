@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Case, Fault, Operation
+from gnomon.fuzz.pointers import escaped
 from gnomon.fuzz.writing.bodies import body_bytes
 
 __all__ = ["methods_of", "missing_parts", "probes"]
@@ -23,7 +24,8 @@ def missing_parts(base: Case) -> Iterator[Case]:
         key = (parameter.location, parameter.name)
         if parameter.required and parameter.location != "path" and key in base.parameters:
             left = {k: v for k, v in base.parameters.items() if k != key}
-            why = Fault(location=parameter.location, pointer=f"/{parameter.name}", keyword="required", kind="left out")
+            at = f"/{escaped(parameter.name)}"
+            why = Fault(location=parameter.location, pointer=at, keyword="required", kind="left out")
             yield replace(base, parameters=left, mode="invalid", why=(why,), technique="negative")
     if base.operation.body_required and base.body is not NOTHING:
         why = Fault(location="body", pointer="", keyword="required", kind="left out")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gnomon.fuzz.base import Api, Defect, Exchange
+from gnomon.fuzz.triage.causes import by_cause, operations_of
 from gnomon.report.base import Drawn, Estimate, Figure, Finding, Report, Table
 
 __all__ = ["Tally", "printable", "summarise"]
@@ -53,9 +54,11 @@ def summarise(
         curls: lines that reproduce, by the defect's place in `defects`.
     """
     certain = [each for each in defects if each.violation.certain]
+    causes, lines = by_cause(certain), {id(each): curls.get(i, "") for i, each in enumerate(defects)}
     taken = sum(tally.taken(each.key) > 0 for each in api.operations)
     counts = {
         "distinct defects": len(certain),
+        "causes": len(causes),
         "advice": len(defects) - len(certain),
         "operations reached": tally.reached,
         "operations with a 2xx": taken,
@@ -68,23 +71,23 @@ def summarise(
     return Report(
         title=f"{api.title or 'Web API'} {api.version}".strip(),
         summary=(
-            f"{len(certain)} distinct defects in {requests:,} requests and {seconds:.0f} s; "
+            f"{len(certain)} distinct defects{_of_causes(causes)} in {requests:,} requests and {seconds:.0f} s; "
             f"{tally.reached} of {of} reached, {taken} answered 2xx."
         ),
         notes=_notes(api, tally),
         estimates=estimates,
-        findings=[_finding(each, curls.get(i, "")) for i, each in enumerate(defects) if each.violation.certain],
-        tables=[*_advice(defects), _operations(api, tally, defects), *_repairs(api)],
+        findings=[_finding(each, lines[id(each)], group) for group in causes for each in group],
+        tables=[*_causes(causes), *_advice(defects), _operations(api, tally, defects), *_repairs(api)],
         figures=Drawn(lambda: [_curve(certain, seconds)]),
     )
 
 
-def _finding(defect: Defect, reproduce: str) -> Finding:
+def _finding(defect: Defect, reproduce: str, group: Sequence[Defect]) -> Finding:
     violation, (times, of) = defect.violation, defect.reproduced
     said = f"{violation.check}, met {defect.count} times, first after {defect.first_seen:.1f} s"
     played = f"played again {times} of {of} times" if times or defect.replayed else "not played again: time was up"
     excerpt = printable(violation.detail)[:_EXCERPT]
-    detail = f"{said}; {played}" + (f"\n  {excerpt}" if excerpt else "")
+    detail = "\n  ".join(each for each in (f"{said}; {played}", _cause(defect, group), excerpt) if each)
     return Finding(
         key=" | ".join(violation.key),
         title=violation.title,
@@ -92,6 +95,27 @@ def _finding(defect: Defect, reproduce: str) -> Finding:
         reproduce=reproduce,
         detail=detail,
     )
+
+
+def _cause(defect: Defect, group: Sequence[Defect]) -> str:
+    """Where else the cause shows, said of the first defect of a group; the others name that one."""
+    if defect is not group[0]:
+        return f"likely the same cause as: {group[0].violation.title}"
+    where = operations_of(group)
+    return f"likely one cause in {len(where)} operations: {_few(where)}" if len(where) > 1 else ""
+
+
+def _of_causes(causes: Sequence[Sequence[Defect]]) -> str:
+    several = any(len(group) > 1 for group in causes)
+    return f" of likely {len(causes)} causes" if several else ""
+
+
+def _causes(causes: Sequence[Sequence[Defect]]) -> list[Table]:
+    shared = [(group, operations_of(group)) for group in causes]
+    rows = [[g[0].violation.check, g[0].violation.title, len(g), _few(where)] for g, where in shared if len(where) > 1]
+    caption = "Defects with the same exception at the same place, or at the same place of a named schema."
+    columns = ["check", "first seen as", "defects", "operations"]
+    return [Table(title="Shared causes", columns=columns, rows=rows, caption=caption)] if rows else []
 
 
 def printable(text: str) -> str:

@@ -31,11 +31,10 @@ class Variation:
 
     def borders(self, operation: Operation, part: Part, rng: Draws) -> Iterator[Case]:
         """A case for each value on a border of a part's schema, the simplest first; those beyond it are invalid."""
-        prefix = "" if part.location == "body" else f"/{part.name}"
         for border in islice(self._maker.compiled(operation, part).borders(rng), _BORDERS):
             # What only answers have is left out of what is made, yet may be sent.
             valid = self._maker.compiled(operation, part, sent=False).is_valid(border.value)
-            why = border.fault(part.location, prefix)
+            why = border.fault(part.location, part.at(""))
             # Text that no UTF-8 holds is within the schema, and yet may be refused.
             mode: Mode = "valid" if valid else "probe" if border.valid else "invalid"
             case = self._put(operation, part, border.value, rng, mode=mode, why=(why,), technique="boundary")
@@ -71,7 +70,7 @@ class Variation:
         made = self._maker.put(case, part, changed, technique="mutation")
         if self._maker.is_valid(made):
             return made
-        why = Fault(location=part.location, pointer=_at(part, ""), keyword="havoc", kind=type(odd).__name__)
+        why = Fault(location=part.location, pointer=part.at(""), keyword="havoc", kind=type(odd).__name__)
         return replace(made, mode="probe", why=(why,))
 
     def pairs(self, operation: Operation, rng: Draws) -> Iterator[Case]:
@@ -105,7 +104,7 @@ class Variation:
         if made is None:
             return None
         found = made.flaw
-        why = Fault(location=part.location, pointer=_at(part, found.pointer), keyword=found.keyword, kind=found.kind)
+        why = Fault(location=part.location, pointer=part.at(found.pointer), keyword=found.keyword, kind=found.kind)
         case = self._put(operation, part, made.value, rng, mode="invalid", why=(why,), technique="negative")
         return self._placed(case, part, found.pointer, rng)
 
@@ -121,11 +120,6 @@ class Variation:
 
     def _put(self, operation: Operation, part: Part, value: Any, rng: Draws, **more: Any) -> Case:
         return self._maker.put(self._maker.base(operation, rng), part, value, **more)
-
-
-def _at(part: Part, pointer: str) -> str:
-    """A pointer from the location on: parameters by name, bodies by themselves."""
-    return pointer if part.location == "body" else f"/{part.name}{pointer}"
 
 
 def _is_one_of(key: tuple[str, str], parts: Sequence[Part]) -> bool:

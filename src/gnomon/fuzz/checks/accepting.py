@@ -10,6 +10,7 @@ from gnomon.fuzz.base import Case, Exchange, Fault, Violation
 from gnomon.fuzz.certificate import certificate
 from gnomon.fuzz.checks.fingerprint import fingerprint
 from gnomon.fuzz.checks.promises import Promises
+from gnomon.fuzz.pointers import escaped, tokens
 
 __all__ = ["method_not_allowed", "missing_header_accepted", "negative_data_accepted", "valid_data_rejected"]
 
@@ -27,9 +28,9 @@ def negative_data_accepted(exchange: Exchange, promises: Promises) -> Iterator[V
         return
     if not certificate(exchange.case, exchange.request, promises.asked):
         return
-    fault = _told(exchange.case, fault, promises)
+    fault, root = _told(exchange.case, fault, promises)
     further = fault.location != "body" and fault.keyword in ("additionalProperties", "unevaluatedProperties")
-    yield _accepted(exchange, "negative_data_accepted", fault, certain=not further)
+    yield replace(_accepted(exchange, "negative_data_accepted", fault, certain=not further), root=root)
 
 
 def missing_header_accepted(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
@@ -37,9 +38,8 @@ def missing_header_accepted(exchange: Exchange, promises: Promises) -> Iterator[
     fault = _accepted_fault(exchange)
     if fault is None or fault.location != "header" or fault.keyword != "required":
         return
-    lacking = [
-        p for p in exchange.case.operation.parameters if fault.pointer == f"/{p.name}" and p.location == "header"
-    ]
+    headers = [each for each in exchange.case.operation.parameters if each.location == "header"]
+    lacking = [each for each in headers if fault.pointer == f"/{escaped(each.name)}"]
     if not any(isinstance(p.schema, Mapping) and "default" in p.schema for p in lacking):
         yield _accepted(exchange, "missing_header_accepted", fault)
 
@@ -78,26 +78,30 @@ def method_not_allowed(exchange: Exchange, promises: Promises) -> Iterator[Viola
 
 def _lacks(exchange: Exchange, fault: Fault) -> bool:
     """Whether the header of a fault was not sent, be it that its value is written as nothing."""
-    name = fault.pointer.partition("/")[2].partition("/")[0].lower()
+    name = tokens(fault.pointer)[0].lower()
     return all(sent != name for sent, _ in exchange.request.headers)
 
 
-def _told(case: Case, fault: Fault, promises: Promises) -> Fault:
-    """The fault as the validator tells it of the body that was sent, so that one hole has one name."""
+def _told(case: Case, fault: Fault, promises: Promises) -> tuple[Fault, tuple[str, ...]]:
+    """The fault as the validator tells it of the body that was sent, so that one hole has one name, and where in a
+    named schema it is broken."""
     media = case.operation.bodies.get(case.media_type)
     validator = promises.asking(media.schema) if media and fault.location == "body" else None
     if validator is None or isinstance(case.body, bytes):
-        return fault
+        return fault, ()
     try:
         errors = list(validator.iter_errors(case.body))
     except ValueError:  # text that no JSON can carry
-        return fault
+        return fault, ()
     told = [(len(each.instance_path), str(each.kind.name), each) for each in errors]
     if not told:
-        return fault
+        return fault, ()
     _, keyword, error = min(told, key=lambda each: each[:2])
-    missing = f"/{error.kind.property}" if keyword == "required" else ""
-    return replace(fault, pointer="".join(f"/{part}" for part in error.instance_path) + missing, keyword=keyword)
+    keys = [*error.instance_path, *([error.kind.property] if keyword == "required" else [])]
+    pointer = "".join(f"/{escaped(str(key))}" for key in keys)
+    place = tuple(str(part) for part in error.schema_path)
+    root = ("negative_data_accepted", *place, pointer.rpartition("/")[2] if keyword == "required" else "")
+    return replace(fault, pointer=pointer, keyword=keyword), root if place[:1] == ("$defs",) else ()
 
 
 def _undeclared(case: Case, promises: Promises) -> bool:

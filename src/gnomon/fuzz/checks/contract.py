@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from gnomon.fuzz.base import Answer, Exchange, Violation
@@ -86,7 +87,9 @@ def response_body(exchange: Exchange, promises: Promises) -> Iterator[Violation]
         if place not in seen:
             seen.add(place)
             what = f"{reply.status} breaks its schema at {_at(fault)}"
-            yield _violation(exchange, "response_body", f"{reply.status} {place}", what, fault.message[:500])
+            found = _violation(exchange, "response_body", f"{reply.status} {place}", what, fault.message[:500])
+            # Within a named schema the path is the same wherever it is used.
+            yield replace(found, root=("response_body", place) if place.startswith("$defs/") else ())
 
 
 def response_headers(exchange: Exchange, promises: Promises) -> Iterator[Violation]:

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-__all__ = ["fingerprint", "masked"]
+__all__ = ["fingerprint", "masked", "names_exception"]
 
 _MASKS = (
     (re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"), "#"),
@@ -21,6 +21,7 @@ _MASKS = (
     (re.compile(r"\s+"), " "),
 )
 _LONGEST = 4000
+_EXCEPTION = re.compile(rb"\b(?!InternalServerError\b)[A-Z]\w*(?:Error|Exception|Fault)\b")
 
 
 def masked(text: str) -> str:
@@ -42,6 +43,11 @@ def fingerprint(body: bytes) -> str:
     except (ValueError, RecursionError):
         said = masked(re.sub(r"<[^>]*>", " ", text))
     return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+
+def names_exception(body: bytes) -> bool:
+    """Whether a body names an exception, such as `KeyError`, rather than that there was one."""
+    return bool(_EXCEPTION.search(body[: 64 * 1024]))
 
 
 def _leaves(value: Any, place: str) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
 from gnomon.fuzz.base import Exchange, Trace, Violation
-from gnomon.fuzz.checks.fingerprint import fingerprint
+from gnomon.fuzz.checks.fingerprint import fingerprint, names_exception
 from gnomon.fuzz.checks.promises import Promises
 from gnomon.fuzz.transport.traces import trace_in_text
 
@@ -43,10 +44,14 @@ def server_error(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
     trace = reply.trace or trace_in_text(reply.body[:65536].decode("utf-8", "replace"))
     if trace is not None and (trace.type or trace.frames):
         frames = tuple(f"{file}:{name}" for file, name in trace.frames)
-        yield _violation(exchange, (trace.type, *frames), f"{_raised(trace)}, status {reply.status}", "high")
+        found = _violation(exchange, (trace.type, *frames), f"{_raised(trace)}, status {reply.status}", "high")
+        yield replace(found, root=("exception", trace.type, *frames[-1:]))
     else:
-        key = (_asked(exchange), str(reply.status), fingerprint(reply.body))
-        yield _violation(exchange, key, f"answers {reply.status}", "high", certain=reply.status not in _GATEWAY)
+        said = fingerprint(reply.body)
+        key = (_asked(exchange), str(reply.status), said)
+        found = _violation(exchange, key, f"answers {reply.status}", "high", certain=reply.status not in _GATEWAY)
+        # What a framework says of any exception tells no two of them apart, nor together.
+        yield replace(found, root=("said", said) if names_exception(reply.body) else ())
 
 
 def slow_response(exchange: Exchange, promises: Promises) -> Iterator[Violation]:

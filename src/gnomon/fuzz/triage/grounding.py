@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gnomon.fuzz.base import Exchange, Location, Take
+from gnomon.fuzz.pointers import escaped
 from gnomon.fuzz.state.memory import Making, Memory, Thing
 from gnomon.fuzz.state.names import is_identifier, is_key, subject_of
 
@@ -119,7 +120,7 @@ def _leaves(value: Any, pointer: str = "", name: str = "") -> Iterator[tuple[str
     """Scalars of a body: JSON pointer, name of the member that they are or are listed in, value."""
     if isinstance(value, dict):
         for key, each in value.items():
-            yield from _leaves(each, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}", key)
+            yield from _leaves(each, f"{pointer}/{escaped(key)}", key)
     elif isinstance(value, list):
         for i, each in enumerate(value):
             yield from _leaves(each, f"{pointer}/{i}", name)

@@ -1,18 +1,19 @@
-"""One defect a key: met, played again three times, made small within a budget of requests."""
+"""One defect a key: met, played again three times by each telling of it, made small within a budget of requests."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from gnomon.fuzz.base import Case, Defect, Exchange, Violation
 from gnomon.fuzz.sending import Sender
-from gnomon.fuzz.triage.fewer import refused, unbound, unlikely, without
+from gnomon.fuzz.triage.fewer import refused, without
 from gnomon.fuzz.triage.grounding import grounded, with_history
-from gnomon.fuzz.triage.replay import bound, shown_again
-from gnomon.fuzz.triage.smaller import smaller_cases
+from gnomon.fuzz.triage.reducing import Reduction
+from gnomon.fuzz.triage.replay import shown_again
 
 __all__ = ["Triage"]
 
@@ -21,13 +22,19 @@ _REPLAYS, _A_STEP = 3, 10
 
 @dataclass
 class _Met:
-    """A key that was met: as it was first, steps that may show it, how often, when, and after how many requests."""
+    """A key that was met: as it was first, steps that may show it, when, after how many requests, how often, where."""
 
     violation: Violation
     tellings: list[tuple[Exchange, ...]]
     seconds: float
     requests: int
     count: int = 1
+    operations: set[str] = field(default_factory=set)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What further sightings change of a defect."""
+        return {"count": self.count, "operations": tuple(sorted(self.operations))}
 
 
 class Triage:
@@ -62,11 +69,13 @@ class Triage:
         met = self._met.get(violation.key)
         if met is not None:
             met.count += 1
+            met.operations.add(violation.steps[-1].case.operation.key)
             if violation.certain and not met.violation.certain:
                 met.violation, met.tellings = violation, self._tellings(violation)
             return False
         told, sender = self._tellings(violation), self._sender
-        self._met[violation.key] = _Met(violation, told, sender.elapsed, sender.requests)
+        where = {violation.steps[-1].case.operation.key}
+        self._met[violation.key] = _Met(violation, told, sender.elapsed, sender.requests, operations=where)
         self._waiting.append(violation.key)
         return True
 
@@ -81,16 +90,14 @@ class Triage:
             self._waiting.append(key)
             raise
 
-    async def _settled(self, met: _Met) -> Defect:
-        violation, times = met.violation, 0
-        for steps in met.tellings:
-            told = replace(met.violation, steps=steps)
-            shown, of = await self._again(told, patient=steps is met.violation.steps)
-            violation, times = (shown, of) if of > times else (violation, times)
-            if times == _REPLAYS:
-                violation = await self._small(violation)
-                break
-        return self._keep(met, violation, times)
+    def unsettled(self) -> list[Defect]:
+        """What waits when time is up, as it was met."""
+        return [self._keep(self._met[key], self._met[key].violation, 0, replayed=False) for key in self._waiting]
+
+    def counted(self) -> list[Defect]:
+        """All defects with how often and where they were met, in the order in which they were first seen."""
+        found = [replace(defect, **self._met[key].counts) for key, defect in self.defects.items()]
+        return sorted(found, key=lambda defect: defect.requests)
 
     def _tellings(self, violation: Violation) -> list[tuple[Exchange, ...]]:
         """Steps that may show a violation: first those that would on a server that is new, last those that did."""
@@ -100,6 +107,18 @@ class Triage:
             tellings.append(with_history(steps[-1], memory))
         told = [each for i, each in enumerate(tellings) if len(each) > 1 and each not in (steps, *tellings[:i])]
         return [*told, steps]
+
+    async def _settled(self, met: _Met) -> Defect:
+        """The defect by the first telling that comes back every time, made small; else by the one that does most."""
+        best, most = met.violation, 0
+        for steps in met.tellings:
+            as_met = steps is met.violation.steps
+            shown, times = await self._again(replace(met.violation, steps=steps), patient=as_met)
+            if times == _REPLAYS:
+                return self._keep(met, await self._small(shown), times)
+            if times > most:
+                best, most = shown, times
+        return self._keep(met, best, most)
 
     async def _again(self, violation: Violation, *, patient: bool) -> tuple[Violation, int]:
         """The violation as it came back last, and how often it did in three replays; the impatient stop at a miss."""
@@ -114,15 +133,6 @@ class Triage:
     async def _shown(self, violation: Violation, steps: Sequence[Exchange]) -> Violation | None:
         return await shown_again(self._sender, violation, steps, self._other)
 
-    def unsettled(self) -> list[Defect]:
-        """What waits when time is up, as it was met."""
-        return [self._keep(self._met[key], self._met[key].violation, 0, replayed=False) for key in self._waiting]
-
-    def counted(self) -> list[Defect]:
-        """All defects with how often they were met, in the order in which they were first seen."""
-        found = [replace(defect, count=self._met[key].count) for key, defect in self.defects.items()]
-        return sorted(found, key=lambda defect: defect.requests)
-
     def _keep(self, met: _Met, violation: Violation, times: int, *, replayed: bool = True) -> Defect:
         if violation.holds is not None and replayed and not times and violation.check != "service_down":
             # Other requests may have been at the same thing; what several requests show must show again to be certain.
@@ -132,62 +142,18 @@ class Triage:
             reproduced=(times, _REPLAYS),
             first_seen=met.seconds,
             requests=met.requests,
-            count=met.count,
             replayed=replayed,
+            **met.counts,
         )
         self.defects[met.violation.key] = defect
         return defect
 
     async def _small(self, violation: Violation) -> Violation:
-        """Steps dropped, then the last case made smaller, as long as the same key comes back."""
+        """Made small within the budget; what was refused although its schema allows it stays within its schema."""
         until = self._sender.requests + max(self._budget, _A_STEP * len(violation.steps))
-        violation = await self._fewer(violation, until)
-        if violation.holds is not None:
-            return violation
-        going = True
-        while going and self._sender.requests < until:
-            going = False
-            last = violation.steps[-1]
-            kept = frozenset((take.location, take.place) for take in last.takes)
-            for case in smaller_cases(last.case, kept):
-                if self._sender.requests >= until:
-                    break
-                if bound(replace(last, case=case), violation.steps[:-1]) == last.case:
-                    continue
-                found = await self._still(violation, [*violation.steps[:-1], replace(last, case=case)], case)
-                if found:
-                    violation, going = found, True
-                    break
-        return violation
+        stays_valid = violation.check in ("valid_data_rejected", "graphql_error")
 
-    async def _fewer(self, violation: Violation, until: int) -> Violation:
-        """Without the steps that nothing needs: unlikely ones, halves, quarters and so on to single ones."""
-        for unneeded in unlikely(violation.steps):
-            steps = without(violation.steps, unneeded)
-            found = await self._shown(violation, steps) if len(steps) < len(violation.steps) else None
-            if found:
-                violation = found
-                break
-        size = len(violation.steps) - 1
-        while size:
-            end = len(violation.steps) - 1
-            while end > 0 and self._sender.requests < until:
-                steps = without(violation.steps, set(range(max(0, end - size), end)))
-                found = await self._shown(violation, steps) if len(steps) < len(violation.steps) else None
-                violation, end = found or violation, end - size
-            size //= 2
-        return await self._unmade(violation, until)
+        def may(case: Case) -> bool:
+            return not (stays_valid and case.mode == "valid") or self._valid(case)
 
-    async def _unmade(self, violation: Violation, until: int) -> Violation:
-        """Without making what may as well not be there."""
-        for i in range(len(violation.steps) - 2, -1, -1):
-            steps = unbound(violation.steps, i)
-            if steps and self._sender.requests < until:
-                violation = await self._shown(violation, without(steps, {i})) or violation
-        return violation
-
-    async def _still(self, violation: Violation, steps: Sequence[Exchange], case: Case) -> Violation | None:
-        held = violation.check in ("valid_data_rejected", "graphql_error") and case.mode == "valid"
-        if held and not self._valid(case):
-            return None
-        return await self._shown(violation, steps)
+        return await Reduction(violation, self._shown, may, lambda: self._sender.requests < until).smallest()
