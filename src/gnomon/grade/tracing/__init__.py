@@ -201,7 +201,7 @@ def _report(config: Tracing, rows: Sequence[Row], notes: Mapping[str, Any], prot
     calls, pairs = (sum(row.evidence[name] for row in some) for name, some in (("calls", rows), ("pairs", kept)))
     summary = f"{len(kept)} problems with {pairs} recorded calls, of {len(rows)} functions that the tests called"
     return Report(
-        title=f"Trace of {config.project.name}",
+        title=f"Trace of {config.project.resolve().name}",
         estimates=estimates,
         tables=[table] if reasons else [],
         summary=f"{summary} {calls} times.",

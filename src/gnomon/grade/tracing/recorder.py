@@ -30,6 +30,8 @@ _MOST_PAIRS, _MOST_CALLS = 200, 5_000
 _MOST_BYTES, _MOST_VALUES, _MOST_DEPTH = 2_000, 500, 12
 _MOST_DIGITS = 10**300
 _OPEN_FILES, _FILE_BYTES = 256, 256 << 20
+# Of a function's code; bodies of modules and classes lack it.
+_FUNCTION = 0x01
 # Generators, coroutines and asynchronous generators.
 _UNFINISHED = 0x20 | 0x80 | 0x200
 _VARARGS, _VARKEYWORDS = 0x04, 0x08
@@ -202,7 +204,7 @@ class _Recorder:
     def _first_seen(self, code: CodeType, frame: FrameType) -> _Watched | None:
         # Code that is made while the program runs has no path.
         path = os.path.realpath(code.co_filename) if os.path.isabs(code.co_filename) else ""
-        if not path.startswith(self._project) or code.co_name.startswith("<"):
+        if not path.startswith(self._project) or code.co_name.startswith("<") or not code.co_flags & _FUNCTION:
             return None
         file = path.removeprefix(self._project)
         if _is_test(file) or "site-packages" in file:
