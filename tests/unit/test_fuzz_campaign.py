@@ -21,9 +21,7 @@ from gnomon.fuzz.identities import Credentials
 from gnomon.fuzz.making import Maker
 from gnomon.fuzz.searching import Search
 from gnomon.fuzz.sending import memory_of
-from gnomon.fuzz.swarming import STRETCH, Swarm
 from gnomon.fuzz.targets import mounted
-from gnomon.fuzz.values import Draws
 
 
 def search_of(**settings: Any) -> Search:
@@ -106,16 +104,6 @@ def test_two_searches_at_once_find_what_each_finds_alone() -> None:
 
     asyncio.run(together())
     assert [[each.request for each in sent] for sent in both] == alone
-
-
-def test_a_swarm_leaves_half_out_for_a_stretch() -> None:
-    swarm, kinds = Swarm(Draws(0)), [str(i) for i in range(40)]
-    first = swarm.among(kinds, str)
-    assert 5 < len(first) < 35 and swarm.among(kinds, str) == first
-    for _ in range(STRETCH):
-        swarm.step()
-    assert swarm.among(kinds, str) != first
-    assert swarm.among(["none"] * 2, str) == ["none"] * 2 and Swarm(Draws(0), on=False).among(kinds, str) == kinds
 
 
 _FIRST = """

@@ -21,7 +21,6 @@ from gnomon.fuzz.graphql.scalars import register_scalar
 from gnomon.fuzz.graphql.selections import ARGUMENTS, field_name, type_condition
 from gnomon.fuzz.loading import load
 from gnomon.fuzz.making import Maker
-from gnomon.fuzz.swarming import Swarm
 from gnomon.fuzz.triage.smaller import smaller_cases
 from gnomon.fuzz.values import Draws
 from gnomon.fuzz.variation import Variation
@@ -149,7 +148,7 @@ def _lists(schema: Any, of: Any, tree: Any) -> int:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_negatives_are_refused_and_say_where(name: str) -> None:
     api, rng = SCHEMAS[name], Draws(0)
-    variation, count = Variation(maker := maker_of(api), Swarm(rng, on=False)), 0
+    variation, count = Variation(maker := maker_of(api)), 0
     for each in api.operations:
         for part in maker.parts(each):
             for case in (*variation.faults(each, part, rng), *islice(variation.borders(each, part, rng), 120)):
@@ -178,7 +177,7 @@ def test_registered_scalars_are_asserted() -> None:
     maker, rng = maker_of(api), Draws(0)
     case = maker.valid(api.operations[0], rng)
     assert case.body["n"] in (2, 4, 6, 8) and refusals(case) == []
-    faults = Variation(maker, Swarm(rng, on=False)).faults(case.operation, maker.parts(case.operation)[0], rng)
+    faults = Variation(maker).faults(case.operation, maker.parts(case.operation)[0], rng)
     bad = [each for each in faults if isinstance(each.body, dict)]
     assert len(bad) > 5 and all(refusals(each) for each in bad)
 

@@ -27,7 +27,6 @@ from gnomon.fuzz.probes import missing_parts, probes
 from gnomon.fuzz.scheduling import Arm, Novelty, Play, Schedule
 from gnomon.fuzz.sending import Sender
 from gnomon.fuzz.state.memory import Memory
-from gnomon.fuzz.swarming import Swarm
 from gnomon.fuzz.targets import opened
 from gnomon.fuzz.triage import Triage
 from gnomon.fuzz.triage.smaller import simpler, smaller_cases
@@ -54,8 +53,6 @@ MAKE = Operation(
 READ = Operation(method="GET", path="/things/{id}")
 API = Api(title="", version="", dialect="openapi-3.1", operations=(MAKE, READ))
 
-EVERYTHING = Swarm(Draws(0), on=False)
-
 
 def _maker():
     return Maker(API, Memory(API))
@@ -63,7 +60,7 @@ def _maker():
 
 def test_made_cases_are_within_the_schema_and_what_is_changed_is_not():
     maker, rng = _maker(), Draws(0)
-    variation = Variation(maker, EVERYTHING)
+    variation = Variation(maker)
     assert all(maker.is_valid(maker.valid(MAKE, rng)) for _ in range(50))
     for part in maker.parts(MAKE):
         cases = list(islice(variation.faults(MAKE, part, rng), 30))
@@ -75,7 +72,7 @@ def test_made_cases_are_within_the_schema_and_what_is_changed_is_not():
 
 
 def test_a_negative_has_one_fault_but_one_in_ten():
-    variation, rng = Variation(_maker(), EVERYTHING), Draws(1)
+    variation, rng = Variation(_maker()), Draws(1)
     found = Counter(len(variation.negative(MAKE, rng).why) for _ in range(300))
     assert found[1] > 240 and found[2] > 5
 
@@ -143,7 +140,7 @@ def _exchange(operation, status, body=b"", headers=()):
 
 def test_what_brings_news_is_asked_more_often():
     arms = [Arm("valid", MAKE), Arm("valid", READ)]
-    schedule, counts = Schedule(iter(()), arms, Draws(0), EVERYTHING), Counter()
+    schedule, counts = Schedule(iter(()), arms, Draws(0)), Counter()
     for _ in range(600):
         play = schedule.next()
         counts[play.about.key] += 1
@@ -153,7 +150,7 @@ def test_what_brings_news_is_asked_more_often():
 
 def test_what_is_refused_again_and_again_hardly_comes_back():
     arms = [Arm("valid", MAKE), Arm("valid", READ)]
-    schedule = Schedule(iter(()), arms, Draws(0), EVERYTHING)
+    schedule = Schedule(iter(()), arms, Draws(0))
     for _ in range(6):
         schedule.saw(_exchange(MAKE, 403))
     counts = Counter(schedule.next().about.key for _ in range(300))
@@ -164,7 +161,7 @@ def test_what_is_refused_again_and_again_hardly_comes_back():
 
 def test_what_is_busy_waits_and_is_not_lost():
     plays = [Play("probe", MAKE), Play("probe", READ), Play("probe", MAKE)]
-    schedule = Schedule(iter(plays), [Arm("valid", READ)], Draws(0), EVERYTHING, share=1.0)
+    schedule = Schedule(iter(plays), [Arm("valid", READ)], Draws(0), share=1.0)
     assert schedule.next(lambda about: about is MAKE) is plays[1]
     assert [schedule.next(), schedule.next()] == [plays[0], plays[2]]
 
@@ -227,3 +224,25 @@ def test_what_several_requests_showed_once_and_never_again_is_advice():
         triage.offer(Violation(check="created_not_found", key=key, **more))
         defect = asyncio.run(triage.settle())
         assert (defect.violation.certain, defect.reproduced[0] > 0) == (certain, certain)
+
+
+def test_what_refers_to_another_thing_keeps_its_name_and_numbers_out_of_urls_are_numbers():
+    make = Operation(method="POST", path="/users")
+    user, order = Operation(method="GET", path="/users/{id}"), _ordering()
+    api = Api(title="", version="", dialect="openapi-3.1", operations=(make, user, order))
+    maker = Maker(api, Memory(api))
+    maker._memory.learn(_exchange(make, 201, headers=(("location", "/users/77"),)))
+    rng = Draws(0)
+    referring = {maker.referring({"user_id": 5}, rng, order)["user_id"] for _ in range(30)}
+    assert referring == {5, 77}
+    case = Case(
+        operation=order, body={"user_id": 77, "user_name": "ann", "title": "abc"}, media_type="application/json"
+    )
+    other = maker.renamed(case, rng).body
+    assert other["title"] != "abc" and (other["user_id"], other["user_name"]) == (77, "ann")
+
+
+def _ordering():
+    members = {"user_id": {"type": "integer"}, "user_name": {"type": "string"}, "title": {"type": "string"}}
+    body = Media(schema={"type": "object", "properties": members})
+    return Operation(method="POST", path="/orders", bodies={"application/json": body}, body_required=True)

@@ -184,3 +184,13 @@ def test_without_pools_hypothesis_draws_every_value() -> None:
     flaw = next(flaw for flaw in compiled.flaws if flaw.keyword == "minimum")
     spoiled = spoil(compiled, rng, flaw)
     assert spoiled is not None and spoiled.value["a"] < 3 and spoiled.flaw.keyword == "minimum"
+
+
+def test_a_swarm_has_values_with_none_and_with_all_of_what_may_be_left_out() -> None:
+    compiled = compile(obj(properties={name: {"type": "null"} for name in "abcdefgh"}, additionalProperties=False))
+
+    def sizes(rng: Draws) -> list[int]:
+        return [len(made.value) for _ in range(200) if (made := assemble(compiled, rng))]
+
+    mixed, swarm = sizes(Draws(0, swarm=False)), sizes(Draws(0))
+    assert sum(size in (0, 8) for size in swarm) > 60 and sum(size in (0, 8) for size in mixed) < 10

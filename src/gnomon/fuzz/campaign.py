@@ -20,7 +20,6 @@ from gnomon.fuzz.sending import Sender, memory_of
 from gnomon.fuzz.state.foreign import ask_as_others
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.stories import Story
-from gnomon.fuzz.swarming import Swarm
 from gnomon.fuzz.systematic import Systematic
 from gnomon.fuzz.triage import Triage
 from gnomon.fuzz.values import Draws
@@ -78,12 +77,13 @@ class Campaign:
         self.stopped = self.gone = False
         self._outage = asyncio.Lock()
         self.novelty = Novelty(kind_of_answer if self.api.dialect == "graphql" else fingerprint)
-        self.rng = Draws(Seed(self.seed).child("fuzz").value, pooled="pools" not in self.without)
+        self.rng = Draws(
+            Seed(self.seed).child("fuzz").value, pooled="pools" not in self.without, swarm="swarm" not in self.without
+        )
         self.triage = Triage(self.sender, valid=self.maker.is_valid, other=self._other)
-        swarm = Swarm(self.rng, on="swarm" not in self.without)
-        self.variation = Variation(self.maker, swarm)
+        self.variation = Variation(self.maker)
         systematic = Systematic(self.sender.api, self.maker, self.variation, self.sender.memory, self.without)
-        self.schedule = Schedule(systematic.plays(self.rng), self._arms(), self.rng, swarm)
+        self.schedule = Schedule(systematic.plays(self.rng), self._arms(), self.rng)
         self.sender.pace = Pace(self.budget.connections)
         self.sender.on_exchange = self._saw
         self._found: asyncio.Queue[Defect | None] = asyncio.Queue()

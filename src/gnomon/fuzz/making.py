@@ -88,7 +88,7 @@ class Maker:
     def valid(self, operation: Operation, rng: Draws, *, path: Mapping[str, Any] | None = None) -> Case:
         """A case within the schema; path parameters that are given stand, the others are live where something lives."""
         given = dict(path or {}) or self._path(operation, rng)
-        share = rng.choice((0.0, 0.3, 0.7))
+        share = rng.choice((0.0, 0.3, 0.7)) if rng.swarm else 0.5
         parameters: dict[tuple[Location, str], Any] = {}
         for part in self.parts(operation):
             if part.location == "body":
@@ -126,7 +126,8 @@ class Maker:
         compiled, body = self.compiled(case.operation, part, sent=False), case.body
         valid = compiled.is_valid(body)
         for name, value in body.items():
-            if isinstance(value, str) and value and not (besides or "-").startswith(f"/{escaped(name)}"):
+            kept = (besides or "-").startswith(f"/{escaped(name)}") or self._refers(case.operation, name)
+            if isinstance(value, str) and value and not kept:
                 tag = f"{rng.randrange(36**6):x}"
                 short = value[: max(1, len(value) - len(tag))]
                 tried = (
@@ -138,6 +139,11 @@ class Maker:
                 fitting = (each for each in tried if compiled.is_valid({**body, name: each}) is valid)
                 body = {**body, name: next(fitting, value)}
         return replace(case, body=body)
+
+    def _refers(self, operation: Operation, name: str) -> bool:
+        """Whether a member is the key of a kind of thing that the operation does not make; another text names none."""
+        kinds = [each for each in self._memory.resources.values() if each.name == subject_of(name)]
+        return bool(kinds) and not any(operation in each.creates for each in kinds)
 
     def _others(self, compiled: Compiled, name: str, rng: Draws) -> Iterator[Any]:
         """Other values of a member, from other bodies."""
@@ -194,8 +200,9 @@ class Maker:
         compiled = self.compiled(operation, part)
         if part.location != "path" and rng.random() < _KNOWN_NAME:
             known = self._known(part.name, rng)
-            if known is not None and compiled.is_valid(known):
-                return known
+            for each in (known, _as_number(known)):
+                if each is not None and compiled.is_valid(each):
+                    return each
         made = assemble(compiled, rng)
         return made.value if made else NOTHING
 
@@ -255,9 +262,16 @@ class Maker:
         if at == besides or not is_identifier(name) or rng.random() < own:
             return value
         known = self._known(name, rng, operation.root.subject if operation.root else "")
-        # In GraphQL an identifier may be written as a number and is answered as a text.
+        if type(value) is int and not operation.root:
+            # What a URL named is text; in GraphQL text will do.
+            known = _as_number(known)
         alike = type(known) is type(value) or (operation.root and type(value) is int and type(known) is str)
         return known if alike else value
+
+
+def _as_number(known: Any) -> Any:
+    """An identifier that was read out of a URL as the number that it may be in a document."""
+    return int(known) if isinstance(known, str) and known.isdecimal() and len(known) < 20 else known
 
 
 def _written_schema(parameter: Parameter) -> Schema:

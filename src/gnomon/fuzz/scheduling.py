@@ -14,7 +14,6 @@ from typing import Any
 
 from gnomon.fuzz.base import Case, Exchange, Operation
 from gnomon.fuzz.state.resources import Resource
-from gnomon.fuzz.swarming import Swarm
 
 __all__ = ["Arm", "Novelty", "Play", "Schedule"]
 
@@ -53,7 +52,6 @@ class Schedule:
     Args:
         systematic: plays of the first part, in turns.
         arms: of the second part.
-        swarm: which operations and techniques of the second part are in use.
         share: how much of the time goes to the first part while it lasts.
     """
 
@@ -62,12 +60,10 @@ class Schedule:
         systematic: Iterator[Play],
         arms: Sequence[Arm],
         rng: random.Random,
-        swarm: Swarm,
         *,
         share: float = 0.7,
     ) -> None:
         self._systematic, self._arms, self._rng, self._share = systematic, list(arms), rng, share
-        self._swarm = swarm
         self.opened = False
         self.exhausted = False
         self._refusals: dict[str, int] = {}
@@ -80,8 +76,7 @@ class Schedule:
             if play is not None:
                 self.opened = self.opened or play.technique not in ("valid", "story")
                 return play
-        arms = self._swarm.among(self._rng.choices(self._arms, k=_SAMPLED), _kind)
-        self._swarm.step()
+        arms = self._rng.choices(self._arms, k=_SAMPLED)
         arm = max([each for each in arms if not busy(each.about)] or arms, key=self._drawn)
         return Play(arm.technique, arm.about, arm=arm)
 
@@ -105,10 +100,6 @@ class Schedule:
         found = self._rng.betavariate(arm.won, arm.lost)
         refused = isinstance(arm.about, Operation) and self._refusals.get(arm.about.key, 0) >= _REFUSALS
         return found * (_FLOOR if refused else 1.0)
-
-
-def _kind(arm: Arm) -> str:
-    return f"{arm.technique} {arm.about.item if isinstance(arm.about, Resource) else arm.about.key}"
 
 
 @dataclass

@@ -9,7 +9,6 @@ from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Case, Fault, Mode, Operation
 from gnomon.fuzz.making import Maker, Part
-from gnomon.fuzz.swarming import Swarm
 from gnomon.fuzz.values import Draws, Flaw, pairwise, spoil
 
 __all__ = ["Variation"]
@@ -24,10 +23,10 @@ _ODD: Sequence[Any] = (
 
 
 class Variation:
-    """Changes cases of `maker`'s; `swarm` says which kinds of change are in use."""
+    """Changes cases of `maker`'s."""
 
-    def __init__(self, maker: Maker, swarm: Swarm) -> None:
-        self._maker, self._swarm = maker, swarm
+    def __init__(self, maker: Maker) -> None:
+        self._maker = maker
 
     def borders(self, operation: Operation, part: Part, rng: Draws) -> Iterator[Case]:
         """A case for each value on a border of a part's schema, the simplest first; those beyond it are invalid."""
@@ -63,7 +62,7 @@ class Variation:
             return None
         case, part = self._maker.base(operation, rng), rng.choice(parts)
         value = case.body if part.location == "body" else case.parameters.get((part.location, part.name), NOTHING)
-        odd = rng.choice(self._swarm.among(_ODD, repr))
+        odd = rng.choice(_ODD)
         changed = odd if value is NOTHING or rng.random() < 0.3 else _changed(value, odd, rng)
         if part.location == "path" and changed in ("", None, [], {}):
             return None
@@ -94,9 +93,7 @@ class Variation:
         if not broken:
             return None
         part, flaws = rng.choice(broken)
-        return self._spoiled(
-            operation, part, rng.choice(self._swarm.among(flaws, lambda flaw: f"{flaw.keyword} {flaw.kind}")), rng
-        )
+        return self._spoiled(operation, part, rng.choice(flaws), rng)
 
     def _spoiled(self, operation: Operation, part: Part, flaw: Flaw, rng: Draws) -> Case | None:
         """A valid case with this flaw in one part; None where the schema makes it good again."""

@@ -29,6 +29,8 @@ class Source(Protocol):
     """Where choices come from; `left` counts down the nodes that a value may still have."""
 
     left: int
+    swarm: bool
+    "Whether an object first draws how many of its optional members are there (Groce et al. 2012)."
 
     def index(self, n: int) -> int:
         """One of 0 … n-1, 0 the simplest."""
@@ -131,6 +133,8 @@ class Lazy:
 
 class Drawn:
     """Choices that Hypothesis makes, and shrinks."""
+
+    swarm = True
 
     def __init__(self, draw: DrawFn) -> None:
         self._draw = draw

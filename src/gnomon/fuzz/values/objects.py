@@ -74,7 +74,7 @@ class ObjectNode:
 
     def _some(self, value: dict[str, Any], source: Source, at: str, depth: int) -> None:
         """None, each by a coin, or all: a mixture of everything would hide what one member does alone."""
-        mode = source.index(4)
+        mode = source.index(4) if source.swarm else 1
         if mode == 0:
             return
         for name, step, node in self.optional:

@@ -136,11 +136,13 @@ class Draws(random.Random):
     Args:
         seed: any integer.
         pooled: whether values are put together from pools; else Hypothesis draws each one anew.
+        swarm: whether a value first draws how much of what it may leave out is there (none, some or all); else each by
+            a coin.
     """
 
-    def __init__(self, seed: int, *, pooled: bool = True) -> None:
+    def __init__(self, seed: int, *, pooled: bool = True, swarm: bool = True) -> None:
         super().__init__(seed)
-        self.pooled = pooled
+        self.pooled, self.swarm = pooled, swarm
         self._number, self._pools = seed, dict[Leaf, Pool]()
 
     def pool(self, leaf: Leaf) -> Pool:
@@ -203,7 +205,7 @@ class _Picked:
     """Choices of a plain generator over pools, written down."""
 
     def __init__(self, draws: Draws, accepted: Accepted) -> None:
-        self._random, self._pool = draws.random, draws.pool
+        self._random, self._pool, self.swarm = draws.random, draws.pool, draws.swarm
         self._accepted = accepted
         self.left = SIZE
         self.trail: list[int] = []
@@ -234,6 +236,8 @@ class _Picked:
 class Simplest:
     """The simplest choice always; of a leaf that is asked at the same place again, the next value."""
 
+    swarm = True
+
     def __init__(self, draws: Draws) -> None:
         self._pool = draws.pool
         self._asked: Counter[str] = Counter()
@@ -257,7 +261,7 @@ class _Replayed:
     """Choices that were written down; where they end, the simplest."""
 
     def __init__(self, trail: Sequence[int], draws: Draws, accepted: Accepted) -> None:
-        self._next, self._pool = iter(trail), draws.pool
+        self._next, self._pool, self.swarm = iter(trail), draws.pool, draws.swarm
         self._accepted = accepted
         self.left = SIZE
         self.trail: list[int] = []
