@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -219,3 +220,13 @@ def test_no_more_requests_are_under_way_than_the_pace_allows():
 
     asyncio.run(all_())
     assert most == 2
+
+
+def test_an_answer_that_is_the_whole_names_the_part_that_was_made():
+    make, read = _op("POST", "/users/{id}/labels"), _op("GET", "/users/{id}/labels/{label}")
+    memory = Memory(replace(API, operations=(*API.operations, make, read)))
+    case = Case(operation=make, parameters={("path", "id"): "7"})
+    body = json.dumps({"id": 7, "labels": ["old", "new"]}).encode()
+    exchange = Exchange(case=case, request=Request(method="POST", target="/"), reply=Reply(status=201, body=body))
+    made = memory.learn(exchange)
+    assert made.params == {"id": "7", "label": "new"} and made.source == {"label": "$response.body#/labels/1"}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gnomon.fuzz.base import Api, Exchange
-from gnomon.fuzz.state.names import is_identifier, subject_of, words
+from gnomon.fuzz.state.names import is_identifier, singular, subject_of, words
 from gnomon.fuzz.state.resources import Resource, Route, resources
 
 __all__ = ["Making", "Memory", "Thing", "identified", "leaves", "read_json", "rows_of"]
@@ -193,6 +193,9 @@ class Memory:
         if resource.key in params:
             return self.remember(Thing(resource, params, body))
         found = identified(resource, body)
+        if found is None or str(found[1]) in map(str, params.values()):
+            # An answer that is what the thing belongs to lists the thing last.
+            found = _last_listed(resource, body)
         if found is None:
             return None
         pointer, value = found
@@ -233,6 +236,16 @@ def identified(resource: Resource, body: Any) -> tuple[str, Any] | None:
             for name, value in of.items():
                 if isinstance(value, str | int) and not isinstance(value, bool) and value != "" and test(name):
                     return f"{place}/{name}", value
+    return None
+
+
+def _last_listed(resource: Resource, body: Any) -> tuple[str, Any] | None:
+    """JSON pointer and value of the last entry under the kind's name in the plural: tags in `{"tags": ["a", "b"]}`."""
+    for name, value in body.items() if isinstance(body, dict) else ():
+        if not isinstance(value, list) or not value or singular("".join(words(name))) != resource.name:
+            continue
+        if isinstance(value[-1], str | int) and not isinstance(value[-1], bool) and value[-1] != "":
+            return f"/{name}/{len(value) - 1}", value[-1]
     return None
 
 
