@@ -28,8 +28,8 @@ MOST = 512
 
 TRUE, FALSE = {"true", "1", "yes", "on", "t", "y"}, {"false", "0", "no", "off", "f", "n"}
 NULL = {"", "null", "none", "nil", "~", "undefined"}
-LAYOUTS = ("%m/%d/%Y", "%m/%d/%y", "%b %d %Y", "%b %d, %Y", "%d %b %Y", "%B %d %Y", "%B %d, %Y", "%d %B %Y")
-"Dates that forms take besides ISO 8601."
+LAYOUTS = ("%Y-%m-%d", "%m/%d/%Y", "%m/%d/%y", "%b %d %Y", "%b %d, %Y", "%d %b %Y", "%B %d %Y", "%B %d, %Y", "%d %B %Y")
+"Dates that forms take besides ISO 8601, whose parts they take without leading zeros too."
 
 DELIMITERS = (",", " ", "|", ";", "\t")
 # NaN and the infinite compare with bounds as no other number does, so that they may pass for any; whole they are not.
