@@ -240,7 +240,7 @@ def test_functions_that_can_stand_alone_become_problems_and_others_say_why_not(
 ) -> None:
     kept = ("prices.gross", "prices.total", "prices.positive", "prices.groups", "prices.emptied")
     assert set(problems) == {f"shop.{name}" for name in (*kept, "texts.title", "texts.wrap", "texts.first")}
-    table = {why: count for why, count, _ in traced.report.tables[0].rows}
+    table = {why: count for why, count, _ in traced.report.tables[1].rows}
     reasons = list(LEFT_OUT.values())
     assert {why: table.get(why) for why in reasons if why != "decorated or replaced"} == {
         why: reasons.count(why) for why in reasons if why != "decorated or replaced"

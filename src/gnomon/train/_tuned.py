@@ -28,15 +28,23 @@ def tuned_report(rows: Sequence[Row]) -> Report:
         for e in report.estimates
     ]
     gains = list(_gains(first, last))
-    told = "; ".join(f"{e.metric} {e.value:+.3f} ({e.low:+.3f} to {e.high:+.3f})" for e in gains if e.low is not None)
     return Report(
         title="programs for problems held out",
-        summary=f"{told}. Of programs, n is the number of problems.".removeprefix(". "),
+        summary=f"{_told(first, last, gains)} Of programs, n is the number of problems.",
         estimates=[*gains, *measured, *filter_estimates(rows)],
         tables=[replace(table, section="After") for table in reports[AFTER].tables],
         figures=Drawn(lambda: [_curve({BEFORE: first, AFTER: last})]),
         notes=list(dict.fromkeys(note for report in reports.values() for note in report.notes)),
     )
+
+
+def _told(first: Sequence[Row], last: Sequence[Row], gains: Sequence[Estimate]) -> str:
+    """The headline in words."""
+    before, after = (sum(row.evidence["scores"]["passed"] for row in rows) / len(rows) for rows in (first, last))
+    low, high = gains[0].low, gains[0].high
+    ends = f" ({low:+.3f} to {high:+.3f})" if low is not None and high is not None else ""
+    where = f"on {len(first)} problems held out"
+    return f"pass@1 is {before:.3f} before and {after:.3f} after {where}: {after - before:+.3f}{ends}."
 
 
 def _gains(first: Sequence[Row], last: Sequence[Row]) -> Iterator[Estimate]:

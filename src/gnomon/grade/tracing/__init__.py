@@ -41,6 +41,7 @@ PROBLEMS = "problems.jsonl"
 """Where in its run's folder a trace leaves the problems."""
 
 _MUTANTS = 4
+_MOST_LISTED = 20
 _CPU_SECONDS = 3.0
 
 
@@ -184,15 +185,6 @@ def _report(config: Tracing, rows: Sequence[Row], notes: Mapping[str, Any], prot
     if faulty:
         refused = bounded(proportion(*map(list, zip(*faulty, strict=True))))  # type: ignore[arg-type]  # zip forgets which is which
         estimates.append(Estimate.of("faulty versions that the tests refuse", refused, headline=True))
-    reasons = Counter(row.evidence["reason"] for row in rows if row.evidence["reason"])
-    table = Table(
-        title="Functions left out",
-        columns=("why", "functions", "for example"),
-        rows=[
-            (why, count, next(r.key for r in rows if r.evidence["reason"] == why))
-            for why, count in reasons.most_common()
-        ],
-    )
     told = []
     if notes.get("tests_status"):
         told.append(f"the tests ended with status {notes['tests_status']}; what they called before counts")
@@ -203,7 +195,33 @@ def _report(config: Tracing, rows: Sequence[Row], notes: Mapping[str, Any], prot
     return Report(
         title=f"Trace of {config.project.resolve().name}",
         estimates=estimates,
-        tables=[table] if reasons else [],
+        tables=[table for table in (_made(kept), _left_out(rows)) if table.rows],
         summary=f"{summary} {calls} times.",
         notes=told,
     )
+
+
+def _made(kept: Sequence[Row]) -> Table:
+    """The problems with the most recorded calls."""
+    rows = [
+        (row.evidence["problem"]["task_id"], row.evidence["pairs"], row.evidence["branches"], _share(row))
+        for row in sorted(kept, key=lambda row: -row.evidence["pairs"])[:_MOST_LISTED]
+    ]
+    more = len(kept) - len(rows)
+    caption = "Steps are from one line to another." + (f" {more} more are in {PROBLEMS}." if more else "")
+    columns = ("problem", "calls", "different steps", "faulty versions refused")
+    return Table(title="Problems", columns=columns, rows=rows, caption=caption)
+
+
+def _share(row: Row) -> str:
+    refused = row.evidence["mutants"]
+    return f"{sum(refused)} of {len(refused)}" if refused else "nothing to change"
+
+
+def _left_out(rows: Sequence[Row]) -> Table:
+    """Why functions make no problem."""
+    reasons = Counter(row.evidence["reason"] for row in rows if row.evidence["reason"])
+    found = [
+        (why, count, next(r.key for r in rows if r.evidence["reason"] == why)) for why, count in reasons.most_common()
+    ]
+    return Table(title="Functions left out", columns=("why", "functions", "for example"), rows=found)
