@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from gnomon.core.errors import DataError
@@ -104,6 +106,17 @@ SHAPES = {
         "mlp_bias": True,
     }
     | {"qkv_bias": True, "out_bias": True, "rotary_fraction": 0.5, "tie_embeddings": False},
+    "gpt2": {
+        "family": "gpt2",
+        "positions": "learned",
+        "max_positions": 128,
+        "norm": "layernorm",
+        "mlp": "gelu_tanh",
+        "d_mlp": 24,
+        "mlp_bias": True,
+        "qkv_bias": True,
+        "out_bias": True,
+    },
     "window": {"family": "mistral", "window": 4, "num_kv_heads": 2, "d_mlp": 24},
     "toy": {"family": "toy", "positions": "shortformer", "mlp": "none", "smear_keys": True},
 }
@@ -124,7 +137,12 @@ def drawn(kind: str) -> Transformer:
 @pytest.mark.parametrize("kind", ["zero", "frozen", "mean"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_all_heads_at_once_equal_one_at_a_time(shape: str, kind: Kind) -> None:
-    net, tokens_BT = drawn(shape), torch.randint(60, (3, 14), generator=torch.Generator().manual_seed(2))
+    rng = torch.Generator().manual_seed(2)
+    net, tokens_BT = drawn(shape), torch.randint(60, (3, 14), generator=rng)
+    for parameter in net.parameters():
+        if parameter.ndim == 1:
+            # Gains and biases, which a new model has at one and at nothing.
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=rng))
     found = ablated_losses(net, tokens_BT, kind)
     assert torch.allclose(found.whole_BT, token_losses(net(tokens_BT), tokens_BT), atol=1e-5)
     names = [f"{layer}.pattern" for layer in range(3)]
@@ -208,6 +226,26 @@ def test_composition_equals_norms_of_whole_maps() -> None:
     assert max(apart) - min(apart) < 1e-4
     assert 0.1 < apart[0] < 0.6
     assert torch.isnan(found.k[1, 0, 1, 0]) and torch.isnan(found.k[0, 0, 1, 0])
+
+
+@torch.no_grad()
+@settings(max_examples=4, deadline=None)
+@given(st.permutations(range(60)), st.sampled_from(sorted(SHAPES)))
+def test_what_tokens_are_called_moves_no_score(names: list[int], shape: str) -> None:
+    shown, net, renamed = repeats(range(60), 2, Seed(0), period=12, times=3), drawn(shape), drawn(shape)
+    renamed.embed.weight[names] = net.embed.weight.clone()
+    if renamed.unembed is not None and net.unembed is not None:
+        renamed.unembed.weight[names] = net.unembed.weight.clone()
+    again = shown._replace(tokens_NT=torch.tensor(names)[shown.tokens_NT])
+    for read in (looks, copying):
+        one, two = read(net, shown), read(renamed, again)
+        for kind in one:
+            torch.testing.assert_close(one[kind], two[kind], atol=1e-4, rtol=0, equal_nan=True)
+    torch.testing.assert_close(ov_copying(net), ov_copying(renamed), atol=1e-4, rtol=0)
+    lost = [
+        ablated_losses(of, tokens.tokens_NT, "zero").without_LHBT for of, tokens in ((net, shown), (renamed, again))
+    ]
+    torch.testing.assert_close(*lost, atol=1e-3, rtol=0)
 
 
 def test_repeats_differ_within_a_block_and_tokens_must_be_many() -> None:

@@ -25,10 +25,11 @@ from gnomon.models.ablation import ablated_losses
 from gnomon.models.families import save_folder
 from gnomon.models.tails import token_losses
 from gnomon.models.tokenizer import Tokenizer
+from gnomon.models.transformer import Transformer, TransformerConfig
 from gnomon.report.page import page
 from gnomon.study.induction_family import InductionFamily, study
 from gnomon.study.induction_family.changes import Seen, changes
-from gnomon.study.induction_family.measured import Measured
+from gnomon.study.induction_family.measured import Measured, measure
 from gnomon.study.induction_family.page import dated, report
 from gnomon.study.induction_family.rows import rows
 from gnomon.study.induction_family.series import Series, Snapshot, check, of_names
@@ -298,6 +299,22 @@ def test_models_of_different_tokenizers_are_refused(tmp_path: Path) -> None:
     snapshot(tmp_path / "step2", 1, [*Copies().words, "extra"])
     with pytest.raises(DataError, match="have different tokenizers"):
         check(of_names([f"hf:{tmp_path}/step*"], 0))
+
+
+@pytest.mark.parametrize("layers", [(0, 1), (0,)])
+def test_a_family_whose_windows_hold_no_earlier_copy_is_refused(layers: tuple[int, ...], tmp_path: Path) -> None:
+    shape: dict[str, Any] = {"window": 7, "window_layers": layers, "d_mlp": 8, "family": "gnomon-attn"}
+    net = Transformer(TransformerConfig(vocab_size=65, d_model=8, num_layers=2, num_heads=2, **shape))
+    save_folder(net, tmp_path / "step1", tokenizer=word_tokenizer(Copies().words))
+    series = Series("narrow", "narrow", (Snapshot(1, f"hf:{tmp_path}/step1", "h"),), 1)
+    if layers == (0, 1):
+        with pytest.raises(UsageError, match=r"sees 7 tokens, and an earlier copy lies 7 back"):
+            measure([series], shown(), root=tmp_path, workers=1)
+        return
+    (found,) = measure([series], shown(), root=tmp_path, workers=1)
+    prefix = Seen(found).prefix
+    assert np.isnan(prefix[0, 0]).all() and np.isfinite(prefix[0, 1]).all()
+    assert np.isfinite(Seen(found).largest).all()
 
 
 @pytest.mark.parametrize(
