@@ -46,7 +46,10 @@ def test_the_circuit_set_by_hand_is_found_and_named(circuit: LocalModel, text: t
     assert lost.value == pytest.approx(0, abs=0.1)
     (table,) = report.tables
     assert table.rows[0][:2] == ["1.0", "induction"]
-    assert {figure.title for figure in report.figures} >= {"Heads by what they look for and what they say"}
+    drawn = {figure.title: figure for figure in report.figures}
+    assert "Heads by what they look for and what they say" in drawn
+    (cells,) = drawn["K-composition"].spec["datasets"].values()
+    assert max(cells, key=lambda cell: cell["value"]) | {"value": 0} == {"row": "1.0", "column": "0.0", "value": 0}
     # Leaving out the head that uses the context makes the score worse: larger.
     worse = report.estimate("in-context learning without it (zero)", "1.0")
     assert worse.value is not None
@@ -104,7 +107,7 @@ def test_what_lies_beyond_a_window_is_out_of_reach_and_not_nothing(text: tuple[s
         assert (found["0.0"] == "out of reach") == (layers == (0, 1))
         far = report.estimate("prefix matching", "1.0")
         assert far.value is None and far.reason == "out of reach of the head's window"
-        assert len(report.figures) == 3
+        assert len(report.figures) == 4
         # Nor is a window seen in the weights that say what a head would look for.
         assert report.estimate("QK trace", "1.0").reason == "its window does not show in weights"
         assert report.estimate("QK trace", "0.0").reason == "no earlier head"

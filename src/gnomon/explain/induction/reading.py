@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["read_heads"]
 
 _KINDS: Mapping[str, Kind] = {"zero": "zero", "frozen": "frozen", "mean": "mean"}
+_KEYS = "keys"
 _LONGEST = 512
 _AT_ONCE = 4
 
@@ -76,18 +78,23 @@ def read_heads(cfg: Induction, model: LocalModel) -> list[Row]:
     if "weights" in cfg.only and "previous token" in found:
         back_LH, length = found["previous token"].mean(0), shown.windows.tokens_NT.shape[1]
         found["QK trace"] = qk_trace(net, back_LH, length)[None]
-    orders = found.pop("orders", None)
+    return _rows(found, shown)
+
+
+def _rows(found: dict[str, Tensor], shown: _Shown) -> list[Row]:
+    """A row a head; the first has what is of no head, and each what its keys are made of by earlier ones."""
+    orders, keys_LHLH = (found.pop(name, None) for name in ("orders", _KEYS))
     shared = {"documents": list(shown.windows.clusters), "opened": bool(shown.repeats.offset)}
     shared |= {} if orders is None else {"orders": orders.T.tolist()}
-    heads = [(layer, head) for layer in range(net.config.num_layers) for head in range(net.config.num_heads)]
-    return [
-        Row(
-            key=f"{layer}.{head}",
-            cluster=f"{layer}.{head}",
-            evidence=_evidence(found, layer, head) | (shared if (layer, head) == (0, 0) else {}),
-        )
-        for layer, head in heads
-    ]
+    layers, heads = next(iter(found.values())).shape[1:]
+    rows = []
+    for layer, head in product(range(layers), range(heads)):
+        evidence = _evidence(found, layer, head) | (shared if (layer, head) == (0, 0) else {})
+        if keys_LHLH is not None and layer:
+            earlier = product(range(layer), range(heads))
+            evidence[_KEYS] = {f"{i}.{h}": round(float(keys_LHLH[layer, head, i, h]), 4) for i, h in earlier}
+        rows.append(Row(key=f"{layer}.{head}", cluster=f"{layer}.{head}", evidence=evidence))
+    return rows
 
 
 Step = Callable[[], dict[str, Tensor]]
@@ -123,12 +130,13 @@ def _steps(cfg: Induction, net: Transformer, fast: Transformer, shown: _Shown) -
 
 
 def _composed(net: Transformer) -> dict[str, Tensor]:
-    """The largest composition of each head with an earlier one, by kind; NaN in layer 0."""
+    """The largest composition of each head with an earlier one, by kind; NaN in layer 0; and all of K-composition."""
     read = compositions(net)
-    return {
+    most = {
         f"{name.upper()}-composition": torch.nan_to_num(getattr(read, name), nan=-math.inf).amax((2, 3))[None]
         for name in read._fields
     }
+    return {**most, _KEYS: read.k}
 
 
 def _orders(net: Transformer, shown: _Shown) -> Tensor:

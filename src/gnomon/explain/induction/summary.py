@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -157,12 +157,31 @@ def _figures(
             diverging = name.startswith("repeats")
             title = f"{name[0].upper()}{name[1:]}"
             drawn.append(heatmap(layers, heads, values, title=title, x="head", y="layer", diverging=diverging))
+    drawn += _circuit(rows, found)
     lost = [name for name in first if name.startswith("in-context learning without it")]
     for name in lost:
         key_order = sorted(found, key=lambda key: -abs(found[key][name].value or 0.0))[:_LISTED]
         shown = [Estimate.of(name, found[key][name], group=key) for key in key_order]
         drawn.append(forest(shown, x="nats", title=f"Change of {name}", reference=0.0))
     return drawn
+
+
+def _circuit(rows: Sequence[Row], found: Mapping[str, Mapping[str, Interval]]) -> list[Figure]:
+    """Which earlier heads, those that look back most, the heads that match most read their keys from."""
+    keys = {row.key: row.evidence["keys"] for row in rows if "keys" in row.evidence}
+    if not keys or _MATCH not in next(iter(found.values())):
+        return []
+
+    def most(of: Iterable[str], name: str) -> list[str]:
+        return sorted(of, key=lambda key: -(found[key][name].value or 0.0))[:_LISTED]
+
+    later, earlier = most(keys, _MATCH), most({e for of in keys.values() for e in of}, _BACK)
+    caption = (
+        "How much of an earlier head's output is in a later head's keys, less what random maps have: an induction head "
+        "reads heads that look one token back. In order of prefix matching down, of attention one token back across."
+    )
+    values = [[keys[one].get(other) for other in earlier] for one in later]
+    return [heatmap(later, earlier, values, title="K-composition", x="earlier head", y="head", caption=caption)]
 
 
 def _notes(cfg: Induction, chance: Mapping[str, float], opened: bool) -> list[str]:
