@@ -166,6 +166,25 @@ def test_what_is_busy_waits_and_is_not_lost():
     assert [schedule.next(), schedule.next()] == [plays[0], plays[2]]
 
 
+def test_the_first_part_has_its_share_of_requests_whatever_a_play_costs():
+    plays = (Play("probe", MAKE) for _ in range(1000))
+    schedule, spent = Schedule(plays, [Arm("story", READ)], Draws(0), share=0.7), Counter()
+    for _ in range(300):
+        play = schedule.next()
+        requests = 12 if play.arm else 1
+        spent[play.technique] += requests
+        schedule.played(play, requests)
+    assert 0.6 < spent["probe"] / spent.total() < 0.8
+
+
+def test_an_arm_is_worth_what_it_brings_a_request():
+    dear, cheap = Arm("story", MAKE), Arm("valid", READ)
+    for _ in range(50):
+        dear.learn(1, 12)
+        cheap.learn(1)
+    assert cheap.won / cheap.lost > 5 * dear.won / dear.lost
+
+
 def test_a_reply_is_news_once():
     novelty = Novelty(fingerprint)
     assert novelty.saw(_exchange(READ, 200, b'{"id": 1}')) and not novelty.saw(_exchange(READ, 200, b'{"id": 2}'))

@@ -161,16 +161,17 @@ class Campaign:
             self._found.put_nowait(defect)
 
     async def _play(self, play: Play) -> None:
-        before = self.novelty.kinds
+        before, requests = self.novelty.kinds, 1
         if isinstance(play.about, Resource) or play.technique in ("at once", "callers"):
-            await self._tell(play)
+            requests = await self._tell(play)
         else:
             case = play.case or self._case(play.technique, play.about)
             sent = await self.sender.send(case) if case else None
             for each in sent.violations if sent else ():
                 self.triage.offer(each)
+        self.schedule.played(play, requests)
         if play.arm and "feedback" not in self.without:
-            play.arm.learn(self.novelty.kinds > before)
+            play.arm.learn(self.novelty.kinds - before, requests)
 
     def _case(self, technique: str, operation: Operation) -> Case | None:
         if technique == "negation":
@@ -179,8 +180,8 @@ class Campaign:
             return self.variation.havoc(operation, self.rng)
         return self.maker.valid(operation, self.rng)
 
-    async def _tell(self, play: Play) -> None:
-        """A play of several requests."""
+    async def _tell(self, play: Play) -> int:
+        """A play of several requests; how many."""
         story = Story(self.sender, self.maker, self.rng, self._offer, self.triage.known)
         try:
             if isinstance(play.about, Resource) and self.api.dialect == "graphql":
@@ -193,6 +194,7 @@ class Campaign:
                 await story.at_once(play.about, self.sender.memory.thing_for(play.about.path, self.rng))
         finally:
             story.end()
+        return max(1, len(story.steps))
 
     def _busy(self, about: Operation | Resource) -> bool:
         return isinstance(about, Operation) and self.sender.busy(about)

@@ -31,9 +31,10 @@ class Arm:
     won: float = 1.0
     lost: float = 1.0
 
-    def learn(self, new: bool) -> None:
-        """Counts one more use; older ones count less."""
-        self.won, self.lost = self.won * _FORGET + new, self.lost * _FORGET + (not new)
+    def learn(self, new: int, requests: int = 1) -> None:
+        """Counts one more use, which brought so many new kinds of reply for its requests; older ones count less."""
+        new = min(new, requests)
+        self.won, self.lost = self.won * _FORGET + new, self.lost * _FORGET + requests - new
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ class Schedule:
     Args:
         systematic: plays of the first part, in turns.
         arms: of the second part.
-        share: how much of the time goes to the first part while it lasts.
+        share: of the requests that the first part has while it lasts.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class Schedule:
         self._systematic, self._arms, self._rng, self._share = systematic, list(arms), rng, share
         self.opened = False
         self.exhausted = False
+        self._spent, self._spent_first = 0, 0
         self._refusals: dict[str, int] = {}
         self._later: deque[Play] = deque(maxlen=_DEFERRED)
 
     def next(self, busy: Callable[[Operation | Resource], bool] = lambda about: False) -> Play:
         """The next play; one about something `busy` waits, so that what is slow does not hold up the rest."""
-        if not self.exhausted and (not self.opened or self._rng.random() < self._share or not self._arms):
+        behind = self._spent_first <= self._share * self._spent
+        if not self.exhausted and (not self.opened or behind or not self._arms):
             play = self._next_systematic(busy)
             if play is not None:
                 self.opened = self.opened or play.technique not in ("valid", "story")
@@ -89,6 +92,11 @@ class Schedule:
             self._later.append(play)
         self.exhausted = not self._later
         return None
+
+    def played(self, play: Play, requests: int) -> None:
+        """Counts what a play cost."""
+        self._spent += requests
+        self._spent_first += 0 if play.arm else requests
 
     def saw(self, exchange: Exchange) -> None:
         """Counts refusals of an operation that nothing else interrupts."""

@@ -18,7 +18,8 @@ from gnomon.fuzz.variation import Variation
 __all__ = ["Systematic"]
 
 T = TypeVar("T")
-_LIVES = 20
+# A life takes a dozen requests: all kinds of things together have two turns while each operation has one.
+_LIVES, _TURNS = 20, 2
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Systematic:
             )
             for each in operations
         ]
-        yield from _alternated([*streams, *self._lives()])
+        yield from _alternated([*streams, *[_alternated(self._lives())] * _TURNS])
         yield from (Play("callers", each) for each in operations if each.security)
 
     def _lives(self) -> list[Iterator[Play]]:
