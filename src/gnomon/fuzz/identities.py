@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from gnomon.core.errors import UsageError
 from gnomon.fuzz.base import Api, Request, SecurityScheme
+from gnomon.fuzz.logins import Login
 
 __all__ = ["ANONYMOUS", "Credentials", "Identity", "identity", "wrong"]
 
@@ -23,23 +24,34 @@ class Identity:
     Attributes:
         name: first, other, anonymous or wrong.
         headers, query, cookies: what is added, by name.
+        login: what answers a token, and where that goes; None where it needs none.
+        tokens: those that it had, the last one being in use.
     """
 
     name: str
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     cookies: Mapping[str, str] = field(default_factory=dict)
+    login: tuple[Login, SecurityScheme] | None = None
+    tokens: tuple[str, ...] = ()
 
     @property
     def known(self) -> bool:
         """Whether it says anything at all."""
-        return bool(self.headers or self.query or self.cookies)
+        return bool(self.headers or self.query or self.cookies or self.login)
 
     @property
-    def secrets(self) -> frozenset[str]:
-        """Texts that no report shows."""
-        values = [*self.headers.values(), *self.query.values(), *self.cookies.values()]
-        return frozenset(part for value in values for part in (value, value.rpartition(" ")[2]) if len(part) > 3)
+    def secrets(self) -> list[str]:
+        """Texts that no report shows, those first that stand for others; of `Bearer abc` it is `abc`."""
+        said = [*self.headers.values(), *self.query.values(), *self.cookies.values()]
+        found = [*(value.rpartition(" ")[2] for value in said), *self.tokens]
+        found += sorted(self.login[0].secrets) if self.login else []
+        return list(dict.fromkeys(each for each in found if len(each) > 3))
+
+    def with_token(self, token: str) -> Identity:
+        """The same caller with this token in place of an earlier one."""
+        assert self.login is not None
+        return replace(_placed(self, self.login[1], token), tokens=tuple(dict.fromkeys((*self.tokens, token))))
 
     def signs(self, request: Request) -> Request:
         """The request as this caller sends it; what it has of the same names stays."""
@@ -70,23 +82,32 @@ class Credentials:
     "Bearer token; by default the environment's GNOMON_BEARER."
     api_key: str = ""
     "Key; the document says where it goes."
+    login: str = ""
+    "Request that answers a token, 'POST /login BODY', sent again at 401; ${NAME} is from the environment."
+    login_token: str = ""
+    "JSON pointer of the token in that answer; by default the usual names."
     other_header: tuple[str, ...] = ()
     "Header of a second user, who must not see what is the first one's."
     other_bearer: str = ""
     "Bearer token of a second user; by default the environment's GNOMON_OTHER_BEARER."
+    other_login: str = ""
+    "Request that answers a token of a second user."
 
     def callers(self, api: Api) -> dict[str, Identity]:
-        """The callers by name, those that are given; UsageError for a header without a colon."""
+        """The callers by name, those that are given; UsageError for a header or a login that is none."""
         bearer = self.bearer or os.environ.get("GNOMON_BEARER", "")
         other = self.other_bearer or os.environ.get("GNOMON_OTHER_BEARER", "")
         found = {}
-        if self.header or self.auth or bearer or self.api_key:
-            found["first"] = identity(
-                api, "first", headers=self.header, user=self.auth, bearer=bearer, api_key=self.api_key
-            )
-        if self.other_header or other:
-            found["other"] = identity(api, "other", headers=self.other_header, bearer=other)
+        if self.header or self.auth or bearer or self.api_key or self.login:
+            first = identity(api, "first", headers=self.header, user=self.auth, bearer=bearer, api_key=self.api_key)
+            found["first"] = self._logging_in(api, first, self.login)
+        if self.other_header or other or self.other_login:
+            second = identity(api, "other", headers=self.other_header, bearer=other)
+            found["other"] = self._logging_in(api, second, self.other_login)
         return found
+
+    def _logging_in(self, api: Api, caller: Identity, login: str) -> Identity:
+        return replace(caller, login=(Login.of(login, self.login_token), _scheme_of(api))) if login else caller
 
 
 ANONYMOUS = Identity(name="anonymous")
@@ -117,10 +138,11 @@ def identity(
         found["authorization"] = "Basic " + base64.b64encode(user.encode()).decode()
     if bearer:
         found["authorization"] = f"Bearer {bearer}"
+    caller = Identity(name=name, headers=found)
     if not api_key:
-        return Identity(name=name, headers=found)
+        return caller
     scheme = next((each for each in api.security.values() if each.kind == "apiKey"), None)
-    return _with_key(name, found, scheme or SecurityScheme(kind="apiKey", name="X-API-Key", location="header"), api_key)
+    return _placed(caller, scheme or SecurityScheme(kind="apiKey", name="X-API-Key", location="header"), api_key)
 
 
 def wrong(of: Identity) -> Identity:
@@ -134,9 +156,18 @@ def wrong(of: Identity) -> Identity:
     return Identity(name="wrong", headers=spoiled(of.headers), query=spoiled(of.query), cookies=spoiled(of.cookies))
 
 
-def _with_key(name: str, headers: dict[str, str], scheme: SecurityScheme, key: str) -> Identity:
+def _scheme_of(api: Api) -> SecurityScheme:
+    """Where a token goes that a login answers: as a bearer's, unless keys are all that the document knows."""
+    kinds = list(api.security.values())
+    keys = [each for each in kinds if each.kind == "apiKey"]
+    return keys[0] if keys and len(keys) == len(kinds) else SecurityScheme(kind="http", scheme="bearer")
+
+
+def _placed(caller: Identity, scheme: SecurityScheme, secret: str) -> Identity:
+    if scheme.kind != "apiKey":
+        return replace(caller, headers={**caller.headers, "authorization": f"Bearer {secret}"})
     if scheme.location == "query":
-        return Identity(name=name, headers=headers, query={scheme.name: key})
+        return replace(caller, query={**caller.query, scheme.name: secret})
     if scheme.location == "cookie":
-        return Identity(name=name, headers=headers, cookies={scheme.name: key})
-    return Identity(name=name, headers={**headers, scheme.name.lower(): key})
+        return replace(caller, cookies={**caller.cookies, scheme.name: secret})
+    return replace(caller, headers={**caller.headers, scheme.name.lower(): secret})

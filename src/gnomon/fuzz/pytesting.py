@@ -97,7 +97,7 @@ class Suite:
     def __init__(self, target: Target, config: Fuzzing, credentials: Credentials) -> None:
         callers = credentials.callers(target.api)
         checks = {name: check for name, check in config.chosen.items() if name != "slow_response"}
-        self.target, self.secrets = target, secrets_of(callers)
+        self.target = target
         self.sender = Sender(
             request_side(target.api),
             target.transport,
@@ -109,6 +109,11 @@ class Suite:
         )
         self.maker = Maker(self.sender.api, self.sender.memory)
         self._runner: asyncio.Runner | None = None
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Names of marks by secret, as far as they are known by now."""
+        return secrets_of(self.sender.identities)
 
     @property
     def operations(self) -> Sequence[Operation]:

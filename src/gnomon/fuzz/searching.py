@@ -97,7 +97,7 @@ class Search:
             seconds=self.sender.elapsed,
             began=time.time() - self.sender.elapsed,
             notes=noted(),
-            document=str(Path(schema).resolve()) if Path(schema).exists() else schema,
+            document=str(Path(schema).resolve()) if schema and Path(schema).exists() else schema,
         )
 
 

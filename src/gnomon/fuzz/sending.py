@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from gnomon.fuzz.base import Api, Case, Exchange, Operation, Request, Take, Transport, Violation
+from gnomon.fuzz.callers import Callers
 from gnomon.fuzz.checks import CHECKS, Check, Promises, violations
 from gnomon.fuzz.identities import ANONYMOUS, Identity, wrong
 from gnomon.fuzz.pace import Pace
@@ -74,7 +75,8 @@ class Sender:
         self._slow: set[str] = set()
         self._next = 0.0
         first = self.identities.get("first", ANONYMOUS)
-        self.identities = {"first": first, "anonymous": ANONYMOUS, "wrong": wrong(first), **self.identities}
+        callers = {"first": first, "anonymous": ANONYMOUS, "wrong": wrong(first), **self.identities}
+        self.identities, self._callers = callers, Callers(callers, self.transport, self.timeout)
 
     @property
     def elapsed(self) -> float:
@@ -96,7 +98,7 @@ class Sender:
     ) -> Sent | None:
         """What comes of a case; None where it cannot be sent, or was sent before and `again` is false."""
         try:
-            request = self.identities[caller].signs(self.write(case, self.api.base_path))
+            request = self.write(case, self.api.base_path)
         except Unsendable:
             return None
         key = hash((request, caller))
@@ -104,10 +106,22 @@ class Sender:
             self.repeats += 1
             return None
         self._seen.add(key)
-        exchange = await self.exchange(case, request, takes, caller)
+        exchange = await self._signed(case, request, takes, caller)
         said = violations(exchange, self.promises, self.checks) if caller == "first" else []
         made = self.memory.learn(exchange) if caller == "first" else None
         return Sent(exchange, tuple(said), made)
+
+    async def _signed(self, case: Case, request: Request, takes: tuple[Take, ...], caller: str) -> Exchange:
+        """Sends as a caller; once more with a new token where the old one is known no more."""
+        who, operation = await self._callers.named(caller), case.operation.key
+        found = await self.exchange(case, who.signs(request), takes, caller)
+        newer = await self._callers.renewed(who, operation) if found.reply.status == 401 else None
+        if newer is None:
+            return found
+        found = await self.exchange(case, newer.signs(request), takes, caller)
+        if found.reply.status == 401:
+            self._callers.helped_not(newer, operation)
+        return found
 
     async def exchange(
         self, case: Case, request: Request, takes: tuple[Take, ...] = (), caller: str = "first"

@@ -60,14 +60,15 @@ def steps_of(defect: Defect, secrets: Mapping[str, str]) -> list[Step]:
 def secrets_of(identities: Mapping[str, Identity]) -> dict[str, str]:
     """Names of marks by secret: TOKEN (and TOKEN2, ...) of the first caller, OTHER_TOKEN of the other.
 
-    Of `Bearer abc` the secret is `abc`; what the wrong caller says is none.
+    Tokens of one login are TOKEN, the old ones too; what the wrong caller says is no secret.
     """
     found: dict[str, str] = {}
     for caller, name in (("first", "TOKEN"), ("other", "OTHER_TOKEN")):
         said = identities.get(caller)
-        values = [*said.headers.values(), *said.query.values(), *said.cookies.values()] if said else []
-        secrets = dict.fromkeys(value.rpartition(" ")[2] for value in values if len(value.rpartition(" ")[2]) > 3)
-        for i, secret in enumerate(secrets, 1):
+        tokens = said.tokens if said else ()
+        others = [each for each in said.secrets if each not in tokens] if said else []
+        found.update(dict.fromkeys(tokens, name))
+        for i, secret in enumerate(others, 2 if tokens else 1):
             found.setdefault(secret, name if i == 1 else f"{name}{i}")
     return found
 
