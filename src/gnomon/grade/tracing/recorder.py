@@ -8,14 +8,16 @@ keep. Nothing here is trusted by the side that reads the records.
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import json
 import os
 import resource
 import runpy
+import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType, FunctionType
 from typing import Any, NamedTuple
 
@@ -62,6 +64,8 @@ class Setup(NamedTuple):
         layers: of "landlock" and "seccomp", those to be held by.
         cpu_seconds, memory_bytes: of the whole.
         writable: a folder to work in.
+        outside: a file that it is to be kept from.
+        allowed: what it is known to get away with.
         report: the descriptor that records go to.
     """
 
@@ -72,6 +76,8 @@ class Setup(NamedTuple):
     cpu_seconds: int
     memory_bytes: int
     writable: str
+    outside: str
+    allowed: list[str]
     report: int
 
 
@@ -81,8 +87,13 @@ def main() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "gnomon"]:
         del sys.modules[name]  # the project may be, or use, a package of this name
     _hold(setup)
+    free = [what for what in _free(setup.outside) if what not in setup.allowed]
+    if free:
+        with open(setup.report, "w", encoding="utf-8") as report:
+            report.write(json.dumps({"free": free}) + "\n")
+        os._exit(0)
     recorder = _Recorder(setup.project)
-    sys.path.insert(0, setup.project)
+    sys.path[:0] = [setup.project, os.path.join(setup.project, "src")]
     sys.argv = list(setup.tests)
     status = 0
     sys.addaudithook(recorder.touched)
@@ -125,7 +136,31 @@ def _hold(setup: Setup) -> None:
     if "landlock" in setup.layers:
         landlock.restrict_self(landlock.ruleset([*READABLE, *readable], [setup.writable, os.devnull]))
     if "seccomp" in setup.layers:
+        seccomp.install_shared()
         seccomp.install(os.getpid())
+
+
+def _free(outside: str) -> list[str]:
+    """What this process gets away with, by trying; `outside` is a file that it is to be kept from."""
+
+    def forked() -> None:
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    tried: dict[str, Callable[[], Any]] = {
+        "read other files": lambda: open(outside).close(),
+        "write files": lambda: open(outside, "a").close(),
+        "open sockets": lambda: socket.socket().close(),
+        "start processes": forked,
+    }
+    found = []
+    for what, attempt in tried.items():
+        with contextlib.suppress(OSError):
+            attempt()
+            found.append(what)
+    return found
 
 
 class _Watched:

@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.progress import progress
-from gnomon.sandbox import Protection
+from gnomon.sandbox import Protection, SandboxError
 from gnomon.sandbox.codec import Unreadable, decode
 
 __all__ = ["Recorded", "Tests", "record"]
@@ -92,18 +92,21 @@ def record(tests: Tests, protection: Protection) -> tuple[list[Recorded], int]:
     Raises:
         UsageError: the command is none.
         DataError: the tests did not come to their end, or called nothing of the project's.
+        SandboxError: the tests would be free to do what `protection` was seen to refuse.
     """
     words = shlex.split(tests.command)
     if not words or words[0].endswith((".py", ".sh")) or "/" in words[0]:
         todo = 'give a module and its arguments, such as "pytest -q"'
         raise UsageError(f"--tests is {tests.command!r}", todo=todo)
     with tempfile.TemporaryDirectory(prefix="gnomon-trace-") as scratch:
-        os.chmod(scratch, 0o711)
-        writable = Path(scratch) / "work"
+        writable, outside = Path(scratch) / "work", Path(scratch) / "outside"
         writable.mkdir()
-        writable.chmod(0o777)
+        outside.touch()
+        # Open to everybody, so that nothing but the sandbox keeps the tests from it.
+        for path, mode in ((Path(scratch), 0o711), (writable, 0o777), (outside, 0o666)):
+            path.chmod(mode)
         with tempfile.TemporaryFile() as report, tempfile.TemporaryFile() as said:
-            status = _run(tests, words, protection, str(writable), report, said)
+            status = _run(tests, words, protection, (str(writable), str(outside)), report, said)
             ending = " | ".join(_tail(said))
             found, ended = _read(report, tests.project)
     if ended is None:
@@ -117,8 +120,15 @@ def record(tests: Tests, protection: Protection) -> tuple[list[Recorded], int]:
 
 
 def _run(
-    tests: Tests, words: Sequence[str], protection: Protection, writable: str, report: IO[bytes], said: IO[bytes]
+    tests: Tests,
+    words: Sequence[str],
+    protection: Protection,
+    places: tuple[str, str],
+    report: IO[bytes],
+    said: IO[bytes],
 ) -> int:
+    """Runs the tests to their end; the exit status of the interpreter. `places` are to be written to, and not."""
+    writable, outside = places
     root = str(Path(__file__).resolve().parents[2])
     setup = {
         "project": str(tests.project),
@@ -128,15 +138,16 @@ def _run(
         "cpu_seconds": tests.cpu_seconds,
         "memory_bytes": tests.memory_bytes,
         "writable": writable,
+        "outside": outside,
+        "allowed": list(protection.open),
         "report": report.fileno(),
     }
-    shown = ["--ro-bind", str(tests.project), str(tests.project), "--bind", writable, writable, "--ro-bind", root, root]
-    wrapper = [*protection.wrapper, *shown, "--chdir", str(tests.project)] if protection.wrapper else []
+    environment = {**_ENVIRONMENT, "TMPDIR": writable, "HOME": writable}
     command = [tests.python or sys.executable, "-s", "-P", "-c", _BOOT.format(root=root), json.dumps(setup)]
     process = subprocess.Popen(
-        [*wrapper, *command],
+        [*_wrapper(protection, tests.project, root, writable, environment), *command],
         cwd=tests.project,
-        env={**_ENVIRONMENT, "TMPDIR": writable, "HOME": writable},
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=said.fileno(),
         stderr=said.fileno(),
@@ -149,6 +160,17 @@ def _run(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _wrapper(
+    protection: Protection, project: Path, root: str, writable: str, environment: Mapping[str, str]
+) -> list[str]:
+    """bubblewrap with the project, this package and a folder to work in shown too; nothing without it."""
+    if not protection.wrapper:
+        return []
+    shown = ["--ro-bind", str(project), str(project), "--ro-bind", root, root, "--bind", writable, writable]
+    known = [word for name, value in environment.items() for word in ("--setenv", name, value)]
+    return [*protection.wrapper, *shown, *known, "--chdir", str(project)]
 
 
 def _waited(process: subprocess.Popen[bytes], said: IO[bytes], most_seconds: float) -> int:
@@ -175,6 +197,8 @@ def _read(report: IO[bytes], project: Path) -> tuple[list[Recorded], int | None]
     for line in report:
         try:
             record = json.loads(line)
+            if "free" in record:
+                raise SandboxError(f"the tests would be free to {', '.join(record['free'])}", where=str(project))
             if "status" in record:
                 return found, int(record["status"])
             found.append(_recorded(record))
