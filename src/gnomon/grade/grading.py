@@ -8,21 +8,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from gnomon.core.errors import DataError, RunError
 from gnomon.core.progress import progress
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
-from gnomon.data.code_brook import open_problems
+from gnomon.data.code_open import open_problems
 from gnomon.data.code_samples import Sample, made_samples, read_samples
 from gnomon.data.code_sets import Problem
 from gnomon.report.base import Finding, Report
 from gnomon.sandbox import Job, Judges, Limits, Protection, Verdict
 from gnomon.store.manifest import Manifest
 from gnomon.store.run import Run
-from gnomon.trial.code import Binding, check_of, likeness
-from gnomon.trial.graded import Graded, report_on, usable_ks
+from gnomon.trial.code import Binding, check_of, likeness, opened, passes_shown
+from gnomon.trial.graded import Envelope, Graded, report_on, usable_ks
 
 __all__ = ["MADE", "Finished", "Grading", "grade"]
 
@@ -37,12 +37,13 @@ class Grading:
 
     Attributes:
         samples: a file of samples, or "references" or "empty".
-        problems: a file of problems, or "brook" for 75 of the embedded world.
+        problems: a file of problems, or the name of an embedded set.
         k: for pass@k; those of 1, 10 and 100 that fit where empty.
         bind: what the test's own uses of the entry point's name are.
         timeout: processor seconds a sample.
         memory: MiB a sample.
-        missing: what problems without a sample are: an error, or wrong.
+        allow_missing: problems without a sample count as wrong, instead of being an error.
+        envelope: whether the best temperature for each k is chosen on other problems than it is reported on.
         bleu: whether likeness to the reference is measured too.
         seed: of resampling.
     """
@@ -53,7 +54,8 @@ class Grading:
     bind: Binding = "candidate"
     timeout: float = 3.0
     memory: int = 1024
-    missing: Literal["error", "wrong"] = "error"
+    allow_missing: bool = False
+    envelope: Envelope = "split"
     bleu: bool = False
     seed: int = 0
 
@@ -97,7 +99,7 @@ def grade(
         RunError: the sandbox failed on more than one sample in a hundred.
     """
     began = time.monotonic()
-    problems = {p.id: p for p in open_problems(config.problems, None, Seed(0))}
+    problems = {p.id: opened(p, protection) for p in open_problems(config.problems, None, Seed(0))}
     samples = _samples(config, problems)
     with Run.open("grade", _name(config), _identity(config, problems, samples), root=root, fresh=fresh) as run:
         run.note(protection=str(protection), workers=workers)
@@ -184,11 +186,11 @@ def _samples(config: Grading, problems: Mapping[str, Problem]) -> list[Sample]:
         found = read_samples(Path(config.samples), problems)
     counts = Counter(s.task for s in found)
     without = [task for task in problems if task not in counts]
-    if without and config.missing == "error":
+    if without and not config.allow_missing:
         raise DataError(
             f"{len(without)} of {len(problems)} problems have no sample; the first is {without[0]}",
             where=config.samples,
-            todo="give samples of every problem, or --missing wrong to count these as wrong",
+            todo="give samples of every problem, or --allow-missing to count these as wrong",
         )
     if not without:
         usable_ks(config.k, counts)
@@ -204,7 +206,7 @@ def _identity(config: Grading, problems: Mapping[str, Problem], samples: Sequenc
     asked = {
         key: value
         for key, value in asdict(config).items()
-        if key not in ("samples", "problems", "k", "missing", "bleu")
+        if key not in ("samples", "problems", "k", "allow_missing", "envelope", "bleu")
     }
     return {
         "config": asked,
@@ -245,7 +247,8 @@ def _report(
         ]
     if protection.open:
         notes.append(f"samples were free to {', '.join(protection.open)}: read no verdict as safe from cheating")
-    report = report_on(graded, f"Grade of {config.samples}", ks=config.k, seed=config.seed)
+    title = f"Grade of {config.samples}"
+    report = report_on(graded, title, ks=config.k, envelope=config.envelope, seed=config.seed)
     return replace(report, notes=[*notes, *report.notes], findings=_findings(config, graded))
 
 
@@ -259,6 +262,7 @@ def _graded(config: Grading, sample: Sample, problem: Problem, verdict: Verdict)
         mean_logprob=sample.mean_logprob,
         temperature=sample.temperature,
         bleu=likeness(problem, sample.source) if config.bleu else None,
+        shown=passes_shown(problem, verdict.cause, verdict.calls),
     )
 
 

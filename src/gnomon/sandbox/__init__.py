@@ -8,8 +8,21 @@ nothing; and a fork of it a candidate, which answers calls with plain values and
 """
 
 from gnomon.sandbox.limits import Limits
+from gnomon.sandbox.once import called
 from gnomon.sandbox.pool import Job, Judges
 from gnomon.sandbox.protection import Protection, SandboxError, protect
 from gnomon.sandbox.verdict import CAUSES, Cause, Check, Verdict
 
-__all__ = ["CAUSES", "Cause", "Check", "Job", "Judges", "Limits", "Protection", "SandboxError", "Verdict", "protect"]
+__all__ = [
+    "CAUSES",
+    "Cause",
+    "Check",
+    "Job",
+    "Judges",
+    "Limits",
+    "Protection",
+    "SandboxError",
+    "Verdict",
+    "called",
+    "protect",
+]

@@ -110,7 +110,8 @@ class Judge:
                 )
             seconds = max(seconds, session.cpu_seconds)
             if status:
-                return Verdict(cause="exception", detail=f"test {place} ended with {status}", cpu_seconds=seconds)
+                detail = f"test {place} ended with {status}"
+                return Verdict(cause="exception", detail=detail, cpu_seconds=seconds, calls=place)
             if not same_output(printed, wanted):
                 detail = f"test {place}: {printed[:80]!r}, not {wanted[:80]!r}"
                 return Verdict(cause="wrong answer", detail=detail, cpu_seconds=seconds, calls=place)

@@ -60,7 +60,7 @@ class Verdict:
         cause: "passed", or why it did not.
         detail: one line, for people; part of it is what the candidate says of itself.
         cpu_seconds: processor time of its own.
-        calls: answered calls, or programs run to their end.
+        calls: answered calls; of whole programs, inputs that they were right on.
     """
 
     cause: Cause

@@ -15,7 +15,7 @@ from gnomon.core.errors import UsageError
 from gnomon.stats.bootstrap import cluster_bootstrap
 from gnomon.stats.intervals import Interval, bounded, proportion
 
-__all__ = ["mean_pass_at_k", "pass_at_k", "plug_in", "sampling_error"]
+__all__ = ["mean_pass_at_k", "over_problems", "pass_at_k", "plug_in", "sampling_error"]
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
@@ -51,12 +51,18 @@ def plug_in(n: int, c: int, k: int) -> float:
 def mean_pass_at_k(n: Sequence[int], c: Sequence[int], k: int, *, seed: int = 0) -> Interval:
     """The mean of `pass_at_k` over problems, with a 95 % interval for other problems of the same kind.
 
-    The bootstrap resamples problems; where every problem is 0 or 1 it is the interval of a proportion.
-
     Args:
         n, c: samples of each problem, and how many are right; equal lengths.
     """
-    values = np.array([pass_at_k(a, b, k) for a, b in zip(n, c, strict=True)])
+    return over_problems([pass_at_k(a, b, k) for a, b in zip(n, c, strict=True)], seed=seed)
+
+
+def over_problems(chances: Sequence[float], *, seed: int = 0) -> Interval:
+    """The mean of one chance a problem, in [0, 1], with a 95 % interval for other problems of the same kind.
+
+    The bootstrap resamples problems; where every chance is 0 or 1 it is the interval of a proportion.
+    """
+    values = np.array(chances)
     if np.isin(values, (0.0, 1.0)).all():
         return proportion(values, seed=seed)
     found = cluster_bootstrap(lambda w: w @ values / w.sum(axis=1), len(values), seed=seed)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.seeds import Seed
-from gnomon.data.code_brook import open_problems
+from gnomon.data.code_open import open_problems
 from gnomon.data.code_sets import Problem
 from gnomon.data.records import divided
 from gnomon.learn.texts import Encoded, encode, fitted

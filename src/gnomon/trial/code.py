@@ -6,16 +6,24 @@ import ast
 import re
 from typing import Literal
 
-from gnomon.core.errors import DataError
-from gnomon.data.code_sets import Problem
-from gnomon.sandbox import Check
+from gnomon.core.errors import DataError, GnomonError
+from gnomon.data.code_contests import with_tests
+from gnomon.data.code_problem import Problem
+from gnomon.sandbox import Check, Limits, Protection, called
 from gnomon.stats.bleu import bleu, code_tokens
 
-__all__ = ["Binding", "Extracted", "check_of", "extract", "likeness", "program_of"]
+__all__ = ["Binding", "Extracted", "check_of", "extract", "likeness", "opened", "passes_shown", "program_of"]
 
 # What the test's own uses of the entry point's name are: HumanEval/33 compares the candidate with it.
 Binding = Literal["candidate", "reference"]
 
+_OPEN = """
+import base64, json, pickle, zlib
+
+def tests(text):
+    return json.loads(pickle.loads(zlib.decompress(base64.b64decode(text))))
+"""
+_TO_OPEN = Limits(cpu_seconds=60.0, memory_bytes=4 << 30, answer_bytes=1 << 28)
 _FENCE = re.compile(r"```[a-zA-Z0-9_+-]*\n(.*?)(?:```|\Z)", re.S)
 _MOST_LINES = 400
 
@@ -36,6 +44,34 @@ def check_of(problem: Problem, bind: Binding = "candidate") -> Check:
         back=problem.in_place,
         programs=problem.programs,
     )
+
+
+def passes_shown(problem: Problem, cause: str, calls: int) -> bool | None:
+    """Whether a program passes the examples of the statement, which are the first tests; None where it shows none.
+
+    Args:
+        cause, calls: of its verdict.
+    """
+    if not problem.shown:
+        return None
+    # a wrong answer of a function is an answered call too
+    wrong = not problem.programs and cause in ("wrong answer", "unreadable answer")
+    return cause == "passed" or calls - wrong >= problem.shown
+
+
+def opened(problem: Problem, protection: Protection) -> Problem:
+    """`problem` with its hidden tests, which are decoded where candidates run: a pickle can do anything.
+
+    Raises:
+        DataError: they are no tests.
+    """
+    if not problem.hidden:
+        return problem
+    try:
+        tests = called(_OPEN, "tests", [problem.hidden], protection, _TO_OPEN)
+        return with_tests(problem, tests)
+    except (GnomonError, TypeError, KeyError, ValueError) as error:
+        raise DataError(f"hidden tests cannot be opened ({error})", where=problem.id) from None
 
 
 def program_of(problem: Problem, completion: str) -> str:

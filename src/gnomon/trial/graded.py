@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from gnomon.core.errors import UsageError
 from gnomon.core.seeds import Seed
@@ -17,8 +18,11 @@ from gnomon.sandbox import CAUSES
 from gnomon.stats.intervals import Interval, bounded, clustered_mean, proportion
 from gnomon.stats.pass_at_k import mean_pass_at_k, pass_at_k, plug_in, sampling_error
 from gnomon.stats.ranking import auroc
+from gnomon.trial.filtered import filtered
 
-__all__ = ["Graded", "report_on", "usable_ks"]
+__all__ = ["Envelope", "Graded", "report_on", "usable_ks"]
+
+Envelope = Literal["split", "in-sample"]
 
 KS = (1, 10, 100)
 _MOST_LISTED = 20
@@ -43,6 +47,7 @@ class Graded:
         temperature, top_p: it was drawn at; None where not known.
         back_logprob: of the problem's docstring behind it, by a docstring model, in nats; None where none was asked.
         bleu: to the problem's reference, in [0, 1]; None where it was not asked for or there is no reference.
+        shown: whether it passes the examples of the statement; None where there are none.
     """
 
     task: str
@@ -56,6 +61,7 @@ class Graded:
     top_p: float | None = None
     back_logprob: float | None = None
     bleu: float | None = None
+    shown: bool | None = None
 
     @property
     def passed(self) -> bool:
@@ -85,11 +91,14 @@ def usable_ks(asked: Sequence[int], n: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(asked) or tuple(k for k in KS if k <= n[least])
 
 
-def report_on(graded: Sequence[Graded], title: str, *, ks: Sequence[int] = (), seed: int = 0) -> Report:
+def report_on(
+    graded: Sequence[Graded], title: str, *, ks: Sequence[int] = (), envelope: Envelope = "split", seed: int = 0
+) -> Report:
     """The report on samples of one or several settings: temperatures, and nucleus masses.
 
     Args:
         ks: for pass@k; those of 1, 10 and 100 that fit where empty.
+        envelope: whether the best setting for each k is chosen on other problems than it is reported on.
         seed: of resampling and of the split that settings are chosen on.
     """
     by_setting = _grouped(graded)
@@ -100,9 +109,10 @@ def report_on(graded: Sequence[Graded], title: str, *, ks: Sequence[int] = (), s
         usable = usable_ks(ks, {task: n for task, (n, _) in counts.items()})
         estimates += list(_passes(counts, usable, name, seed))
         estimates += list(_levels(some, usable, name, seed))
+        estimates += list(filtered(_by_task(some), usable, name, seed))
         estimates += list(_choices(some, name, notes))
     if len(by_setting) > 1:
-        estimates += list(_envelope(by_setting, ks, seed))
+        estimates += list(_envelope(by_setting, ks, envelope, seed))
     estimates += list(_causes(graded))
     estimates += list(_likeness(graded, seed))
     lost = [g for g in graded if g.cause == "infrastructure"]
@@ -160,8 +170,10 @@ def _levels(graded: Sequence[Graded], ks: Sequence[int], group: str, seed: int) 
     for level in levels if len(levels) > 1 else ():
         counts = _counts([g for g in graded if g.level == level])
         n, c = [a for a, _ in counts.values()], [b for _, b in counts.values()]
+        within = f"{group} {level}".strip()
         for k in ks:
-            yield Estimate.of(f"pass@{k}", mean_pass_at_k(n, c, k, seed=seed), group=f"{group} {level}".strip())
+            yield Estimate.of(f"pass@{k}", mean_pass_at_k(n, c, k, seed=seed), group=within)
+        yield from filtered(_by_task([g for g in graded if g.level == level]), ks, within, seed)
 
 
 def _choices(graded: Sequence[Graded], group: str, notes: list[str]) -> Iterator[Estimate]:
@@ -191,21 +203,25 @@ def _by_task(graded: Sequence[Graded]) -> dict[str, list[Graded]]:
     return found
 
 
-def _envelope(groups: Mapping[str, Sequence[Graded]], ks: Sequence[int], seed: int) -> Iterator[Estimate]:
-    """For each k the setting that is best on one half of the problems, and pass@k of it on the other half."""
+def _envelope(
+    groups: Mapping[str, Sequence[Graded]], ks: Sequence[int], envelope: Envelope, seed: int
+) -> Iterator[Estimate]:
+    """For each k the setting that is best on one half of the problems, and pass@k of it on the other half; in-sample,
+    as the paper has it, both on all problems.
+    """
     counts = {name: _counts(some) for name, some in groups.items()}
     shared = sorted(set.intersection(*(set(c) for c in counts.values())))
     order = Seed(seed).child("split").random().sample(shared, len(shared))
-    halves = order[: len(order) // 2], order[len(order) // 2 :]
+    halves, of = (order[: len(order) // 2], order[len(order) // 2 :]), "other half"
+    if envelope == "in-sample":
+        halves, of = (shared, shared), "in-sample"
     if not halves[0]:
         return
     least = {task: min(c[task][0] for c in counts.values()) for task in shared}
     for k in usable_ks(ks, least):
         best = max(counts, key=lambda name: _mean(counts[name], halves[0], k))
         n, c = zip(*(counts[best][task] for task in halves[1]), strict=True)
-        yield Estimate.of(
-            f"pass@{k} at the best setting", mean_pass_at_k(n, c, k, seed=seed), group=f"{best}, other half"
-        )
+        yield Estimate.of(f"pass@{k} at the best setting", mean_pass_at_k(n, c, k, seed=seed), group=f"{best}, {of}")
 
 
 def _mean(counts: Counts, tasks: Sequence[str], k: int) -> float:
@@ -280,6 +296,8 @@ def _figures(groups: Mapping[str, Sequence[Graded]], seed: int) -> list[Figure]:
         drawn.append(
             histogram(likeness, x="BLEU to the reference", title="Likeness to the reference", domain=(0.0, 1.0))
         )
+    if len(groups) == 1:
+        drawn += _chosen(next(iter(groups.values())), seed)
     if max((p.x for p in points), default=0) > 1:
         one = len(groups) == 1
         drawn.append(
@@ -296,6 +314,15 @@ def _figures(groups: Mapping[str, Sequence[Graded]], seed: int) -> list[Figure]:
         shares = {name or "samples": [b / a for a, b in _counts(some).values()] for name, some in groups.items()}
         drawn.append(histogram(shares, x="share of a problem's samples that pass", title="Problems", domain=(0.0, 1.0)))
     return drawn
+
+
+def _chosen(graded: Sequence[Graded], seed: int) -> list[Figure]:
+    from gnomon.trial.chosen import drawn_by_number
+
+    tasks = _by_task(graded)
+    known = {name: of for name, of in _CHOOSERS.items() if all(getattr(g, of) is not None for g in graded)}
+    least = min(map(len, tasks.values()))
+    return [drawn_by_number(tasks, known, _ladder(least), seed)] if known and least > 1 else []
 
 
 def _ladder(most: int) -> list[int]:

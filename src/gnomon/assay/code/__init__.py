@@ -17,22 +17,20 @@ from typing import Any, Literal
 from gnomon.assay._before import digest
 from gnomon.assay.code.asking import ask, judged
 from gnomon.assay.code.chains import kept_by_each
+from gnomon.assay.code.shares import routes, wrongly_bound
 from gnomon.assay.code.truths import settings
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
-from gnomon.data.code_brook import open_problems, planted_chance
+from gnomon.data.code_open import open_problems, written_for
 from gnomon.data.code_sets import Problem, problem_from
 from gnomon.models.base import Ability, require
 from gnomon.report.base import Report
 from gnomon.trial import Cast, ModelName, Planted, evaluation
 from gnomon.trial.code import Binding
-from gnomon.trial.graded import Graded, report_on
+from gnomon.trial.graded import Envelope, Graded, report_on
 
 __all__ = ["Code"]
-
-# Levels of problems whose items tell planted programmers what to write.
-_PLANTED = ("operation", "operations", "block", "blocks")
 
 
 @evaluation
@@ -41,7 +39,7 @@ class Code:
     """How often a model writes a program that works, and whether more tries or a choice among them help."""
 
     data: str = "brook"
-    "Problems: brook (the embedded world's), chains (of string operations), or a file of HumanEval, MBPP or APPS."
+    "Problems: brook, chains, bindings, contests, mini (all embedded), or a file as `gnomon grade --problems` takes."
     n: int = 60
     "Most problems; those of a file in its order."
     samples: int = 10
@@ -58,6 +56,8 @@ class Code:
     "Continue the prompt, or ask for the function in words and take it from the reply."
     k: tuple[int, ...] = ()
     "For pass@k; those of 1, 10 and 100 that fit when empty."
+    envelope: Envelope = "split"
+    "Choose the best setting for a k on half of the problems and report on the rest, or both on all (in-sample)."
     bind: Binding = "candidate"
     "What the test's own uses of the function's name call."
     timeout: float = 3.0
@@ -115,10 +115,10 @@ class Code:
     def summarise(self, rows: Sequence[Row]) -> Report:
         """pass@k with intervals over problems, why samples fail, and what choosing one by log-probability gains."""
         graded = [g for row in rows for g in _graded(row)]
-        report = report_on(graded, f"Programs for {self.data}", ks=self.k)
-        if self.data != "chains":
-            return report
-        return replace(report, estimates=[kept_by_each(graded), *report.estimates])
+        report = report_on(graded, f"Programs for {self.data}", ks=self.k, envelope=self.envelope)
+        first = [kept_by_each(graded)] if self.data == "chains" else []
+        last = [*wrongly_bound(graded), *(routes(rows) if self.ask == "chat" else ())]
+        return replace(report, estimates=[*first, *report.estimates, *last])
 
     def planted(self) -> Iterable[Planted]:
         """Programmers of known skill, one who is never right, and one whose best temperature depends on k."""
@@ -128,13 +128,8 @@ class Code:
 def _kept(problem: Problem, how: str) -> dict[str, Any]:
     """What the item carries: the problem, and for planted programmers what is right, what is wrong, how often."""
     kept: dict[str, Any] = {"problem": asdict(problem), "prompt": problem.text if how == "chat" else problem.prompt}
-    if problem.level.endswith(_PLANTED):
-        right = problem.reference.removeprefix(problem.opening)
-        wrong = (
-            [f"{right} + 1", " 0", " x +"] if "operation" in problem.level else ["    return s + '.'\n", "    pass\n"]
-        )
-        kept |= {"chance": planted_chance(problem.level), "right": right, "wrong": wrong}
-    return kept
+    written = written_for(problem)
+    return kept if written is None else kept | {**written._asdict(), "wrong": list(written.wrong)}
 
 
 def _graded(row: Row) -> Iterator[Graded]:
@@ -152,4 +147,5 @@ def _graded(row: Row) -> Iterator[Graded]:
             mean_logprob=None if total is None else total / max(tokens, 1),
             back_logprob=sample.get("back"),
             bleu=sample.get("bleu"),
+            shown=sample.get("shown"),
         )

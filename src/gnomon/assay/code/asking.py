@@ -15,7 +15,7 @@ from gnomon.data.code_docstrings import described
 from gnomon.data.code_sets import Problem
 from gnomon.models.base import Ability, Completion, Message, Model, Prompt, Sampling, require
 from gnomon.sandbox import Check, Judges, Limits, Verdict, protect
-from gnomon.trial.code import check_of, extract, likeness, program_of
+from gnomon.trial.code import check_of, extract, likeness, opened, passes_shown, program_of
 
 if TYPE_CHECKING:
     from gnomon.assay.code import Code
@@ -50,7 +50,7 @@ async def judged(
     Args:
         describer: says how likely it finds the problem's docstring behind each program.
     """
-    check = check_of(problem, config.bind)
+    check = check_of(_opened(problem, config.strong, config.unsafe), config.bind)
     records = []
     for completion in drawn:
         if config.ask == "chat":
@@ -63,6 +63,7 @@ async def judged(
                 "text": completion.text,
                 "route": route,
                 "cause": verdict.cause,
+                "shown": passes_shown(problem, verdict.cause, verdict.calls),
                 "detail": verdict.detail.encode("utf-8", "replace").decode(),
                 "finish": completion.finish,
                 "tokens": completion.num_tokens,
@@ -88,6 +89,11 @@ async def _translated_back(problem: Problem, source: str, describer: Model) -> f
 def _verdict(check: Check, source: str, timeout: float, strong: bool, unsafe: bool) -> Verdict:
     """The verdict on a program; the same program is judged once in a process."""
     return _judges(timeout, strong, unsafe).verdict(check, source)
+
+
+@lru_cache(maxsize=256)
+def _opened(problem: Problem, strong: bool, unsafe: bool) -> Problem:
+    return opened(problem, protect(strong=strong, unsafe=unsafe)) if problem.hidden else problem
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,76 @@
+"""A problem to write a program for, whatever set it is from."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["STOPS", "Problem", "problem_from"]
+
+# Where the completion of a function ends (Chen et al. 2021, sec. 2.1).
+STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One problem.
+
+    Attributes:
+        id: as the set names it, such as "HumanEval/0".
+        prompt: what a model continues.
+        opening: the part of the prompt that the program begins with; a completion is graded after it.
+        stops: where a completion ends.
+        entry_point: the function that is tested; "" for whole programs.
+        reference: a right solution as a whole program; "" where the set has none.
+        test: Python that raises where a candidate is wrong.
+        setup: trusted Python run before the test; the reference with its helpers.
+        names: functions of the candidate's that the test calls, the entry point first.
+        call: the test's function that takes the candidate, as in `check(candidate)`; "" for none.
+        programs: input and wanted output of each run of a whole program.
+        adapter: Python appended to every candidate, such as what calls the method of a class.
+        text: the task in words, for models that are talked to.
+        level: how hard it is said to be; "" where it is not.
+        shown: how many of the tests, the first ones, are examples that the statement shows.
+        hidden: tests that are still to be opened, as LiveCodeBench encodes them.
+    """
+
+    id: str
+    prompt: str = ""
+    opening: str = ""
+    stops: tuple[str, ...] = ()
+    entry_point: str = ""
+    reference: str = ""
+    test: str = ""
+    setup: str = ""
+    names: tuple[str, ...] = ()
+    call: str = ""
+    programs: tuple[tuple[str, str], ...] = ()
+    adapter: str = ""
+    text: str = ""
+    level: str = ""
+    shown: int = 0
+    hidden: str = ""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the reference returns nothing, so that the test must look at what it did to its arguments."""
+        return bool(self.entry_point and self.reference) and not _returns(self.reference, self.entry_point)
+
+
+def problem_from(fields: Mapping[str, Any]) -> Problem:
+    """The problem whose fields (`dataclasses.asdict`) have been through JSON, which makes lists of tuples."""
+    found: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    return Problem(**{**found, "programs": tuple((given, wanted) for given, wanted in fields["programs"])})
+
+
+def _returns(code: str, entry: str) -> bool:
+    """Whether the last function `entry` of `code` gives something back."""
+    found = [n for n in ast.parse(code).body if isinstance(n, ast.FunctionDef) and n.name == entry]
+    if not found:
+        return True
+    return any(
+        isinstance(n, ast.Yield | ast.YieldFrom) or (isinstance(n, ast.Return) and n.value is not None)
+        for n in ast.walk(found[-1])
+    )
