@@ -23,6 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,13 +119,12 @@ def measure(task: Task, peer: Worker | None) -> Round:
     """Every way once."""
     ours, theirs, held, found = {}, {}, {}, {}
     for name, dtype in DTYPES.items():
-        net = task.net.to(dtype)
+        net = task.net if name == "float32" else deepcopy(task.net).to(dtype)
         before = resident_mib(fresh=True)
         begin = time.process_time()
         found[name] = task.read(net, task.shown).float()
         ours[name] = time.process_time() - begin
         held[f"ours in {name}"] = resident_mib(most=True) - before
-    task.net.float()
     for keeps, dtype in task.asked if peer else ():
         assert peer is not None
         answer = peer.ask(do="read", keeps=keeps, dtype=dtype)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,23 @@ def loaded(job: dict[str, Any]) -> tuple[Answer, Callable[[dict[str, Any]], Answ
         return {"reason": str(error)}, None
     torch.set_num_threads(1)
     folder = Path(job["folder"])
-    how = {"attn_implementation": "eager", "dtype": torch.float32}
-    inner = transformers.AutoModelForCausalLM.from_pretrained(folder, **how)
-    model = TransformerBridge.boot_transformers(str(folder), hf_model=inner, device="cpu")
+
+    @cache
+    def model(dtype: str) -> Any:
+        how = {"attn_implementation": "eager", "dtype": getattr(torch, dtype)}
+        inner = transformers.AutoModelForCausalLM.from_pretrained(folder, **how)
+        return TransformerBridge.boot_transformers(str(folder), hf_model=inner, device="cpu").to(how["dtype"])
+
     told = json.loads((folder / "shown.json").read_text(encoding="utf-8"))
-    return {"name": f"TransformerLens {version('transformer-lens')}"}, lambda asked: measured(model, told, asked)
+    return {"name": f"TransformerLens {version('transformer-lens')}"}, lambda asked: measured(
+        model(asked["dtype"]), told, asked
+    )
 
 
 def measured(model: Any, told: dict[str, Any], job: dict[str, Any]) -> Answer:
     """One reading, with what it costs."""
     import torch
 
-    model.to(getattr(torch, job["dtype"]))
     tokens = torch.tensor(told["tokens"])
     read = left_out if job["keeps"] in ("zero", "frozen") else scores
     before = resident_mib(fresh=True)
@@ -58,12 +64,12 @@ def scores(model: Any, tokens: Any, told: dict[str, Any], keeps: str) -> Any:
     import torch
 
     patterns = None if keeps == "everything" else (lambda name: name.endswith("hook_pattern"))
-    _, cache = model.run_with_cache(tokens, names_filter=patterns)
+    _, read = model.run_with_cache(tokens, names_filter=patterns)
     length, places, period = tokens.shape[1], told["places"], told["period"]
     mask = torch.zeros(length, length)
     for place in places:
         mask[place, [key + 1 for key in range(place - period, 0, -period)]] = 1.0 / len(places)
-    kept = [cache[f"blocks.{layer}.attn.hook_pattern"] for layer in range(model.cfg.n_layers)]
+    kept = [read[f"blocks.{layer}.attn.hook_pattern"] for layer in range(model.cfg.n_layers)]
     return torch.stack([torch.einsum("bhts,ts->h", pattern, mask.to(pattern)) / len(tokens) for pattern in kept])
 
 
@@ -86,9 +92,9 @@ def left_out(model: Any, tokens: Any, told: dict[str, Any], kind: str) -> Any:
 
     forced: list[Any] = []
     if kind == "frozen":
-        _, cache = model.run_with_cache(tokens, names_filter=lambda name: name.endswith("hook_pattern"))
+        _, taken = model.run_with_cache(tokens, names_filter=lambda name: name.endswith("hook_pattern"))
         names = [f"blocks.{layer}.attn.hook_pattern" for layer in range(model.cfg.n_layers)]
-        forced = [(name, lambda pattern, hook, kept=cache[name]: kept) for name in names]
+        forced = [(name, lambda pattern, hook, kept=taken[name]: kept) for name in names]
     whole, layers, heads = loss(), range(model.cfg.n_layers), range(model.cfg.n_heads)
     found = [
         [loss(fwd_hooks=[*forced, (f"blocks.{i}.attn.hook_z", without(h))]) - whole for h in heads] for i in layers
