@@ -72,6 +72,7 @@ def test_every_experiment_runs_and_is_told(tmp_path: Path, monkeypatch: pytest.M
     for descent in ("thomson", "surface"):
         monkeypatch.setattr(f"gnomon.explain.superposition.{descent}.STEPS", 5)
     monkeypatch.setattr("gnomon.explain.superposition.dictionary.ROUNDS", 2)
+    monkeypatch.setattr("gnomon.explain.superposition.trainings.COMPARED", 1000)
     cfg = Superposition(seeds=2)
     assert set(cfg.only) == set(parts.EXPERIMENTS)
     report = run_explanation(cfg, "superposition", root=tmp_path).report

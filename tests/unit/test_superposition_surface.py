@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gnomon.core.seeds import Seed
+from gnomon.explain.superposition.attacks import errors
 from gnomon.explain.superposition.features import Law
-from gnomon.explain.superposition.surface import Minima, exact_loss, minima, with_best_bias
+from gnomon.explain.superposition.geometry import dimensions_per_feature
+from gnomon.explain.superposition.surface import Minima, exact_loss, in_pairs, minima, with_best_bias
 from gnomon.explain.superposition.theory import CANDIDATES, crossing
 from gnomon.explain.superposition.toys import forward
+from gnomon.explain.superposition.trainings import compared
 
 HALVES = (torch.arange(400, dtype=torch.double) + 0.5) / 400
 
@@ -80,6 +83,24 @@ def test_dense_features_without_biases_are_confused(least: dict[bool, Minima]) -
     assert abs(float(apart.w[2].prod())) < 1e-3
     assert float(apart.loss[2]) == pytest.approx(CANDIDATES["n=2, m=1"]["drop the last"].loss(0.9, 0.8), rel=1e-4)
     assert float(with_best_bias(apart.w[2].float(), 0.9, 0.8).loss) == pytest.approx(float(apart.loss[2]), rel=1e-3)
+
+
+def test_many_features_in_pairs_cost_what_two_do_and_the_rest_what_is_dropped() -> None:
+    law, densities = Law(num_features=7), (0.9, 0.4)
+    for p, star, (w_MN, b_N) in zip(densities, (1.0, 0.5), in_pairs(densities, 7, 3), strict=True):
+        assert float(dimensions_per_feature(w_MN)) == pytest.approx(star, rel=0.05)
+        two = float(exact_loss(w_MN[0, :2].double(), b_N[:2].double(), torch.tensor(p), torch.tensor(1.0)))
+        x_BN = law.draws(200_000, Seed(2), 0).at(torch.tensor(p))
+        assert float(errors(w_MN, b_N, x_BN).mean()) == pytest.approx(3 * two + p / 3 - p * p / 4, rel=5e-3)
+
+
+def test_models_are_compared_on_the_same_examples() -> None:
+    law, p = Law(num_features=2), torch.tensor(0.3)
+    opposites, none = (torch.tensor([[1.0, -1.0]]), torch.zeros(2)), (torch.zeros(1, 2), torch.full((2,), 0.15))
+    assert compared(none, none, law, p, Seed(0)) == {"value": 0, "se": 0, "n": 200_000}
+    found = compared(opposites, none, law, p, Seed(0))
+    share = (2 * 0.3**2 / 6) / (2 * (0.3 / 3 - 0.3**2 / 4)) - 1
+    assert abs(found["value"] - share) < 4 * found["se"] < 0.02
 
 
 @pytest.mark.slow

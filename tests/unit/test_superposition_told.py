@@ -55,7 +55,8 @@ def test_a_cell_where_few_starts_agree_is_not_drawn_as_settled(agreeing: int, va
 
 
 def dense(w: torch.Tensor, density: float) -> Row:
-    facts = {"density": density, "w": w.tolist(), "dims": w.shape[0]}
+    against = {"value": -0.1, "se": 0.01, "n": 100}
+    facts = {"density": density, "w": w.tolist(), "dims": w.shape[0], "against_pairs": against}
     return Row(key=f"{density}/0", cluster=f"density {density}", evidence=facts)
 
 
@@ -65,6 +66,20 @@ def test_a_model_that_learned_nothing_is_told_so() -> None:
     assert [line[1] for line in told.tables[0].rows] == ["1.00", "nothing learned"]
     none = uniform.told([dense(torch.zeros(2, 2), 1.0), dense(torch.zeros(2, 2), 0.5)])
     assert "nothing learned" in none.summary and all(e.value is None or e.reason for e in none.estimates)
+
+
+def test_where_the_curve_rests_is_measured_in_decades() -> None:
+    def scaled(star: float) -> torch.Tensor:
+        return torch.eye(4) / star**0.5
+
+    # From 1 over a decade at 1 / 2, down to 0.3; between densities the curve is straight.
+    rows = [dense(scaled(star), 10**-x) for x, star in ((0, 1.0), (0.5, 0.5), (1.5, 0.5), (2.0, 0.3))]
+    told = uniform.told(rows)
+    found = told.estimates[2]
+    assert found.metric == "decades of density with D* within a tenth of 1/2"
+    assert found.value == pytest.approx(0.5 * 0.05 / 0.5 + 1 + 0.5 * 0.05 / 0.2)
+    assert "what is trained costs less than the best of pairs from density 1 down" in told.summary
+    assert [line[2] for line in told.tables[0].rows][:1] == ["-11.98 to -8.02"]
 
 
 def test_a_group_without_a_name_is_shown_with_its_spectrum() -> None:

@@ -11,6 +11,7 @@ Shapes: any that fit together; the last axis of `w` and `b` is the two features.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from gnomon.explain.superposition.theory import where_open
 
-__all__ = ["STEPS", "Minima", "exact_loss", "minima", "with_best_bias"]
+__all__ = ["STEPS", "Minima", "exact_loss", "in_pairs", "minima", "with_best_bias"]
 
 _STARTS, _RATE = 12, 0.05
 STEPS = 500
@@ -65,6 +66,19 @@ def minima(density: Tensor, importance: Tensor, *, biased: bool = True) -> Minim
     least, at = loss.min(1)
     place = at[:, None, None].expand(-1, 1, 2)
     return Minima(least, w.detach().gather(1, place)[:, 0], b.detach().gather(1, place)[:, 0])
+
+
+def in_pairs(densities: Sequence[float], features: int, dims: int) -> list[tuple[Tensor, Tensor]]:
+    """For each density, W [dims, features] and b [features] of least loss that use each dimension apart, for two equal
+    features at most: opposites where they are rare, else one of them. All others are guessed by their mean."""
+    pairs = minima(torch.tensor(densities), torch.ones(len(densities)))
+    found = []
+    for density, w, b in zip(densities, pairs.w.float(), pairs.b.float(), strict=True):
+        w_MN, b_N = torch.zeros(dims, features), torch.full((features,), density / 2)
+        w_MN[:, : 2 * dims] = torch.block_diag(*[w[None]] * dims)  # type: ignore[no-untyped-call]  # torch's
+        b_N[: 2 * dims] = b.repeat(dims)
+        found.append((w_MN, b_N))
+    return found
 
 
 def with_best_bias(w: Tensor, density: float, importance: float) -> Minima:

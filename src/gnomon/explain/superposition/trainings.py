@@ -17,17 +17,20 @@ from torch import Tensor
 
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
+from gnomon.explain.superposition.attacks import errors
 from gnomon.explain.superposition.features import Law
 from gnomon.explain.superposition.geometry import LEARNED, groups, shape
 from gnomon.explain.superposition.toys import BENT, Kind, Toys, Trained, Training, Watch, train
 from gnomon.report.base import Estimate, Figure, Table
 
 __all__ = [
+    "COMPARED",
     "Cell",
     "Kept",
     "Told",
     "best_rows",
     "by_cell",
+    "compared",
     "laid_out",
     "learned",
     "median_loss",
@@ -35,6 +38,12 @@ __all__ = [
     "trained",
     "weights_of",
 ]
+
+
+COMPARED = 200_000
+"Examples that two models are compared on; fewer where they have so many features that these are too many numbers."
+_COMPARED_FLOATS = 2**24
+_AT_ONCE, _AT_ONCE_FLOATS = 50_000, 2**22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +158,31 @@ def best_rows(rows: Sequence[Row]) -> dict[str, Row]:
 def median_loss(rows: Sequence[Row]) -> float:
     """The median loss of some rows."""
     return statistics.median(float(row.evidence["loss"]) for row in rows)
+
+
+def compared(
+    first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], law: Law, density: Tensor, seed: Seed
+) -> dict[str, float]:
+    """By how much one tied ReLU model costs more than another on the same new examples.
+
+    Args:
+        first, second: W [M, N] and b [N] of each.
+        density: of every feature, or one for each [N].
+
+    Returns:
+        `value`, the mean difference as a share of the second's loss, its standard error `se`, and the examples, `n`.
+    """
+    differences, losses = [], []
+    whole = min(COMPARED, _COMPARED_FLOATS // law.num_features)
+    at_once = min(whole, _AT_ONCE, _AT_ONCE_FLOATS // law.num_features)
+    for step in range(whole // at_once):
+        x_BN = law.draws(at_once, seed.child("compared"), step).at(density)
+        first_B, second_B = errors(*first, x_BN), errors(*second, x_BN)
+        differences.append(first_B - second_B)
+        losses.append(second_B.mean())
+    difference, loss = torch.cat(differences), float(torch.stack(losses).mean())
+    n = len(difference)
+    return {"value": float(difference.mean()) / loss, "se": float(difference.std()) / n**0.5 / loss, "n": n}
 
 
 def share_of(rows: Sequence[Row], name: str) -> list[float]:

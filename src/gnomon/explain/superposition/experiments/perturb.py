@@ -14,11 +14,20 @@ from typing import TYPE_CHECKING
 import torch
 
 from gnomon.core.record import Row
-from gnomon.explain.superposition.attacks import errors
 from gnomon.explain.superposition.features import Law
 from gnomon.explain.superposition.geometry import LEARNED
 from gnomon.explain.superposition.toys import Training
-from gnomon.explain.superposition.trainings import Cell, Kept, Told, best_rows, by_cell, laid_out, trained, weights_of
+from gnomon.explain.superposition.trainings import (
+    Cell,
+    Kept,
+    Told,
+    best_rows,
+    by_cell,
+    compared,
+    laid_out,
+    trained,
+    weights_of,
+)
 from gnomon.report.base import Estimate
 from gnomon.report.figures import Dot, scatter
 from gnomon.report.vectors import Arrow, arrows
@@ -30,8 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["made", "told"]
 
 _DENSITY = 0.05
-# Examples that the best that keeps the feature and the best that drops it are compared on.
-_TESTED, _AT_ONCE = 200_000, 50_000
 _RARER = {"small": (1.0, 1.5, 2.0, 2.5, 3.0, 4.0), "paper": (0.5, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3, 4, 6)}
 
 
@@ -47,7 +54,9 @@ def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
     for row in kept.rows:
         other = least.get((row.cluster, False))
         if other and row is least.get((row.cluster, True)):
-            row = replace(row, evidence={**row.evidence, "against": _against(row, other, law, seed)})
+            first, second = ((weights_of(each), weights_of(each, "b")) for each in (row, other))
+            against = compared(first, second, law, torch.tensor(row.evidence["toy"]["density"]), seed)
+            row = replace(row, evidence={**row.evidence, "against": against})
         rows.append(row)
     return Kept(rows, kept.tensors)
 
@@ -58,18 +67,6 @@ def _least(rows: Sequence[Row]) -> dict[tuple[str, bool], Row]:
     for row in sorted((row for row in rows if row.error is None), key=lambda row: float(row.evidence["loss"])):
         found.setdefault((row.cluster, _kept(row)), row)
     return found
-
-
-def _against(kept: Row, dropped: Row, law: Law, seed: Seed) -> dict[str, float]:
-    """By how much the first costs more than the second on the same new examples, as a share of the second's loss."""
-    density_N, differences, losses = torch.tensor(kept.evidence["toy"]["density"]), [], []
-    for step in range(_TESTED // _AT_ONCE):
-        x_BN = law.draws(_AT_ONCE, seed.child("compared"), step).at(density_N)
-        first_B, second_B = (errors(weights_of(row), weights_of(row, "b"), x_BN) for row in (kept, dropped))
-        differences.append(first_B - second_B)
-        losses.append(second_B.mean())
-    difference, loss = torch.cat(differences), float(torch.stack(losses).mean())
-    return {"value": float(difference.mean()) / loss, "se": float(difference.std()) / _TESTED**0.5 / loss}
 
 
 def told(rows: Sequence[Row]) -> Told:
@@ -104,7 +101,7 @@ def told(rows: Sequence[Row]) -> Told:
 
 def _compared(row: Row) -> Estimate:
     of = row.evidence["against"]
-    found = t_interval(of["value"], of["se"], n=_TESTED, clusters=_TESTED, method="paired")
+    found = t_interval(of["value"], of["se"], n=of["n"], clusters=of["n"], method="paired")
     return Estimate.of("loss of the best that keeps it above the best that drops it, share", found, group=row.cluster)
 
 

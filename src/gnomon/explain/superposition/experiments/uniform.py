@@ -2,6 +2,9 @@
 
 Elhage et al. 2022 (arXiv 2209.10652), "Uniform Superposition": many equal features over their density. Dimensions a
 feature, D*, should rest at 1 and at 1/2, and shares of single features lie on the lines of polytopes.
+
+How long D* can rest at 1/2 is a matter of the loss. Each trained model is held against the best that has two features
+in each dimension, on the same new examples: where that one costs more, other groups are better than pairs.
 """
 
 from __future__ import annotations
@@ -9,6 +12,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -24,13 +29,14 @@ from gnomon.explain.superposition.geometry import (
     dimensions_per_feature,
     groups,
 )
+from gnomon.explain.superposition.surface import in_pairs
 from gnomon.explain.superposition.toys import Training
-from gnomon.explain.superposition.trainings import Cell, Kept, Told, by_cell, laid_out, trained, weights_of
+from gnomon.explain.superposition.trainings import Cell, Kept, Told, by_cell, compared, laid_out, trained, weights_of
 from gnomon.report.base import Estimate, Figure, Table
 from gnomon.report.figures import Point, curves
 from gnomon.report.linked import Graph, Member, graphs
 from gnomon.report.words import number
-from gnomon.stats.intervals import proportion
+from gnomon.stats.intervals import Interval, proportion, t_interval
 
 if TYPE_CHECKING:
     from gnomon.core.seeds import Seed
@@ -39,7 +45,7 @@ __all__ = ["LINES", "made", "told"]
 
 LINES = {"dedicated": 1, "tetrahedron": 3 / 4, "triangle": 2 / 3, "digon": 1 / 2, "pentagon": 2 / 5, "antiprism": 3 / 8}
 """Dimensions a feature of each polytope."""
-_NEAR = 0.03
+_NEAR, _BAND = 0.03, 0.1
 # Edges drawn of one group.
 _EDGES = 100
 # Eigenvalues written of one group.
@@ -64,12 +70,20 @@ _SIZES = {"small": _Size(120, 15, 12, 1, 0.05), "paper": _Size(400, 30, 20, 1, 0
 def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
     """Trains each density, from 1 down in equal steps of its logarithm; at most `seeds` starts."""
     size = _SIZES[scale]
-    cells = [
-        Cell(name=f"density {p:.3g}", density=p, facts={"density": p, "dims": size.dims})
-        for p in torch.logspace(0, math.log10(size.rarest), size.densities).tolist()
-    ]
-    toys = laid_out("relu", Law(num_features=size.features), size.dims, cells, min(seeds, size.starts))
-    return trained(toys, cells, how, seed)
+    densities = torch.logspace(0, math.log10(size.rarest), size.densities).tolist()
+    cells = [Cell(name=f"density {p:.3g}", density=p, facts={"density": p, "dims": size.dims}) for p in densities]
+    law = Law(num_features=size.features)
+    kept = trained(laid_out("relu", law, size.dims, cells, min(seeds, size.starts)), cells, how, seed)
+    pairs = dict(zip(densities, in_pairs(densities, size.features, size.dims), strict=True))
+    rows = [row if row.error else _against(pairs[row.evidence["density"]], row, law, seed) for row in kept.rows]
+    return Kept(rows, kept.tensors)
+
+
+def _against(pairs: tuple[Tensor, Tensor], row: Row, law: Law, seed: Seed) -> Row:
+    """The row, with by how much its model costs more than the one in pairs."""
+    own = weights_of(row), weights_of(row, "b")
+    found = compared(own, pairs, law, torch.tensor(row.evidence["density"]), seed)
+    return replace(row, evidence={**row.evidence, "against_pairs": found})
 
 
 def told(rows: Sequence[Row]) -> Told:
@@ -81,7 +95,18 @@ def told(rows: Sequence[Row]) -> Told:
     on_lines = proportion([hit for hit, _ in near], [key for _, key in near])
     estimates = [Estimate.of("features within 0.03 of a line", on_lines, headline=True, null=_chance())]
     points = [_starred(row) for row in sound]
-    first, last = points[0].y, points[-1].y
+    first, last, half = points[0].y, points[-1].y, _rest(points, 1 / 2)
+    estimates += [
+        Estimate(
+            metric=f"decades of density with D* within a tenth of {said}",
+            value=decades,
+            n=len(points),
+            clusters=len(points),
+            reason="read off one curve",
+        )
+        for said, decades in (("1", _rest(points, 1)), ("1/2", half))
+    ]
+    beaten = [1 / x for x, row in zip((p.x for p in points), sound, strict=True) if (_above_pairs(row).high or 0) < 0]
     drawn = [
         curves(points, x="1 / density", y="D*", title="Dimensions a feature", log_x=True, section="uniform"),
         *_levels(sound),
@@ -89,7 +114,8 @@ def told(rows: Sequence[Row]) -> Told:
     summary = (
         f"Equal features take D* {_star(first)} dimensions each where dense and {_star(last)} where rarest; "
         f"of those that take 0.3 or more, {number(on_lines.value, 2)} lie within 0.03 of a polytope's line (by chance "
-        f"{_chance():.2f})."
+        f"{_chance():.2f}). D* is within a tenth of 1/2 over {number(half, 2)} decades of density; what is trained "
+        f"costs less than the best of pairs {f'from density {max(beaten):.2g} down' if beaten else 'nowhere'}."
     )
     return Told(summary, estimates, drawn, [_table(cells)])
 
@@ -168,6 +194,32 @@ def _star(value: float) -> str:
     return number(value, 2) if math.isfinite(value) else "nothing learned"
 
 
+def _above_pairs(row: Row) -> Interval:
+    of = row.evidence["against_pairs"]
+    return t_interval(of["value"], of["se"], n=of["n"], clusters=of["n"], method="paired")
+
+
+def _in_percent(row: Row) -> str:
+    found = _above_pairs(row)
+    return " to ".join(f"{100 * (end or 0):.2f}" for end in (found.low, found.high))
+
+
+def _rest(points: Sequence[Point], level: float) -> float:
+    """Over how many decades of x the curve, straight between points on a logarithmic axis, is within a tenth of y."""
+    whole = 0.0
+    for before, after in pairwise(points):
+        if not (math.isfinite(before.y) and math.isfinite(after.y)):
+            continue
+        ends = [level * (1 - _BAND), level * (1 + _BAND)]
+        if before.y == after.y:
+            share = float(ends[0] <= before.y <= ends[1])
+        else:
+            first, last = sorted(min(1.0, max(0.0, (end - before.y) / (after.y - before.y))) for end in ends)
+            share = last - first
+        whole += share * math.log10(after.x / before.x)
+    return whole
+
+
 def _table(cells: dict[str, list[Row]]) -> Table:
     """Groups of all starts of a density by what they make."""
     lines = []
@@ -175,6 +227,6 @@ def _table(cells: dict[str, list[Row]]) -> Table:
         counts = Counter(group.name for row in some for group in groups(weights_of(row)))
         stars = [float(dimensions_per_feature(weights_of(row))) for row in some]
         said = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
-        lines.append([name, _star(sum(stars) / len(stars)), said])
-    columns = ("features", "D*, mean", "groups of all starts")
+        lines.append([name, _star(sum(stars) / len(stars)), ", ".join(map(_in_percent, some)), said])
+    columns = ("features", "D*, mean", "loss above that of pairs, %", "groups of all starts")
     return Table(title="Uniform: groups of features that interfere", columns=columns, rows=lines, section="uniform")
