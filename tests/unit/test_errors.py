@@ -12,6 +12,7 @@ from gnomon.core import errors
 from gnomon.core.errors import (
     AbilityError,
     DataError,
+    Diverged,
     GnomonError,
     ModelError,
     RunError,
@@ -20,7 +21,7 @@ from gnomon.core.errors import (
     closest,
 )
 
-TREE = [GnomonError, UsageError, DataError, ModelError, AbilityError, RunError, Stopped]
+TREE = [GnomonError, UsageError, DataError, ModelError, AbilityError, RunError, Diverged, Stopped]
 
 
 def test_exit_codes() -> None:
@@ -32,6 +33,7 @@ def test_exit_codes() -> None:
         "ModelError": 3,
         "AbilityError": 3,
         "RunError": 4,
+        "Diverged": 4,
         "Stopped": 130,
     }
     assert issubclass(AbilityError, ModelError) and all(issubclass(kind, GnomonError) for kind in TREE)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from gnomon.core.errors import DataError, UsageError
+from gnomon.core.errors import DataError, Diverged, UsageError
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.explain.repeated_data.readings import by_heart, losses, losses_by_copy, prefix_scores, said_again
 from gnomon.models.transformer import Transformer, TransformerConfig
 from gnomon.report.base import Report
-from gnomon.study.repeated_data import RepeatedData, study
+from gnomon.store.export import read_parquet
+from gnomon.store.run import Run
+from gnomon.study._trained import Trained, run_trainings, train_all
+from gnomon.study.repeated_data import RepeatedData, row_of, study
 from gnomon.study.repeated_data.estimates import curves
 from gnomon.study.repeated_data.family import Family
 from gnomon.study.repeated_data.summary import report
+from gnomon.train import repeats
 from gnomon.train.toy import HELD_OUT
 
 EPOCHS = (8.0, 32.0, 100.0, 320.0, 800.0)
@@ -37,6 +45,8 @@ def _measured(size: float, loss: float, rng: np.random.Generator, *, hump: float
         "epochs": 8.0,
         "documents": 4,
         "tokens a step": 100,
+        "training": loss,
+        "uniform": np.log(65),
         "curve": {"steps": STEPS, "held-out": curve.tolist(), "set": [4, 3, 2, 1, 0.2, 0.1, 0.05], "unique": [3.0] * 7},
         "held-out": (loss + noise + 0.02 * rng.normal(size=20)).tolist(),
         "by index": [loss] * 15,
@@ -75,6 +85,8 @@ def _rows(seeds: int) -> list[Row]:
             add("tuned", width, seed, 0.9, 100.0, added=0.2)
         add("without copies", 64, seed, 0.0, 1.0, matching=0.04)
         add("without copies, repeats", 64, seed, 0.9, 100.0, added=0.5, matching=0.04)
+        add("dropout", 64, seed, 0.0, 1.0, added=0.1)
+        add("dropout, repeats", 64, seed, 0.9, 100.0, added=0.3)
     return rows
 
 
@@ -137,27 +149,141 @@ def test_training_further_is_held_against_training_from_scratch(planted: Report)
     assert planted.estimate(reached, "40k, after no repeats").value == pytest.approx(0.075, abs=0.03)
 
 
+def test_what_is_done_against_learning_by_heart_is_held_against_nothing_done(planted: Report) -> None:
+    group = "dropout, 160k, 90% repeats, 100 epochs"
+    assert planted.estimate("test loss added by repeats, nats", group).value == pytest.approx(0.2, abs=0.03)
+    assert planted.estimate("test loss less that with nothing done, nats", group).value == pytest.approx(
+        -0.42, abs=0.03
+    )
+    price = planted.estimate("test loss that it adds without repeats, nats", group)
+    assert price.value == pytest.approx(0.1, abs=0.03)
+
+
+def test_losses_are_told_in_tokens_that_are_worth_as_much(planted: Report) -> None:
+    metric = "share of the tokens after which models without repeats had as low a test loss"
+    # 0.3 nats above the end of a curve that first is there after 10 of 200 steps.
+    found = planted.estimate(metric, "40k, 50% repeats, 100 epochs")
+    assert found.value == pytest.approx(0.05, abs=0.02) and found.n == 3
+    early = planted.estimate("added where training stops at its lowest test loss, nats", "40k, 50% repeats, 100 epochs")
+    assert early.value == pytest.approx(0.3, abs=0.03)
+
+
+def _with_diverged(*lost: tuple[str, int, float, float]) -> list[Row]:
+    rows = []
+    for row in _rows(2):
+        place = tuple(row.evidence[name] for name in ("kind", "width", "share", "epochs"))
+        gone = row.evidence["seed"] == 0 and place in lost
+        rows.append(
+            Row(
+                key=row.key, cluster=row.cluster, evidence={**row.evidence, "diverged": "nan"} if gone else row.evidence
+            )
+        )
+    return rows
+
+
+def test_what_diverged_is_left_out_and_named() -> None:
+    found = report(_with_diverged(("repeats", 32, 0.9, 100.0), ("scratch", 16, 0.0, 1.0)))
+    assert any(note.startswith("2 of 92 trainings diverged and are left out: ") for note in found.notes)
+    table = next(t for t in found.tables if t.title == "Trainings")
+    assert sum(row[0] == SIZES[32] for row in table.rows) == 10 and sum(row[0] == SIZES[64] for row in table.rows) == 11
+    assert len(list(found.figures)) > 10
+    # Models of the smallest size have nothing left to be held against.
+    assert not any("10k, after" in e.group for e in found.estimates)
+    without = Family.of(_with_diverged(("control", 16, 0.0, 1.0)))
+    assert without.widths == [32, 64] and without.epochs(16, 0.9) == []
+
+
+def test_a_share_of_which_nothing_is_left_stops_the_study() -> None:
+    lost = [("repeats", 32, 0.9, epochs) for epochs in EPOCHS]
+    with pytest.raises(DataError, match=r"every training of width 32 at a share of 0.9 diverged"):
+        Family.of(_with_diverged(*lost))
+
+
 def test_every_figure_is_drawn(planted: Report) -> None:
     titles = [figure.title for figure in planted.figures]
     for words in ("added by repeats", "against epochs", "Region", "on the set", "over training by epochs", "by heart"):
         assert any(words in f"{t} {f.caption}" for t, f in zip(titles, planted.figures, strict=True)), words
-    for words in ("Effective size", "by copy", "said again", "Prefix matching", "other language"):
+    for words in (
+        "said by heart",
+        "done against",
+        "Effective size",
+        "by copy",
+        "said again",
+        "Prefix matching",
+        "other language",
+    ):
         assert any(words in title for title in titles), words
 
 
 def test_a_small_family_is_trained_measured_and_found_again(tmp_path: Path) -> None:
-    cfg = RepeatedData(
-        widths=(16, 32), shares=(0.5,), epochs=(4, 10), tokens=20_480, context=64, fine_tune=4096, seeds=1
-    )
+    cfg = RepeatedData(widths=(16, 32), shares=(0.5,), epochs=(5, 10), tokens=10_240, context=64, fine_tune=4096)
     first = study(cfg, tmp_path, 1)
     kinds = [row.evidence["kind"] for row in first.rows]
     assert kinds.count("repeats") == 4 and kinds.count("tuned") == 4
     cell = Family.of(first.rows).cell(32, 0.5, 10)[0]
-    assert (cell["documents"], cell["epochs"]) == (16, 10.0)
+    assert (cell["documents"], cell["epochs"]) == (8, 10.0)
     assert len(cell["curve"]["steps"]) == len(cell["curve"]["set"]) > 5
     again = study(cfg, tmp_path, 1)
     assert [r.evidence for r in again.rows] == [r.evidence for r in first.rows]
     assert again.report.summary == first.report.summary
+
+
+def test_the_table_of_results_has_a_line_a_training(tmp_path: Path) -> None:
+    cfg = RepeatedData(widths=(16,), shares=(0.5,), epochs=(10,), tokens=10_240, context=64, fine_tune=0, mitigate=True)
+    done, run = run_trainings(cfg, "repeated-data", root=tmp_path)
+    lines = pq.read_table(run.folder / "results.parquet")
+    kinds = lines["evidence.kind"].to_pylist()
+    assert kinds.count("control") == kinds.count("repeats") == kinds.count("dropout, repeats") == 1 and len(kinds) == 8
+    losses_told = dict(zip(lines["key"].to_pylist(), lines["evidence.means.test loss"].to_pylist(), strict=True))
+    cell = Family.of(done.rows).cell(16, 0.5, 10)[0]
+    assert losses_told["repeats, width 16, share 0.5, epochs 10, seed 0"] == pytest.approx(np.mean(cell["held-out"]))
+    assert "test loss that it adds without repeats, nats" in {e.metric for e in done.report.estimates}
+
+
+def test_a_training_that_diverges_is_marked_and_tried_again_only_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = repeats.train
+
+    def train(cfg: repeats.Repeats, run: Run) -> Path:
+        if cfg.epochs == 10 and cfg.peak_rate > 0.009:
+            raise Diverged("the loss of step 3 is nan")
+        return real(cfg, run)
+
+    monkeypatch.setattr(repeats, "train", train)
+    small = {"widths": (16,), "shares": (0.5,), "epochs": (5, 10), "tokens": 10_240, "context": 64, "fine_tune": 0}
+    done = study(RepeatedData(**small, without_copies=False), tmp_path, 1)
+    assert [row.evidence.get("diverged") for row in done.rows] == [None, None, "the loss of step 3 is nan"]
+    assert "1 of 3 trainings diverged" in " ".join(done.report.notes) and len(done.runs) == 2
+    again = study(RepeatedData(**small, without_copies=False, retry=True), tmp_path, 1)
+    assert [row.evidence["rate"] for row in again.rows] == [0.01, 0.01, 0.005]
+    assert not any("diverged" in row.evidence for row in again.rows)
+    with pytest.raises(Diverged):
+        train_all([RepeatedData(**small).cells()[2].config(RepeatedData(**small))], root=tmp_path)
+
+
+def test_a_training_that_ends_worse_than_a_guess_has_diverged() -> None:
+    cfg = RepeatedData(widths=(16,), shares=(0.5,), epochs=(4,))
+    found = Trained(cfg.cells()[0].config(cfg), "x", "run:x", [], Report(title="x", estimates=[]))
+    measured = _measured(1e4, 4.0, np.random.default_rng(0), hump=0, matching=0.5)
+    assert "diverged" not in row_of(cfg.cells()[0], found, measured).evidence
+    told = row_of(cfg.cells()[0], found, {**measured, "training": 5.0}).evidence["diverged"]
+    assert told == "the last steps cost 5.00 nats, a guess 4.17"
+
+
+@pytest.mark.slow
+def test_processes_that_torchrun_started_share_a_family(tmp_path: Path) -> None:
+    """Two of them train each a part, and leave what one alone leaves."""
+    flags = "--widths 16,32 --shares 0.5 --epochs 4,10 --tokens 20480 --context 64 --fine-tune 0"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "gnomon"]
+    command = [*torchrun, "study", "repeated-data", *flags.split(), "--out", str(tmp_path / "two")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    cfg = RepeatedData(widths=(16, 32), shares=(0.5,), epochs=(4, 10), tokens=20_480, context=64, fine_tune=0)
+    alone, _ = run_trainings(cfg, "repeated-data", root=tmp_path / "one")
+    (written,) = (tmp_path / "two").glob("study-repeated-data-*")
+    assert [r.evidence for r in read_parquet(written / "results.parquet")] == [r.evidence for r in alone.rows]
+    assert len(list((tmp_path / "two").glob("train-*"))) == len(alone.rows)
 
 
 def test_documents_that_are_not_apart_stop_the_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 
 __all__ = ["main"]
 
+# The study whose trainings several processes share.
+_GRID = ["study", "repeated-data"]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code; `argv` defaults to the process's own arguments."""
@@ -26,7 +29,7 @@ def _run(tokens: list[str]) -> int:
     from gnomon.core.errors import UsageError
 
     size = os.environ.get("WORLD_SIZE", "1")
-    if size != "1" and "LOCAL_WORLD_SIZE" in os.environ and tokens[:1] != ["train"]:
+    if size != "1" and "LOCAL_WORLD_SIZE" in os.environ and tokens[:1] != ["train"] and tokens[:2] != _GRID:
         raise UsageError(f"{size} processes have nothing to share but a training", todo="start it without torchrun")
     # "-" alone reads as a flag whose name is missing; joined to its flag it is the value that means stdout.
     if "-" in tokens[1:]:

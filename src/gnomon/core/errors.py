@@ -6,6 +6,7 @@
     ├── ModelError             3   a model that cannot be loaded, reached or read out
     │   └── AbilityError       3   the model lacks what the method needs
     ├── RunError               4   a run that cannot be opened, or whose trials failed
+    │   └── Diverged           4   a training whose loss is not finite
     └── Stopped              130   stopped by the user; the run resumes
 
 A message has three parts: what is wrong with the value seen, where (file, key, item), and what to do.
@@ -16,7 +17,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["AbilityError", "DataError", "GnomonError", "ModelError", "RunError", "Stopped", "UsageError", "closest"]
+__all__ = [
+    "AbilityError",
+    "DataError",
+    "Diverged",
+    "GnomonError",
+    "ModelError",
+    "RunError",
+    "Stopped",
+    "UsageError",
+    "closest",
+]
 
 
 class GnomonError(Exception):
@@ -65,6 +76,10 @@ class AbilityError(ModelError):
 
 class RunError(GnomonError):
     """A run that cannot be opened, is in use, or had too many failed trials."""
+
+
+class Diverged(RunError):
+    """A training whose loss is no longer a number; a family of trainings may go on without it."""
 
 
 class Stopped(GnomonError):

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from gnomon.core.errors import RunError, Stopped, UsageError
+from gnomon.core.errors import Diverged, Stopped, UsageError
 from gnomon.learn.checkpoint import load_state, save_state
 from gnomon.learn.optim import Optim, adamw, learning_rate, update
 from gnomon.learn.parallel import Sharded, from_first, ranks, summed
@@ -117,7 +117,7 @@ def fit(
 
     Raises:
         Stopped: Ctrl-C; the state is saved and the same call goes on from there.
-        RunError: the loss is not finite; the state before that step stays.
+        Diverged: the loss is not finite; the state before that step stays.
         UsageError: there are several processes, and batches that do not come in parts; bfloat16 where there is none.
     """
     if fit.bf16:
@@ -226,7 +226,7 @@ class _Learner:
         found = summed(found)
         if not math.isfinite(found["loss"]):
             what = f"the loss of step {index + 1} is {found['loss']}"
-            raise RunError(what, todo="lower the rate and start with --fresh")
+            raise Diverged(what, todo="lower the rate and start with --fresh")
         rate = learning_rate(index, self.fit.num_steps, self.fit.optim)
         norm = update(self.optimizer, rate=rate, clip=self.fit.optim.clip)
         return {"loss": found.pop("loss"), "grad_norm": norm, "rate": rate, **found}

@@ -14,6 +14,7 @@ import datetime
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -26,6 +27,7 @@ from gnomon.models.transformer import Block
 __all__ = [
     "Ranks",
     "Sharded",
+    "alone",
     "from_first",
     "gathered",
     "joined",
@@ -41,6 +43,7 @@ T = TypeVar("T")
 
 # A process that measures alone keeps the others waiting; one that dies is noticed by torchrun, not by a timeout.
 _PATIENCE = datetime.timedelta(days=1)
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
 
 
 class Ranks(NamedTuple):
@@ -56,8 +59,20 @@ class Ranks(NamedTuple):
 
 
 def ranks() -> Ranks:
-    """Who this process is: number 0 of 1 outside of `joined`."""
-    return Ranks(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Ranks()
+    """Who this process is: number 0 of 1 outside of `joined`, and inside of `alone`."""
+    if _ALONE.get() or not dist.is_initialized():
+        return Ranks()
+    return Ranks(dist.get_rank(), dist.get_world_size())
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this process shares nothing with the others: what it trains is its own."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
 
 
 def together() -> bool:

@@ -4,19 +4,21 @@
     gnomon train repeats --share 0.9 --epochs 100 --data notes.jsonl     the same on your own text
     gnomon train repeats --share 0 --text blocks --start run:ID          further training on another language
 
-Hernandez et al. 2022 (arXiv 2205.10487): one cell of the grid that `gnomon study repeated-data` trains. The model,
-its rates and its snapshots are those of `gnomon train toy`. Runs that share a seed share their first weights and the
-order of the documents that come once.
+Hernandez et al. 2022 (arXiv 2205.10487): one cell of the grid that `gnomon study repeated-data` trains. The model
+and its snapshots are those of `gnomon train toy`. Runs that share a seed share their first weights and the order of the
+documents that come once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import registered
@@ -25,11 +27,13 @@ from gnomon.data.repeats import Divided, Tokens, divide
 from gnomon.data.repeats import Schedule as Slots
 from gnomon.data.worlds.blocks import Blocks
 from gnomon.data.worlds.language import Documents, Language
+from gnomon.learn.optim import Optim
 from gnomon.models.families import load_folder
 from gnomon.models.load import checkpoint_folder, content_hash
 from gnomon.models.tokenizer import Tokenizer
+from gnomon.models.transformer import Block, Transformer
 from gnomon.train._text import open_documents, text_hash
-from gnomon.train.toy import HELD_OUT, Drawn, Schedule, Toy, fit_toy
+from gnomon.train.toy import HELD_OUT, Drawn, Schedule, Toy, fit_toy, new_toy
 
 if TYPE_CHECKING:
     from gnomon.store.run import Run
@@ -68,6 +72,14 @@ class Repeats(Toy):
     "Train on this text file, JSON lines file or folder of such instead, with a tokenizer trained on it."
     start: str = ""
     "Model to train further, such as run:ID; by default a new one."
+    batch: int = 16
+    "Documents a step."
+    peak_rate: float = 1e-2
+    "Learning rate after the warm-up; it falls to 0 in a line."
+    weight_decay: float = 0.0
+    "Share of the rate by which matrices shrink at every step."
+    dropout: float = 0.0
+    "Chance that a number that attention or an MLP adds is left out of a training step."
     seed: int = 0
     "Seed of the first weights, and of which documents come and in which order."
     snapshots: int = 20
@@ -77,7 +89,15 @@ class Repeats(Toy):
         super().__post_init__()
         if self.start and self.data:
             raise UsageError("--start and --data have tokenizers of their own", todo="leave one of them out")
+        if not (0 <= self.dropout < 1 and self.weight_decay >= 0):
+            what = f"--dropout is {self.dropout:g}, --weight-decay {self.weight_decay:g}"
+            raise UsageError(what, todo="give a chance below 1, and 0 or more")
         slots_of(self)
+
+    @property
+    def optim(self) -> Optim:
+        """How weights move; the rate falls to 0, without which a small set is never quite known by heart."""
+        return replace(super().optim, final=0.0, weight_decay=self.weight_decay)
 
 
 def slots_of(cfg: Repeats) -> Slots:
@@ -140,8 +160,22 @@ def train(cfg: Repeats, run: Run) -> Path:
         return Drawn([once[row] if row >= 0 else again[-1 - row] for row in rows], [0] * len(rows))
 
     facts = {"share": slots.share, "epochs": slots.epochs, "documents in the set": slots.size, **dropped}
-    start = load_folder(checkpoint_folder(cfg.start)) if cfg.start else None
-    return fit_toy(cfg, run, language, Schedule(of), facts, start=start, tokenizer=tokenizer)
+    model = load_folder(checkpoint_folder(cfg.start)) if cfg.start else new_toy(cfg, len(language.words))
+    if cfg.dropout:
+        _drop_out(model, cfg.dropout)
+    return fit_toy(cfg, run, language, Schedule(of), facts, start=model, tokenizer=tokenizer)
+
+
+def _drop_out(model: Transformer, chance: float) -> None:
+    """Makes training steps leave out of the residual stream what a part adds to it, number by number."""
+
+    def dropped(part: nn.Module, _: Any, added: Tensor) -> Tensor:
+        return F.dropout(added, chance, training=part.training)
+
+    for block in cast("Sequence[Block]", model.blocks):
+        for part in (block.attn, block.mlp):
+            if part is not None:
+                part.register_forward_hook(dropped)
 
 
 class TextRows(NamedTuple):

@@ -136,6 +136,12 @@ class Toy:
         """Optimiser steps."""
         return self.tokens // (self.batch * self.context)
 
+    @property
+    def optim(self) -> Optim:
+        """How weights move; the rate is constant after its warm-up."""
+        rise = warmup_steps(self)
+        return Optim(peak=self.peak_rate, final=1.0, warmup_steps=rise, betas=(0.9, 0.99), weight_decay=0.0)
+
     def language(self) -> Copies:
         """What it is trained on."""
         return Copies(
@@ -307,8 +313,7 @@ def losses_by_kind(losses_BT: Tensor, documents: Documents) -> dict[str, Tensor]
 
 
 def _plan(cfg: Toy) -> Fit:
-    optim = Optim(peak=cfg.peak_rate, final=1.0, warmup_steps=warmup_steps(cfg), betas=(0.9, 0.99), weight_decay=0.0)
-    return Fit(num_steps=cfg.num_steps, optim=optim, seed=Seed(cfg.seed).child("fit").value, bf16=cfg.bf16)
+    return Fit(num_steps=cfg.num_steps, optim=cfg.optim, seed=Seed(cfg.seed).child("fit").value, bf16=cfg.bf16)
 
 
 def _write_text(path: Path, documents: Documents, words: Sequence[str]) -> None:

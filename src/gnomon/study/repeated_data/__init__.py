@@ -18,18 +18,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gnomon.core.errors import UsageError
+from gnomon.core.errors import Diverged, UsageError
 from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.data.repeats import check_apart
-from gnomon.study._trained import Studied, Trained, train_all
-from gnomon.study.repeated_data.family import Family
+from gnomon.study._trained import Studied, Trained, train_each
+from gnomon.study.repeated_data.family import AGAIN, WITHOUT_COPIES, Family, means
 from gnomon.study.repeated_data.measures import measure_all
 from gnomon.study.repeated_data.summary import report
 from gnomon.train.repeats import HELD_OUT_ROWS, Repeats, repeated_numbers, unique_numbers
 from gnomon.train.toy import HELD_OUT
 
-__all__ = ["Cell", "RepeatedData", "study"]
+__all__ = ["MITIGATIONS", "Cell", "RepeatedData", "row_of", "study"]
+
+MITIGATIONS: Mapping[str, Mapping[str, Any]] = {"weight decay": {"weight_decay": 0.1}, "dropout": {"dropout": 0.1}}
+"""What a training may have against learning by heart, which the paper leaves out."""
 
 
 @registered
@@ -53,10 +56,16 @@ class RepeatedData:
     "Tokens of a document."
     data: Path | None = None
     "Train on this text file, JSON lines file or folder of such instead of the artificial language."
+    copy_rate: float = 0.05
+    "Chance at each place of the artificial language that a copy begins."
     fine_tune: int = 409_600
     "Tokens of training further on the other language, blocks; 0 for none. With --data there is no other."
     without_copies: bool = True
     "Train the worst share and epochs on a language without copies too. With --data there is none."
+    mitigate: bool = False
+    "Train the worst share and epochs with weight decay and with dropout too, beside such without repeats."
+    retry: bool = False
+    "Train what diverges once more, at half the rate."
     seeds: int = 1
     "Trainings of each; a seed draws first weights, order and which documents are repeated."
 
@@ -88,7 +97,7 @@ class Cell(NamedTuple):
     """A training's place in the family.
 
     Attributes:
-        kind: control, repeats; and after them, of the worst epochs, without copies, scratch and tuned.
+        kind: control, repeats; and after them, of the worst epochs, without copies, a mitigation, scratch and tuned.
         width: of the model.
         seed: which repetition.
         share, epochs: of the repeats; of a model that was trained further, those of its first training.
@@ -101,6 +110,11 @@ class Cell(NamedTuple):
     share: float = 0.0
     epochs: float = 1.0
     start: str = ""
+
+    @property
+    def place(self) -> str:
+        """The key of its row."""
+        return f"{self.kind}, width {self.width}, share {self.share:g}, epochs {self.epochs:g}, seed {self.seed}"
 
     def config(self, cfg: RepeatedData) -> Repeats:
         """Its training."""
@@ -115,8 +129,10 @@ class Cell(NamedTuple):
             share=self.share,
             epochs=self.epochs,
             data=cfg.data,
+            copy_rate=cfg.copy_rate,
+            **MITIGATIONS.get(self.kind.removesuffix(AGAIN), {}),
         )
-        if self.kind.startswith("without copies"):
+        if self.kind.startswith(WITHOUT_COPIES):
             return replace(made, copy_rate=0.0)
         if self.kind in ("scratch", "tuned"):
             # Half the rate, as in the paper.
@@ -141,11 +157,11 @@ def study(cfg: RepeatedData, root: Path | None, workers: int) -> Studied:
             largest = cells[-1]._replace(seed=seed, epochs=min(cfg.epochs)).config(cfg)
             _check(unique_numbers(replace(largest, share=0.0)), largest)
     trained, rows = _done(cfg, cells, root, workers)
-    if cfg.data is None:
-        more = list(_further(cfg, Family.of(rows), dict(zip(cells, trained, strict=True))))
-        later, later_rows = _done(cfg, more, root, workers)
-        trained, rows = [*trained, *later], [*rows, *later_rows]
-    return Studied(report(rows), trained, rows)
+    more = list(
+        _further(cfg, Family.of(rows), {row.key: str(row.evidence["run"]) for row in rows if "run" in row.evidence})
+    )
+    later, later_rows = _done(cfg, more, root, workers)
+    return Studied(report([*rows, *later_rows]), [*trained, *later], [*rows, *later_rows])
 
 
 def _check(unique: Sequence[int], cfg: Repeats) -> None:
@@ -156,30 +172,45 @@ def _check(unique: Sequence[int], cfg: Repeats) -> None:
 
 
 def _done(cfg: RepeatedData, cells: Sequence[Cell], root: Path | None, workers: int) -> tuple[list[Trained], list[Row]]:
-    trained = train_all([cell.config(cfg) for cell in cells], root=root, workers=workers)
-    measured = measure_all(trained, root=root, workers=workers)
-    return trained, [_row(cell, *both) for cell, both in zip(cells, zip(trained, measured, strict=True), strict=True)]
+    """Trains and measures; what diverged has a row that says so, and no measurements."""
+    configs = [cell.config(cfg) for cell in cells]
+    found = train_each(configs, root=root, workers=workers)
+    if cfg.retry:
+        pairs = zip(configs, found, strict=True)
+        again = [replace(c, peak_rate=c.peak_rate / 2) if isinstance(f, Diverged) else c for c, f in pairs]
+        found = train_each(again, root=root, workers=workers)
+    trained = [each for each in found if isinstance(each, Trained)]
+    measured = iter(measure_all(trained, root=root, workers=workers))
+    rows = [row_of(c, f, {} if isinstance(f, Diverged) else next(measured)) for c, f in zip(cells, found, strict=True)]
+    return trained, rows
 
 
-def _row(cell: Cell, trained: Trained, measured: Mapping[str, Any]) -> Row:
-    place = f"{cell.kind}, width {cell.width}, share {cell.share:g}, epochs {cell.epochs:g}, seed {cell.seed}"
-    asked = {"kind": cell.kind, "width": cell.width, "seed": cell.seed, "share": cell.share, "epochs": cell.epochs}
-    evidence = {**asked, "run": trained.run, "measured": measured}
-    return Row(key=place, cluster=f"seed {cell.seed}", evidence=evidence)
+def row_of(cell: Cell, found: Trained | Diverged, measured: Mapping[str, Any]) -> Row:
+    """The row of a training; one that diverged, or ends worse on its own data than a guess, says so."""
+    cluster = f"seed {cell.seed}"
+    evidence = {name: getattr(cell, name) for name in ("kind", "width", "seed", "share", "epochs")}
+    if isinstance(found, Diverged):
+        return Row(key=cell.place, cluster=cluster, evidence={**evidence, "diverged": found.what})
+    evidence |= {"run": found.run, "rate": found.config.peak_rate, "means": means(measured), "measured": measured}
+    if measured["training"] > measured["uniform"]:
+        evidence["diverged"] = f"the last steps cost {measured['training']:.2f} nats, a guess {measured['uniform']:.2f}"
+    return Row(key=cell.place, cluster=cluster, evidence=evidence)
 
 
-def _further(cfg: RepeatedData, family: Family, trained: Mapping[Cell, Trained]) -> Iterator[Cell]:
-    """What is trained when it is known where repeats hurt most: at the largest share, of every size."""
-    share = max(cfg.shares)
+def _further(cfg: RepeatedData, family: Family, runs: Mapping[str, str]) -> Iterator[Cell]:
+    """What is trained when it is known where repeats hurt most: at the largest share.
+
+    Args:
+        family: of the grid.
+        runs: ids of its trainings, by place.
+    """
+    share, width = max(cfg.shares), family.widths[-1]
+    wanted = [WITHOUT_COPIES] * (cfg.without_copies and not cfg.data) + list(MITIGATIONS) * cfg.mitigate
     for seed in range(cfg.seeds):
-        worst = {width: family.worst(width, share) for width in cfg.widths}
-        if cfg.without_copies:
-            width = max(cfg.widths)
-            yield Cell("without copies", width, seed)
-            yield Cell("without copies, repeats", width, seed, share, worst[width])
-        for width in sorted(cfg.widths) if cfg.fine_tune else ():
-            control = Cell("control", width, seed)
-            cell = Cell("repeats", width, seed, share, worst[width])
-            yield Cell("scratch", width, seed)
-            for place in (control, cell):
-                yield place._replace(kind="tuned", start=trained[place].model)
+        for kind in wanted:
+            yield Cell(kind, width, seed)
+            yield Cell(kind + AGAIN, width, seed, share, family.worst(width, share))
+        for each in family.widths if cfg.fine_tune and not cfg.data else ():
+            yield Cell("scratch", each, seed)
+            for first in (Cell("control", each, seed), Cell("repeats", each, seed, share, family.worst(each, share))):
+                yield first._replace(kind="tuned", start=f"run:{runs[first.place]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,14 +14,15 @@ from gnomon.stats.intervals import Interval, proportion, undefined
 from gnomon.stats.repeats import Peak, break_even, interior_peak
 from gnomon.study._family import spoken
 from gnomon.study._trained import over_seeds
-from gnomon.study.repeated_data.family import METRICS, Family, Matrix, Measured, apart
+from gnomon.study.repeated_data.family import AGAIN, METRICS, WITHOUT_COPIES, Family, Matrix, Measured, apart, beside
 
-__all__ = ["curves", "estimates", "peaks", "within"]
+__all__ = ["curves", "estimates", "last", "peaks", "within"]
 
 
 def estimates(of: Family) -> list[Estimate]:
     """Every estimate of the family; the largest size at the largest share stands first."""
-    found = [*_worst(of), *_multipliers(of), *_by_heart(of), *_double_descent(of), *_without_copies(of), *_tuned(of)]
+    found = [*_worst(of), *_multipliers(of), *_by_heart(of), *_double_descent(of), *_without_copies(of)]
+    found += [*_mitigations(of), *_tuned(of)]
     return sorted(found, key=lambda e: not e.headline)
 
 
@@ -38,6 +39,11 @@ def within(of: Family, width: int, share: float, epochs: float) -> Peak:
 def curves(trainings: Sequence[Measured]) -> Matrix:
     """Test losses [S, K] at every snapshot but that before the first step."""
     return np.array([each["curve"]["held-out"][1:] for each in trainings])
+
+
+def last(of: Measured) -> float:
+    """The test loss at the end of training, of the documents that curves are read of."""
+    return float(of["curve"]["held-out"][-1])
 
 
 def _places(of: Family) -> Iterator[tuple[int, float, float, str, bool]]:
@@ -59,7 +65,12 @@ def _worst(of: Family) -> Iterator[Estimate]:
         cell, control = of.cell(width, share, epochs), of.control(width)
         added = apart(cell, control, METRICS["test loss"])
         yield Estimate.of("test loss added by repeats, nats", added, group=group, headline=first)
-        harm = [c["curve"]["held-out"][-1] - w for c, w in zip(cell, of.wasted(width, share), strict=True)]
+        early = [min(c["curve"]["held-out"][1:]) - last(k) for c, k in zip(cell, control, strict=True)]
+        yield Estimate.of("added where training stops at its lowest test loss, nats", over_seeds(early), group=group)
+        as_low = [_until(k["curve"], last(c)) for c, k in zip(cell, control, strict=True)]
+        metric = "share of the tokens after which models without repeats had as low a test loss"
+        yield Estimate.of(metric, _reached(as_low), group=group)
+        harm = [last(c) - w for c, w in zip(cell, of.wasted(width, share), strict=True)]
         yield Estimate.of("of it more than what new tokens are missing, nats", over_seeds(harm), group=group)
         for metric, name in (("copying", "paragraphs said again"), ("other language", "the other language")):
             found = apart(cell, control, METRICS[metric])
@@ -145,8 +156,8 @@ def _peak(metric: str, found: Peak, group: str, seeds: int, headline: bool) -> E
 def _without_copies(of: Family) -> Iterator[Estimate]:
     """What repeats do to prefix matching where the language has no copies: the negative control."""
     for kind, width, share, epochs in of.places:
-        if kind == "without copies, repeats":
-            one, other = of.places[kind, width, share, epochs], of.places["without copies", width, 0.0, 1.0]
+        if kind == WITHOUT_COPIES + AGAIN:
+            one, other = of.places[kind, width, share, epochs], of.places[WITHOUT_COPIES, width, 0.0, 1.0]
             group = f"a language without copies, {_size(of, width)}, {share:.0%} repeats, {epochs:g} epochs"
             added = apart(one, other, METRICS["test loss"])
             yield Estimate.of("test loss added by repeats, nats", added, group=group)
@@ -168,17 +179,39 @@ def _tuned(of: Family) -> Iterator[Estimate]:
         if worth is not None:
             metric = "effective size over size after training further, beside models from scratch"
             yield Estimate.of(metric, multiplier(worth), group=group)
-        share_of = [_steps_to(a, b) for a, b in zip(tuned, scratch, strict=True)]
-        found = over_seeds([s for s in share_of if s is not None])
-        if None in share_of:
-            found = replace(undefined("not reached"), n=len(share_of))
+        found = _reached([_until(one["curve"], last(two)) for one, two in zip(tuned, scratch, strict=True)])
         yield Estimate.of("share of the tokens that reach what scratch reaches", found, group=group)
 
 
-def _steps_to(tuned: Measured, scratch: Measured) -> float | None:
-    """At which share of its training a model has the last loss of one from scratch; None where it never has."""
-    goal, curve = scratch["curve"]["held-out"][-1], tuned["curve"]
-    for step, loss in zip(curve["steps"], curve["held-out"], strict=True):
-        if loss <= goal:
-            return float(step / curve["steps"][-1])
-    return None
+def _reached(shares: Sequence[float | None]) -> Interval:
+    known = [share for share in shares if share is not None]
+    return over_seeds(known) if len(known) == len(shares) else replace(undefined("not reached"), n=len(shares))
+
+
+def _until(curve: Mapping[str, Sequence[float]], goal: float) -> float | None:
+    """At which share of training its test loss first is `goal`, straight over log steps; None where it never is."""
+    steps, losses = np.array(curve["steps"][1:], dtype=np.float64), np.array(curve["held-out"][1:])
+    below = np.flatnonzero(losses <= goal)
+    if not len(below):
+        return None
+    i = int(below[0])
+    if i == 0:
+        return float(steps[0] / steps[-1])
+    share = (losses[i - 1] - goal) / (losses[i - 1] - losses[i])
+    return float(steps[i - 1] * (steps[i] / steps[i - 1]) ** share / steps[-1])
+
+
+def _mitigations(of: Family) -> Iterator[Estimate]:
+    """What repeats add where something is done against learning by heart, and what that itself costs or gains."""
+    for kind, width, share, epochs in of.places:
+        if not kind.endswith(AGAIN) or kind.startswith(WITHOUT_COPIES):
+            continue
+        cell, own = of.places[kind, width, share, epochs], of.places[beside((kind, width, share, epochs))]
+        group = f"{kind.removesuffix(AGAIN)}, {_size(of, width)}, {share:.0%} repeats, {epochs:g} epochs"
+        yield Estimate.of("test loss added by repeats, nats", apart(cell, own, METRICS["test loss"]), group=group)
+        less = apart(cell, of.cell(width, share, epochs), METRICS["test loss"])
+        yield Estimate.of("test loss less that with nothing done, nats", less, group=group)
+        price = apart(own, of.control(width), METRICS["test loss"])
+        yield Estimate.of("test loss that it adds without repeats, nats", price, group=group)
+        learnt = over_seeds([float(np.mean(c["set"])) for c in cell])
+        yield Estimate.of("loss on the set, nats", learnt, group=group)

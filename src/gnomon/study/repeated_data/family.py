@@ -12,14 +12,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gnomon.core.errors import DataError
 from gnomon.core.record import Row
 from gnomon.stats.effective import Worth, multiplier
 from gnomon.stats.intervals import Interval, clustered_mean, undefined
 from gnomon.study._trained import over_seeds
 
-__all__ = ["METRICS", "Family", "Matrix", "Measured", "apart"]
+__all__ = [
+    "AGAIN",
+    "METRICS",
+    "WITHOUT_COPIES",
+    "Family",
+    "Matrix",
+    "Measured",
+    "Place",
+    "apart",
+    "beside",
+    "has",
+    "means",
+]
 
 _RESAMPLES = 200
+Place = tuple[str, int, float, float]
+"""Kind, width, share and epochs."""
+WITHOUT_COPIES = "without copies"
+"""Kind of trainings on a language without copies."""
+AGAIN = ", repeats"
+"""What the kind of a training with repeats ends with beside that of one without."""
 Matrix = NDArray[np.float64]
 Measured = Mapping[str, Any]
 
@@ -38,6 +57,25 @@ METRICS: Mapping[str, Callable[[Measured], Sequence[float]]] = {
 """What effective sizes are read of; numbers by document, paragraph or sequence. KeyError where one was not measured."""
 
 
+def means(of: Measured) -> dict[str, float]:
+    """What can be read of one training as a single number each, in nats a token where it is a loss."""
+    found = {"parameters": of["parameters"], "share": of["share"], "epochs": of["epochs"], "documents": of["documents"]}
+    lists = {"loss on the set": "set", "said by heart": "known"}
+    found |= {name: float(np.mean(of[key])) for name, key in lists.items() if key in of}
+    return found | {name: float(np.mean(read(of))) for name, read in METRICS.items() if has(of, name)}
+
+
+def has(of: Measured, metric: str) -> bool:
+    """Whether a metric was measured."""
+    return {"test loss": "held-out", "prefix matching": "prefix", "other language": "other"}.get(metric, metric) in of
+
+
+def beside(place: Place) -> Place:
+    """The place of the training without repeats that one with repeats, or of further training, is held against."""
+    base = {"repeats": "control", "tuned": "scratch"}.get(place[0], place[0].removesuffix(AGAIN))
+    return base, place[1], 0.0, 1.0
+
+
 @dataclass(frozen=True)
 class Family:
     """What trainings did, by place.
@@ -46,17 +84,30 @@ class Family:
         places: measurements by kind, width, share and epochs; one a seed, in the order of seeds.
     """
 
-    places: Mapping[tuple[str, int, float, float], Sequence[Measured]]
-    _read: dict[tuple[str, int, float, float], Interval | None] = field(default_factory=dict, compare=False, repr=False)
+    places: Mapping[Place, Sequence[Measured]]
+    _read: dict[Place, Interval | None] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Family:
-        """The family whose rows these are."""
-        places: dict[tuple[str, int, float, float], list[Measured]] = {}
+        """The family whose rows these are; places of which a seed diverged are left out, and what is read beside them.
+
+        Raises:
+            DataError: of a width and a share nothing is left.
+        """
+        places: dict[Place, list[Measured]] = {}
+        lost: set[Place] = set()
         for row in sorted(rows, key=lambda row: int(row.evidence["seed"])):
-            place = tuple(row.evidence[name] for name in ("kind", "width", "share", "epochs"))
-            places.setdefault(place, []).append(row.evidence["measured"])  # type: ignore[arg-type]  # of these four
-        return cls(places)
+            place: Place = tuple(row.evidence[name] for name in ("kind", "width", "share", "epochs"))  # type: ignore[assignment]  # of these four
+            if "diverged" in row.evidence:
+                lost.add(place)
+            else:
+                places.setdefault(place, []).append(row.evidence["measured"])
+        whole = {place: found for place, found in places.items() if place not in lost and beside(place) not in lost}
+        for kind, width, share, _ in lost:
+            if kind == "repeats" and not any(p[:3] == (kind, width, share) for p in whole):
+                what = f"every training of width {width} at a share of {share:g} diverged, or that without repeats did"
+                raise DataError(what, todo="leave that width out, or give --retry")
+        return cls(whole)
 
     @property
     def widths(self) -> list[int]:

@@ -8,6 +8,7 @@ held-out paragraphs, every head, documents of the other language, words known by
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gnomon.core.engine import spread
 from gnomon.core.progress import progress, unseen
 from gnomon.core.seeds import Seed
 from gnomon.data.worlds.blocks import Blocks
@@ -29,7 +29,7 @@ from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Transformer, num_parameters
 from gnomon.store.files import replace_file
 from gnomon.store.run import Run
-from gnomon.study._trained import Trained, environment
+from gnomon.study._trained import Trained, environment, shared
 from gnomon.train.repeats import Repeats, language_of, repeated_numbers, slots_of, unique_numbers
 from gnomon.train.toy import HELD_OUT
 
@@ -42,7 +42,6 @@ _FILE = "repeated-data.json"
 
 
 class _Task(NamedTuple):
-    id: int
     config: Repeats
     folder: Path
 
@@ -50,18 +49,18 @@ class _Task(NamedTuple):
 def measure_all(trained: Sequence[Trained], *, root: Path | None, workers: int) -> list[dict[str, Any]]:
     """What each training did, in order; `root` and `workers` are as in `train_all`.
 
-    Of each: `parameters`, `share` and `epochs` as achieved, `documents` in the set; `curve` by step (`steps`,
+    Of each: `parameters`, `share` and `epochs` as achieved, `documents` in the set; `training`, the loss of the last
+    steps on what they read, beside that of a `uniform` guess; `curve` by step (`steps`,
     `held-out`, `set`, `unique`, `prefix`); `held-out`, `set`, `other` [N] by document, `copying` [P][C], `by index`
     [T - 1], `heads` [L][H], `prefix` [N] of the best head, `known` and `known, held out` [N], and `said`: words and
     losses of one paragraph.
     Losses are in nats a token; what cannot be read is left out.
     """
     with environment(root, workers):
-        tasks = [_Task(i, t.config, _folder(t, root)) for i, t in enumerate(trained)]
-        missing = [task for task in tasks if not (task.folder / _FILE).exists()]
-        with progress(len(tasks), "measurements", done=len(tasks) - len(missing)) as bar:
-            for _ in spread(_measure, missing, where=f"processes:{workers}" if workers > 1 else "inline"):
-                bar.advance(1)
+        tasks = [_Task(t.config, _folder(t, root)) for t in trained]
+    missing = [task for task in tasks if not (task.folder / _FILE).exists()]
+    with progress(len(tasks), "measurements", done=len(tasks) - len(missing)) as bar:
+        shared(_measure, missing, root=root, workers=workers, bar=bar)
     return [json.loads((task.folder / _FILE).read_text(encoding="utf-8")) for task in tasks]
 
 
@@ -70,7 +69,7 @@ def _folder(trained: Trained, root: Path | None) -> Path:
         return run.folder
 
 
-def _measure(task: _Task) -> int:
+def _measure(task: _Task) -> None:
     cfg = task.config
     language, _ = language_of(cfg, task.folder)
     with unseen():
@@ -84,11 +83,18 @@ def _measure(task: _Task) -> int:
                 "epochs": slots.epochs,
                 "documents": slots.size,
                 "tokens a step": cfg.batch * cfg.context,
+                **_ending(task, tokenizer),
                 "curve": _curve(task, language, tokenizer),
                 **_last(cfg, net, language, tokenizer),
             }
     replace_file(task.folder / _FILE, json.dumps(found, separators=(",", ":")) + "\n")
-    return task.id
+
+
+def _ending(task: _Task, tokenizer: Tokenizer) -> dict[str, float]:
+    """The loss of the last steps on what they read, and that of a model that knows nothing."""
+    with closing(Run.find(str(task.folder))) as run:
+        last = max((m for m in run.metrics() if m.name == "loss"), key=lambda m: m.step)
+    return {"training": round(last.value, 5), "uniform": round(math.log(tokenizer.vocab_size), 5)}
 
 
 def _curve(task: _Task, language: Language, tokenizer: Tokenizer) -> dict[str, list[float]]:

@@ -12,7 +12,7 @@ from gnomon.report.tokens import Token, TokenText, tokens
 from gnomon.stats.repeats import poor_region
 from gnomon.study._family import spoken
 from gnomon.study._trained import over_seeds
-from gnomon.study.repeated_data.family import METRICS, Family, Measured
+from gnomon.study.repeated_data.family import AGAIN, METRICS, WITHOUT_COPIES, Family, Measured
 
 __all__ = ["SECTION", "figures"]
 
@@ -25,15 +25,29 @@ SECTION = {
 }
 # A set of which a token costs less than this share of what it did at first is known by heart.
 _KNOWN = 0.1
+_SETS = (
+    (
+        "set",
+        "Loss on the set at the end of training",
+        "nats",
+        "Near 0 the set is known by heart; the added loss is largest about where that begins.",
+    ),
+    (
+        "known",
+        "Documents of the set said by heart",
+        "share",
+        "The share that is continued exactly from its first half on, over 16 tokens.",
+    ),
+)
 
 
 def figures(of: Family) -> list[Figure]:
     """Every picture that the family's measurements allow."""
     drawn = [_map(of, share) for share in of.shares] + [_over_epochs(of, share) for share in of.shares]
-    drawn += [*_boundaries(of), _sets(of)]
+    drawn += [*_boundaries(of), *(_sets(of, *which) for which in _SETS)]
     drawn += [_over_training(of, share) for share in of.shares]
     drawn += [_twins(of, share) for share in of.shares]
-    drawn += [*_worths(of), *_copying(of), *_matching(of), *_tuned(of)]
+    drawn += [*_worths(of), *_copying(of), *_matching(of), *_mitigated(of), *_tuned(of)]
     return drawn
 
 
@@ -43,8 +57,9 @@ def _size(of: Family, width: int) -> str:
 
 def _map(of: Family, share: float) -> Figure:
     """Added loss by size and epochs; the boundaries of half the most in the caption."""
-    epochs = of.epochs(of.widths[0], share)
-    values: list[list[float | None]] = [[*map(float, of.damage(w, share).mean(axis=0))] for w in of.widths]
+    epochs = sorted({e for width in of.widths for e in of.epochs(width, share)})
+    added = [dict(zip(of.epochs(w, share), of.damage(w, share).mean(axis=0).tolist(), strict=True)) for w in of.widths]
+    values: list[list[float | None]] = [[row.get(e) for e in epochs] for row in added]
     told = []
     for width in of.widths:
         region = poor_region(of.epochs(width, share), of.damage(width, share).mean(axis=0))
@@ -105,19 +120,16 @@ def _boundaries(of: Family) -> list[Figure]:
     ]
 
 
-def _sets(of: Family) -> Figure:
+def _sets(of: Family, key: str, title: str, y: str, caption: str) -> Figure:
+    """What is left of not knowing the set, by epochs, of every size and share."""
     points = [
-        Point(
-            epochs, _mean(of.cell(width, share, epochs), lambda m: m["set"]), series=f"{_size(of, width)}, {share:.0%}"
-        )
+        Point(epochs, _mean(of.cell(width, share, epochs), lambda m: m[key]), series=f"{_size(of, width)}, {share:.0%}")
         for width in of.widths
         for share in of.shares
         for epochs in of.epochs(width, share)
     ]
-    caption = "Near 0 the set is known by heart; the added loss is largest about where that begins."
-    title = "Loss on the set at the end of training"
     section = SECTION["damage"]
-    return curves(points, x="epochs over the set", y="nats", title=title, caption=caption, section=section, log_x=True)
+    return curves(points, x="epochs over the set", y=y, title=title, caption=caption, section=section, log_x=True)
 
 
 def _over_training(of: Family, share: float) -> Figure:
@@ -238,6 +250,23 @@ def _matching(of: Family) -> list[Figure]:
     title = f"Most prefix matching of a head over training, {share:.0%} repeats, {_size(of, width)} parameters"
     section = SECTION["copying"]
     return [curves(points, x="tokens", y="prefix matching", title=title, section=section, log_x=True)]
+
+
+def _mitigated(of: Family) -> list[Figure]:
+    """The worst place over training, with something done against learning by heart and without."""
+    points: list[Point] = []
+    place = ""
+    for kind, width, share, epochs in of.places:
+        name = kind.removesuffix(AGAIN)
+        if kind.endswith(AGAIN) and name != WITHOUT_COPIES:
+            place = f"{share:.0%} repeats, {epochs:g} epochs, {_size(of, width)} parameters"
+            if not points:
+                points += _line(of.control(width), "held-out", "no repeats")
+                points += _line(of.cell(width, share, epochs), "held-out", "nothing done")
+            points += _line(of.places[kind, width, share, epochs], "held-out", name)
+    title = f"Test loss over training with something done against learning by heart, {place}"
+    section = SECTION["within"]
+    return [curves(points, x="tokens", y="nats", title=title, section=section, log_x=True)] if points else []
 
 
 def _tuned(of: Family) -> list[Figure]:

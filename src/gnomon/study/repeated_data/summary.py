@@ -14,7 +14,7 @@ from gnomon.report.words import in_words
 from gnomon.stats.repeats import Region, boundary, poor_region
 from gnomon.study._family import spoken
 from gnomon.study.repeated_data.estimates import estimates, peaks, within
-from gnomon.study.repeated_data.family import METRICS, Family, Measured
+from gnomon.study.repeated_data.family import METRICS, Family, Measured, has
 from gnomon.study.repeated_data.pictures import SECTION, figures
 
 __all__ = ["report"]
@@ -34,7 +34,7 @@ def report(rows: Sequence[Row]) -> Report:
         estimates=found,
         figures=Drawn(lambda: figures(of)),
         tables=[_cells(of), _regions(of), _peaks(of), *_copies(of)],
-        notes=_notes(of),
+        notes=[*_notes(of), *_diverged(rows)],
     )
 
 
@@ -74,12 +74,8 @@ def _highest(of: Family, width: int, share: float) -> float:
 
 
 def _mean(trainings: Sequence[Measured], name: str) -> float | None:
-    values = [float(np.mean(METRICS[name](each))) for each in trainings if _has(each, name)]
+    values = [float(np.mean(METRICS[name](each))) for each in trainings if has(each, name)]
     return float(np.mean(values)) if values else None
-
-
-def _has(each: Measured, name: str) -> bool:
-    return {"test loss": "held-out", "prefix matching": "prefix", "other language": "other"}.get(name, name) in each
 
 
 def _cells(of: Family) -> Table:
@@ -89,7 +85,7 @@ def _cells(of: Family) -> Table:
         rows.append(_line(of, width, 0.0, None))
         rows += [_line(of, width, share, epochs) for share in of.shares for epochs in of.epochs(width, share)]
     place = ("parameters", "share", "epochs", "documents in the set", "seeds")
-    read = ("test loss", "added", "loss on the set", "copying", "prefix matching", "other language")
+    read = ("test loss", "added", "loss on the set", "said by heart", *list(METRICS)[1:])
     columns = (*place, *read, "effective size over size")
     caption = "Means over seeds, in nats a token; epochs and share as achieved in whole documents."
     return Table(title="Trainings", columns=columns, rows=rows, caption=caption, section=SECTION["damage"])
@@ -99,7 +95,9 @@ def _line(of: Family, width: int, share: float, epochs: float | None) -> list[An
     control = of.control(width)
     some = control if epochs is None else of.cell(width, share, epochs)
     loss, base = _mean(some, "test loss") or 0.0, _mean(control, "test loss") or 0.0
-    own = float(np.mean([np.mean(each["set"]) for each in some])) if epochs is not None else None
+    learnt = (
+        [None, None] if epochs is None else [float(np.mean([np.mean(m[k]) for m in some])) for k in ("set", "known")]
+    )
     size = None if epochs is None else of.multiplier("test loss", width, share, epochs)
     shown = "" if size is None else f"{size.value:.2f}" if size.value is not None else size.reason.rpartition(": ")[2]
     one = some[0]
@@ -111,8 +109,7 @@ def _line(of: Family, width: int, share: float, epochs: float | None) -> list[An
         len(some),
         round(loss, 3),
         round(loss - base, 3) if epochs is not None else None,
-        None if own is None else round(own, 3),
-        *(None if (v := _mean(some, name)) is None else round(v, 3) for name in list(METRICS)[1:]),
+        *(None if v is None else round(v, 3) for v in (*learnt, *(_mean(some, name) for name in list(METRICS)[1:]))),
         shown,
     ]
 
@@ -206,3 +203,8 @@ def _notes(of: Family) -> list[str]:
     if "copying" not in of.control(of.widths[0])[0]:
         told.append("the context does not hold two copies of five tokens: copying is not read")
     return told
+
+
+def _diverged(rows: Sequence[Row]) -> list[str]:
+    lost = [f"{row.key} ({row.evidence['diverged']})" for row in rows if "diverged" in row.evidence]
+    return [f"{len(lost)} of {len(rows)} trainings diverged and are left out: {'; '.join(lost)}"] if lost else []
