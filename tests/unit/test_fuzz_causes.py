@@ -8,13 +8,14 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from gnomon.fuzz.base import Answer, Api, Case, Exchange, Fault, Media, Operation, Reply, Request
+from gnomon.fuzz.base import Answer, Api, Case, Defect, Exchange, Fault, Media, Operation, Reply, Request, Violation
 from gnomon.fuzz.checks import Promises
 from gnomon.fuzz.checks.accepting import missing_header_accepted, negative_data_accepted
 from gnomon.fuzz.checks.server import server_error
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.searching import Finished, fuzz
 from gnomon.fuzz.targets import mounted
+from gnomon.fuzz.triage.causes import by_cause
 
 ITEM = {"type": "object", "properties": {"price": {"type": "number"}}, "required": ["price"]}
 
@@ -139,3 +140,47 @@ def test_what_two_operations_take_against_one_named_schema_has_one_cause() -> No
     (listed,) = taken({"type": "array", "items": {"$ref": "#/$defs/Item"}}, [{"n": "x"}], named, fault)
     (lacking,) = taken({"$ref": "#/$defs/Item"}, {}, named, fault)
     assert whole.root == listed.root != () and whole.key != listed.key and lacking.root != whole.root
+
+
+def repeated(name: str) -> Exchange:
+    """A 501 that repeats what was sent, once within quotes and once without."""
+    posted = Operation(method="POST", path="/sessions")
+    case = Case(operation=posted, body={"kernel": {"name": name}}, media_type="application/json")
+    said = json.dumps({"message": f"The '{name}' kernel is not there", "short": f"{name} not found"}).encode()
+    request = Request(method="POST", target="/sessions")
+    return Exchange(case=case, request=request, reply=Reply(status=501, body=said))
+
+
+def test_an_error_that_repeats_what_was_sent_is_one_defect() -> None:
+    promises = Promises(Api(title="", version="", dialect="openapi-3.1", operations=()))
+    keys = {
+        each.key
+        for name in ("Anonymous Sinope", "u-p", "NULL", "\ud800x~")
+        for each in server_error(repeated(name), promises)
+    }
+    assert len(keys) == 1
+
+
+async def nowhere(scope: Any, receive: Any, send: Any) -> None:
+    """A server whose paths begin with something that the document does not say."""
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": b'{"detail": "Not Found"}'})
+
+
+def test_a_server_that_knows_no_path_is_said_to_be_elsewhere(tmp_path: Any) -> None:
+    config = Fuzzing(max_time=20, max_requests=60, connections=1)
+    report = fuzz(mounted(nowhere, DOCUMENT, config), config, root=tmp_path).report
+    (note,) = report.notes
+    assert note.startswith("every operation answers 404 and nothing else: requests go to paths below /; give --url")
+    refusals = [each for each in report.findings if each.key.startswith("undocumented_status")]
+    assert len(refusals) == 3 and [bool(each.same_as) for each in refusals] == [False, True, True]
+
+
+def test_the_severest_stand_first_and_what_always_comes_back_before_what_does_not() -> None:
+    def defect(severity: str, times: int, name: str) -> Defect:
+        steps = (asked(f"/{name}", b""),)
+        said = Violation(check="x", key=(name,), title=name, severity=severity, certain=True, steps=steps)
+        return Defect(violation=said, reproduced=(times, 3), first_seen=0.0, requests=1)
+
+    found = [defect("low", 3, "a"), defect("high", 1, "b"), defect("critical", 3, "c"), defect("high", 3, "d")]
+    assert [group[0].violation.title for group in by_cause(found)] == ["c", "d", "b", "a"]

@@ -89,12 +89,17 @@ def _finding(defect: Defect, reproduce: str, group: Sequence[Defect]) -> Finding
     excerpt = printable(violation.detail)[:_EXCERPT]
     detail = "\n  ".join(each for each in (f"{said}; {played}", _cause(defect, group), excerpt) if each)
     return Finding(
-        key=" | ".join(violation.key),
+        key=_key(defect),
         title=violation.title,
         severity=violation.severity,
         reproduce=reproduce,
         detail=detail,
+        same_as="" if defect is group[0] else _key(group[0]),
     )
+
+
+def _key(defect: Defect) -> str:
+    return " | ".join(defect.violation.key)
 
 
 def _cause(defect: Defect, group: Sequence[Defect]) -> str:
@@ -113,7 +118,7 @@ def _of_causes(causes: Sequence[Sequence[Defect]]) -> str:
 def _causes(causes: Sequence[Sequence[Defect]]) -> list[Table]:
     shared = [(group, operations_of(group)) for group in causes]
     rows = [[g[0].violation.check, g[0].violation.title, len(g), _few(where)] for g, where in shared if len(where) > 1]
-    caption = "Defects with the same exception at the same place, or at the same place of a named schema."
+    caption = "Defects with one exception at one place, at one place of a named schema, or refused in the same words."
     columns = ["check", "first seen as", "defects", "operations"]
     return [Table(title="Shared causes", columns=columns, rows=rows, caption=caption)] if rows else []
 
@@ -125,6 +130,9 @@ def printable(text: str) -> str:
 
 def _notes(api: Api, tally: Tally) -> list[str]:
     """What keeps operations from being tested: nobody is let in, nothing is there."""
+    if _lost(tally):
+        where = f"requests go to paths below {api.base_path or '/'}"
+        return [f"every operation answers 404 and nothing else: {where}; give --url with the path that the server has"]
     notes, refused, absent = [], [], []
     for operation in api.operations:
         statuses = set(tally.statuses[operation.key])
@@ -140,6 +148,11 @@ def _notes(api: Api, tally: Tally) -> list[str]:
     if absent:
         notes.append(f"{_few(absent)}: nothing was taken; examples in the document, or --header, may help")
     return notes
+
+
+def _lost(tally: Tally) -> bool:
+    """Whether the server seems to know none of the paths."""
+    return bool(tally.statuses) and all(set(each) <= {404} for each in tally.statuses.values())
 
 
 def _few(keys: Sequence[str]) -> str:

@@ -72,13 +72,19 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """A defect, with what reproduces it; `severity` is low, medium, high or critical."""
+    """A defect, with what reproduces it.
+
+    Attributes:
+        severity: low, medium, high or critical.
+        same_as: key of the finding before it that likely has the same cause; a terminal shows the title alone then.
+    """
 
     key: str
     title: str
     severity: str
     reproduce: str
     detail: str = ""
+    same_as: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

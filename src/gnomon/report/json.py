@@ -61,7 +61,7 @@ def _estimate(e: Estimate) -> dict[str, Any]:
 
 def _finding(f: Finding) -> dict[str, Any]:
     record = {"key": f.key, "title": f.title, "severity": f.severity, "reproduce": f.reproduce}
-    return record | ({"detail": f.detail} if f.detail else {})
+    return record | {k: v for k, v in {"detail": f.detail, "same_as": f.same_as}.items() if v}
 
 
 def _finite(x: float | None) -> float | None:

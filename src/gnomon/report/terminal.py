@@ -35,7 +35,8 @@ def show(report: Report, console: Console) -> None:
             console.print()
             console.print(_estimates(some, strong=some is headline))
     for finding in report.findings:
-        console.print()
+        if not finding.same_as:
+            console.print()
         # What reproduces it is to be pasted: lines are broken by whoever shows them, not here.
         console.print(_finding(finding), soft_wrap=True)
     for each in report.tables:
@@ -87,7 +88,9 @@ def _finding(finding: Finding) -> Any:
 
     text = Text()
     text.append(finding.severity.upper(), style=_SEVERITY.get(finding.severity, ""))
-    text.append(f"  {finding.title}", style="bold")
+    text.append(f"  {finding.title}", style="" if finding.same_as else "bold")
+    if finding.same_as:
+        return text
     if finding.detail:
         text.append(f"\n  {finding.detail}")
     between = "\n" if "\n" in finding.reproduce else " "

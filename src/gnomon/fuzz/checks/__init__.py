@@ -16,6 +16,7 @@ from gnomon.fuzz.checks.accepting import (
 )
 from gnomon.fuzz.checks.contract import content_type, response_body, response_headers, undocumented_status
 from gnomon.fuzz.checks.graphql import graphql_error
+from gnomon.fuzz.checks.malformed import malformed_request
 from gnomon.fuzz.checks.promises import Promises
 from gnomon.fuzz.checks.server import server_error, slow_response
 
@@ -37,6 +38,7 @@ CHECKS: Mapping[str, Check] = {
         method_not_allowed,
         slow_response,
         graphql_error,
+        malformed_request,
     )
 }
 "By name, as `--checks` has them."
@@ -47,9 +49,15 @@ _OF_GRAPHQL = ("server_error", "slow_response", "graphql_error")
 def violations(exchange: Exchange, promises: Promises, checks: Mapping[str, Check] = CHECKS) -> list[Violation]:
     """What all `checks` say of an exchange; what they saw before is in `promises`, which then learns from it.
 
-    A root field of GraphQL promises nothing of statuses and media types, so of it only three checks speak.
+    A root field of GraphQL promises nothing of statuses and media types, so of it only three checks speak; a document
+    promises nothing of what is no request, so of that only one does.
     """
-    asked = [check for name, check in checks.items() if not exchange.case.operation.root or name in _OF_GRAPHQL]
+    names = [*checks]
+    if exchange.case.malformed:
+        names = [name for name in names if name == "malformed_request"]
+    elif exchange.case.operation.root:
+        names = [name for name in names if name in _OF_GRAPHQL]
+    asked = [checks[name] for name in names]
     found = [each for check in asked for each in check(exchange, promises)]
     promises.learn(exchange)
     return found

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from gnomon.fuzz.base import Answer, Exchange, Violation
+from gnomon.fuzz.checks.fingerprint import fingerprint, texts_of
 from gnomon.fuzz.checks.promises import Promises, base_type
 
 __all__ = ["carried", "content_type", "response_body", "response_headers", "undocumented_status"]
@@ -30,11 +31,12 @@ def undocumented_status(exchange: Exchange, promises: Promises) -> Iterator[Viol
     if status in _EXPECTED_OF_ANY_SERVER and exchange.case.mode == "probe":
         return
     advice = status in _EXPECTED_OF_ANY_SERVER or (status == 404 and "{" in operation.path)
-    documented = ", ".join(operation.answers)
-    yield _violation(
-        exchange, "undocumented_status", str(status), f"answers {status}, which is not documented",
-        f"documented: {documented}", certain=not advice,
-    )  # fmt: skip
+    what, detail = f"answers {status}, which is not documented", f"documented: {', '.join(operation.answers)}"
+    found = _violation(exchange, "undocumented_status", str(status), what, detail, certain=not advice)
+    # The same words of refusal come from one place.
+    told = status >= 400 and exchange.reply.body
+    said = fingerprint(exchange.reply.body, texts_of(exchange.case)) if told else ""
+    yield replace(found, root=("undocumented_status", str(status), said) if said else ())
 
 
 def content_type(exchange: Exchange, promises: Promises) -> Iterator[Violation]:

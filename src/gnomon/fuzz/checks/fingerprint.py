@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Collection, Iterator
 from typing import Any
 
-__all__ = ["fingerprint", "masked", "names_exception"]
+from gnomon.fuzz.base import Case
+
+__all__ = ["fingerprint", "masked", "names_exception", "texts_of"]
 
 _MASKS = (
     (re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"), "#"),
@@ -20,7 +23,7 @@ _MASKS = (
     (re.compile(r"[^\x20-\x7e]+"), "~"),
     (re.compile(r"\s+"), " "),
 )
-_LONGEST = 4000
+_LONGEST, _SHORTEST = 4000, 3
 _EXCEPTION = re.compile(rb"\b(?!InternalServerError\b)[A-Z]\w*(?:Error|Exception|Fault)\b")
 
 
@@ -32,17 +35,42 @@ def masked(text: str) -> str:
     return text.strip()
 
 
-def fingerprint(body: bytes) -> str:
+def fingerprint(body: bytes, sent: Collection[str] = ()) -> str:
     """Twelve hexadecimal digits, the same for two bodies that say the same about other values.
 
     Of JSON, names of members and masked texts count; of anything else the masked text.
+
+    Args:
+        sent: texts of the request; where the body repeats one, it is a value too.
     """
     text = body[: 64 * 1024].decode("utf-8", "replace")
+    repeated = sorted((each for each in sent if len(each) >= _SHORTEST), key=lambda each: (-len(each), each))
     try:
-        said = "\n".join(sorted(set(_leaves(json.loads(text), ""))))
+        said = "\n".join(sorted(set(_leaves(json.loads(text), "", repeated))))
     except (ValueError, RecursionError):
-        said = masked(re.sub(r"<[^>]*>", " ", text))
-    return hashlib.sha256(said.encode()).hexdigest()[:12]
+        said = masked(_without(re.sub(r"<[^>]*>", " ", text), repeated))
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def texts_of(case: Case) -> set[str]:
+    """All texts among the values of a case."""
+    return set(_texts([*case.parameters.values(), case.body]))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts(each)
+
+
+def _without(text: str, repeated: Collection[str]) -> str:
+    for each in repeated:
+        text = text.replace(each, "#")
+    return text
 
 
 def names_exception(body: bytes) -> bool:
@@ -50,9 +78,9 @@ def names_exception(body: bytes) -> bool:
     return bool(_EXCEPTION.search(body[: 64 * 1024]))
 
 
-def _leaves(value: Any, place: str) -> list[str]:
+def _leaves(value: Any, place: str, repeated: Collection[str]) -> list[str]:
     if isinstance(value, dict):
-        return [leaf for key, each in value.items() for leaf in _leaves(each, f"{place}.{masked(key)}")]
+        return [leaf for key, each in value.items() for leaf in _leaves(each, f"{place}.{masked(key)}", repeated)]
     if isinstance(value, list):
-        return [leaf for each in value for leaf in _leaves(each, f"{place}[]")]
-    return [f"{place}={masked(value) if isinstance(value, str) else type(value).__name__}"]
+        return [leaf for each in value for leaf in _leaves(each, f"{place}[]", repeated)]
+    return [f"{place}={masked(_without(value, repeated)) if isinstance(value, str) else type(value).__name__}"]

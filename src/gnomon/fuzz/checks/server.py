@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from gnomon.fuzz.base import Exchange, Trace, Violation
-from gnomon.fuzz.checks.fingerprint import fingerprint, names_exception
+from gnomon.fuzz.checks.fingerprint import fingerprint, names_exception, texts_of
 from gnomon.fuzz.checks.promises import Promises
 from gnomon.fuzz.transport.traces import trace_in_text
 
@@ -47,7 +47,7 @@ def server_error(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
         found = _violation(exchange, (trace.type, *frames), f"{_raised(trace)}, status {reply.status}", "high")
         yield replace(found, root=("exception", trace.type, *frames[-1:]))
     else:
-        said = fingerprint(reply.body)
+        said = fingerprint(reply.body, texts_of(case))
         key = (_asked(exchange), str(reply.status), said)
         found = _violation(exchange, key, f"answers {reply.status}", "high", certain=reply.status not in _GATEWAY)
         # What a framework says of any exception tells no two of them apart, nor together.

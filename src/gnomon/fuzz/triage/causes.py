@@ -1,4 +1,4 @@
-"""Defects that likely have one cause, for whoever reads them: one exception, or one place of a named schema."""
+"""Defects that likely have one cause, for whoever reads them: one exception, one place of a schema, the same words."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ from gnomon.fuzz.base import Defect
 
 __all__ = ["by_cause", "operations_of"]
 
+_SEVERITIES = ("critical", "high", "medium", "low")
+
 
 def by_cause(defects: Sequence[Defect]) -> list[list[Defect]]:
-    """The defects in groups of one cause each, in the order of their first ones.
+    """The defects in groups of one cause each: the severest first, those that always come back before others.
 
     A cause is what `Violation.root` says; a defect of which nothing is said is a cause of its own.
     """
     groups: dict[tuple[str, ...], list[Defect]] = {}
-    for defect in defects:
+    for defect in sorted(defects, key=_weight):
         violation = defect.violation
         groups.setdefault(("root", *violation.root) if violation.root else ("key", *violation.key), []).append(defect)
     return list(groups.values())
+
+
+def _weight(defect: Defect) -> tuple[int, bool]:
+    times, of = defect.reproduced
+    return _SEVERITIES.index(defect.violation.severity), times < of
 
 
 def operations_of(group: Sequence[Defect]) -> list[str]:
