@@ -11,12 +11,13 @@ from gnomon.core.seeds import Seed
 from gnomon.fuzz.base import Api, Case, Defect, Exchange, Operation, Violation
 from gnomon.fuzz.checks.fingerprint import fingerprint
 from gnomon.fuzz.checks.graphql import kind_of_answer
-from gnomon.fuzz.graphql.chains import live
+from gnomon.fuzz.graphql import chains
 from gnomon.fuzz.making import Maker
 from gnomon.fuzz.outage import outage
 from gnomon.fuzz.pace import Pace
 from gnomon.fuzz.scheduling import Arm, Novelty, Play, Schedule
 from gnomon.fuzz.sending import Sender, memory_of
+from gnomon.fuzz.state import lives
 from gnomon.fuzz.state.foreign import ask_as_others
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.stories import Story
@@ -185,13 +186,13 @@ class Campaign:
         story = Story(self.sender, self.maker, self.rng, self._offer, self.triage.known)
         try:
             if isinstance(play.about, Resource) and self.api.dialect == "graphql":
-                await live(story, play.about)
+                await chains.live(story, play.about)
             elif isinstance(play.about, Resource):
-                await story.live(play.about)
+                await lives.live(story, play.about)
             elif play.technique == "callers":
                 await ask_as_others(story, play.about)
             else:
-                await story.at_once(play.about, self.sender.memory.thing_for(play.about.path, self.rng))
+                await lives.at_once(story, play.about, self.sender.memory.thing_for(play.about.path, self.rng))
         finally:
             story.end()
         return max(1, len(story.steps))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gnomon.fuzz.base import Case, Exchange, Operation, Violation
 from gnomon.fuzz.sending import Sent
+from gnomon.fuzz.state.lives import make
 from gnomon.fuzz.state.memory import Thing
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.semantics import listed, same_answer, taken
@@ -58,7 +59,7 @@ async def _thing(story: Story, operation: Operation) -> tuple[Thing | None, Reso
     if not about:
         return None, None
     resource = max(about, key=lambda each: len(each.item))
-    thing = await story.make(resource) if resource.creates else memory.thing_for(operation.path, story.rng)
+    thing = await make(story, resource) if resource.creates else memory.thing_for(operation.path, story.rng)
     return thing, resource
 
 

@@ -1,0 +1,218 @@
+"""One life of a thing: made, read, changed, removed, and asked for afterwards.
+
+RESTler's sequences and the paper's state machine are such lives; the grammar here is
+`create+ (read | list | update | action | sub-create)* delete (read | update | delete | list | create again)*`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from gnomon.fuzz.base import Exchange, Operation
+from gnomon.fuzz.sending import Sent
+from gnomon.fuzz.state.memory import Thing, leaves
+from gnomon.fuzz.state.resources import Resource
+from gnomon.fuzz.state.semantics import listed, moved, not_found, still_there, unseen_of
+from gnomon.fuzz.state.stories import Story
+
+__all__ = ["at_once", "live", "make"]
+
+_LONGEST, _TRIES, _COPIES = 8, 3, (2, 4, 8)
+
+
+async def live(story: Story, resource: Resource) -> None:
+    """Tells one life of a thing of this kind; ends early where none can be made."""
+    thing = None
+    for _ in range(story.rng.choice((1, 1, 2, 3))):
+        thing = await make(story, resource) or thing
+    if thing is None:
+        return
+    acts: list[Callable[[Story, Thing], Awaitable[Any]]] = [_read, _list, _update, _put_twice]
+    acts += [_act, _gather, _orphan] if thing.resource.inner else [_orphan]
+    for _ in range(story.rng.randint(1, 4)):
+        await story.rng.choice(acts)(story, thing)
+    if resource.deletes and len(story.steps) < _LONGEST and story.rng.random() < 0.7:
+        await _remove(story, thing)
+
+
+async def make(story: Story, resource: Resource) -> Thing | None:
+    """Makes one, with what it belongs to; None after three refusals."""
+    above = await _above(story, resource)
+    if above is None:
+        return None
+    for _ in range(_TRIES):
+        for operation in resource.creates[:1]:
+            case = story.case(operation, above)
+            sent = await story.send(case, above)
+            if sent and sent.exchange.reply.status == 409:
+                sent = await story.send(story.maker.renamed(case, story.rng), above)
+            if sent and sent.ok and sent.made:
+                story.keep(sent.made)
+                await _look_for_made(story, sent, sent.made)
+                return sent.made
+    return None
+
+
+async def _read(story: Story, thing: Thing) -> Sent | None:
+    """Reads a thing; what it answers is kept."""
+    return await story.on(thing, thing.resource.reads)
+
+
+async def _list(story: Story, thing: Thing) -> None:
+    """Lists the kind, and looks for the thing."""
+    if not thing.resource.lists:
+        return
+    for pause in story.patience("list_inconsistent", thing.resource.item, "missing"):
+        await asyncio.sleep(pause)
+        sent = await story.on(thing, thing.resource.lists, bare=True)
+        if not sent or _is_listed(story, thing) is not False:
+            return
+    what = "lists without what was made"
+    story.broken("list_inconsistent", thing, what, (thing.resource.item, "missing"), _lists(story, thing, False))
+
+
+async def _update(story: Story, thing: Thing) -> None:
+    """Changes a thing and reads it again."""
+    before = await _read(story, thing)
+    sent = await story.on(thing, thing.resource.updates) if before and before.ok else None
+    if not sent or not sent.ok or sent.exchange.reply.status == 202 or not await _read(story, thing):
+        return
+    fields, certain = unseen_of(story.steps)
+    if fields:
+        what = f"accepts a change of {', '.join(sorted(fields))} that a read does not show"
+        key, holds = (sent.exchange.case.operation.key, sorted(fields)[0]), lambda steps: bool(unseen_of(steps)[0])
+        story.broken("update_not_visible", thing, what, key, holds, certain)
+
+
+async def _put_twice(story: Story, thing: Thing) -> None:
+    """The same PUT again leaves the same thing."""
+    both = (*thing.resource.updates, *thing.resource.inner)
+    first = await story.on(thing, tuple(each for each in both if each.method == "PUT"))
+    if not first or not first.ok:
+        return
+    path = first.exchange.case.operation.path
+    there = tuple(each for each in thing.resource.inner if each.method == "GET" and each.path == path)
+    reads = there or thing.resource.reads
+    if not await story.on(thing, reads, bare=True):
+        return
+    await story.again(first)
+    await story.on(thing, reads, bare=True)
+    fields = moved(story.steps)
+    if fields:
+        what = f"changes {', '.join(sorted(fields))} when the same PUT comes again"
+        key = (first.exchange.case.operation.key, sorted(fields)[0])
+        story.broken("non_idempotent_put", thing, what, key, lambda steps: bool(moved(steps)))
+
+
+async def _act(story: Story, thing: Thing) -> None:
+    """One of the operations below the item."""
+    await story.on(thing, thing.resource.inner)
+
+
+async def _gather(story: Story, thing: Thing) -> None:
+    """Three of what belongs to a thing, then all of them."""
+    inner = thing.resource.inner
+    for operation in [each for each in inner if each.method == "POST"]:
+        same = tuple(each for each in inner if each.method == "GET" and each.path == operation.path)
+        if same:
+            for _ in range(3):
+                await story.send(story.case(operation, thing), thing)
+            await story.on(thing, same)
+
+
+async def _orphan(story: Story, thing: Thing) -> None:
+    """Removes what a thing names or belongs to, then asks for the thing."""
+    made = thing.history[0].case.body if thing.history else None
+    named = {str(value) for _, value in leaves(made)} if isinstance(made, dict) else set()
+    for resource in story.sender.memory.resources.values():
+        for other in list(story.sender.memory.alive[resource.item]):
+            free = other not in story.sender.memory.held or other in story.holds
+            if other is thing or not free or not resource.deletes:
+                continue
+            if str(other.params.get(resource.key)) in named:
+                story.hold(other)
+                await story.on(other, resource.deletes)
+                await _read(story, thing)
+                await story.on(thing, (*thing.resource.lists, *thing.resource.updates, *thing.resource.inner))
+                return
+
+
+async def _remove(story: Story, thing: Thing) -> None:
+    """Removes a thing, then asks for it in every way there is."""
+    sent = await story.on(thing, thing.resource.deletes)
+    if not sent or not sent.ok or sent.exchange.reply.status == 202:
+        return
+    await _look_for_removed(story, thing)
+    resource = thing.resource
+    after = [resource.updates, resource.deletes, resource.inner, resource.lists, resource.creates]
+    story.rng.shuffle(after)
+    for operations in after[:3]:
+        await story.on(thing, operations)
+
+
+async def at_once(story: Story, operation: Operation, thing: Thing | None) -> None:
+    """Several copies of one request at a time; only the server's own faults are looked for."""
+    case = story.maker.valid(operation, story.rng, path=dict(thing.params) if thing else {})
+    copies = story.rng.choice(_COPIES)
+    for sent in await asyncio.gather(*(story.sender.send(case, again=True) for _ in range(copies))):
+        for each in sent.violations if sent else ():
+            story.report(each)
+
+
+async def _above(story: Story, resource: Resource) -> Thing | None:
+    """What a new thing belongs to: nothing (a thing without parameters), one that lives, or a new one."""
+    if not resource.parent:
+        return Thing(resource, {})
+    parent = story.sender.memory.resources[resource.parent]
+    free = [each for each in story.sender.memory.alive[parent.item] if each not in story.sender.memory.held]
+    if free and story.rng.random() < 0.5:
+        return story.hold(free[-1])
+    return await make(story, parent) or (story.hold(free[-1]) if free else None)
+
+
+async def _look_for_made(story: Story, made: Sent, thing: Thing) -> None:
+    if made.exchange.reply.status == 202 or not thing.resource.reads:
+        return
+    for pause in story.patience("created_not_found", made.exchange.case.operation.key):
+        await asyncio.sleep(pause)
+        found = await _read(story, thing)
+        if not found or found.exchange.reply.status != 404:
+            return
+    what = f"makes what {thing.resource.reads[0].key} does not find"
+    key = (made.exchange.case.operation.key,)
+    story.broken("created_not_found", thing, what, key, lambda steps: not_found(steps, thing.resource))
+
+
+async def _look_for_removed(story: Story, thing: Thing) -> None:
+    for pause in story.patience("use_after_delete", thing.resource.item, "read"):
+        await asyncio.sleep(pause)
+        found = await _read(story, thing)
+        if not found or not still_there(story.steps):
+            break
+    else:
+        what = "still reads what was removed"
+        story.broken("use_after_delete", thing, what, (thing.resource.item, "read"), still_there)
+    for pause in story.patience("list_inconsistent", thing.resource.item, "gone"):
+        await asyncio.sleep(pause)
+        sent = await story.on(thing, thing.resource.lists, bare=True)
+        if not sent or not _is_listed(story, thing):
+            return
+    what = "still lists what was removed"
+    story.broken("list_inconsistent", thing, what, (thing.resource.item, "gone"), _lists(story, thing, True))
+
+
+def _is_listed(story: Story, thing: Thing) -> bool | None:
+    return listed(story.steps, thing.resource, story.identifier(thing))
+
+
+def _lists(story: Story, thing: Thing, expected: bool) -> Callable[[Sequence[Exchange]], bool]:
+    """Whether steps end in a list that has the thing, or has it not; what removed it must have gone well."""
+    identifier = story.identifier(thing)
+
+    def holds(steps: Sequence[Exchange]) -> bool:
+        removed = any(each.request.method == "DELETE" and 200 <= each.reply.status < 300 for each in steps)
+        return removed is expected and listed(steps, thing.resource, identifier) is expected
+
+    return holds
