@@ -244,6 +244,7 @@ class Case:
         method: sent instead of the operation's; "" for its own.
         headers: further headers, such as a wrong content type.
         selection: of a GraphQL root field, what is asked of its answer, as `fuzz.graphql.selections` writes it.
+        malformed: what is wrong with its bytes as HTTP, by its name in `fuzz.transport.malformed`; "" for nothing.
     """
 
     operation: Operation
@@ -256,16 +257,21 @@ class Case:
     method: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     selection: Mapping[str, Any] = field(default_factory=dict)
+    malformed: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What is sent, byte for byte: target is path and query, percent-encoded; headers in order, body as it stands."""
+    """What is sent, byte for byte: target is path and query, percent-encoded; headers in order, body as it stands.
+
+    Where `malformed` names what is wrong, these are the parts of the good request that is spoiled.
+    """
 
     method: str
     target: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    malformed: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

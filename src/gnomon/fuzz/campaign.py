@@ -62,6 +62,7 @@ class Campaign:
         seed: of everything drawn.
         without: parts that are left out.
         watch: called with each exchange.
+        raw: whether bytes that are no HTTP are sent too.
     """
 
     api: Api
@@ -70,6 +71,7 @@ class Campaign:
     seed: int = 0
     without: frozenset[str] = frozenset()
     watch: Callable[[Exchange], None] = lambda exchange: None
+    raw: bool = False
 
     def __post_init__(self) -> None:
         # Without state nothing that was answered is sent again.
@@ -83,7 +85,7 @@ class Campaign:
         )
         self.triage = Triage(self.sender, valid=self.maker.is_valid, other=self._other)
         self.variation = Variation(self.maker)
-        systematic = Systematic(self.sender.api, self.maker, self.variation, self.sender.memory, self.without)
+        systematic = Systematic(self.sender.api, self.maker, self.variation, self.sender.memory, self.without, self.raw)
         self.schedule = Schedule(systematic.plays(self.rng), self._arms(), self.rng)
         self.sender.pace = Pace(self.budget.connections)
         self.sender.on_exchange = self._saw
@@ -212,10 +214,12 @@ class Campaign:
         self.triage.offer(violation)
 
     def _saw(self, exchange: Exchange) -> None:
+        self.watch(exchange)
+        if exchange.case.malformed:
+            return  # how it is answered says nothing of the operation
         self.schedule.saw(exchange)
         self.maker.learn(exchange)
         self.novelty.saw(exchange)
-        self.watch(exchange)
 
     def _arms(self) -> list[Arm]:
         techniques = [each for each in _TECHNIQUES if each not in self.without]

@@ -53,6 +53,8 @@ class Fuzzing:
     "Parts to leave out, to see what each of them finds."
     hooks: str = ""
     "Module that registers checks of yours, or changes of requests."
+    raw: bool = False
+    "Send bytes that are no HTTP too: broken headers, lengths, chunks and targets."
     i_own_this_host: bool = False
     "Send to a host that is neither this machine nor in a private network."
     seed: int = 0

@@ -67,7 +67,7 @@ class Identity:
         target = request.target
         for name, value in self.query.items():
             target += f"{'&' if '?' in target else '?'}{quote(name, safe='')}={quote(value, safe='')}"
-        return Request(method=request.method, target=target, headers=tuple(headers), body=request.body)
+        return replace(request, target=target, headers=tuple(headers))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,10 @@ from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Case, Fault, Operation
 from gnomon.fuzz.pointers import escaped
+from gnomon.fuzz.transport.malformed import MALFORMED
 from gnomon.fuzz.writing.bodies import body_bytes
 
-__all__ = ["methods_of", "missing_parts", "probes"]
+__all__ = ["methods_of", "missing_parts", "probes", "spoiled"]
 
 _METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "QUERY")
 _DEEP = 2000
@@ -53,6 +54,12 @@ def _probes(base: Case, declared: frozenset[str] | set[str]) -> Iterator[Case]:
     yield from _repeated(base)
     if base.body is not NOTHING:
         yield from _odd_bodies(base)
+
+
+def spoiled(fresh: Callable[[], Case]) -> Iterator[Case]:
+    """A case for each way in which bytes are no HTTP, each a valid one spoiled when it is sent."""
+    for wrong in MALFORMED:
+        yield _probe(fresh(), wrong, malformed=wrong)
 
 
 def _odd_bodies(base: Case) -> Iterator[Case]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from gnomon.core.errors import DataError
 from gnomon.fuzz.base import NOTHING, Case, Exchange, Fault, Operation, Reply, Request, Take, Violation
+from gnomon.fuzz.checks import violations
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.directions import request_side
 from gnomon.fuzz.hooks import writing
@@ -32,7 +33,7 @@ __all__ = ["Played", "Verdict", "play", "schema_of"]
 Verdict = Literal["still failing", "fixed", "other failure", "not shown"]
 "`not shown` where the steps cannot be sent, or the defect did not come back when it was found either."
 
-_BY_STATUS = frozenset({"server_error", "valid_data_rejected"})
+_BY_STATUS = frozenset({"server_error", "valid_data_rejected", "malformed_request"})
 Holds = Callable[[Sequence[Exchange]], bool]
 
 
@@ -140,7 +141,7 @@ def _otherwise(violation: Violation, last: Exchange, sender: Sender) -> Played:
     if violation.check in _BY_STATUS and reply.status == violation.steps[-1].reply.status:
         # An exception has one key in a process and another over a socket; a refusal counts at its second time.
         return Played(title, certain, "still failing")
-    found = [each for check in sender.checks.values() for each in check(last, sender.promises) if each.certain]
+    found = [each for each in violations(last, sender.promises, sender.checks) if each.certain]
     if found:
         return Played(title, certain, "other failure", printable(found[0].title))
     return Played(title, certain, "fixed", f"answers {reply.status or reply.fault}")

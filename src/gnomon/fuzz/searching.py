@@ -67,7 +67,13 @@ class Search:
             seconds=self.config.max_time, requests=self.config.max_requests, connections=self.config.connections
         )
         self.campaign = Campaign(
-            self.sender.api, self.sender, budget, self.config.seed, frozenset(self.config.without), watch=self.tally.saw
+            self.sender.api,
+            self.sender,
+            budget,
+            self.config.seed,
+            frozenset(self.config.without),
+            watch=self.tally.saw,
+            raw=self.config.raw,
         )
 
     async def defects(self) -> AsyncIterator[Defect]:

@@ -108,7 +108,7 @@ class Sender:
         self._seen.add(key)
         exchange = await self._signed(case, request, takes, caller)
         said = violations(exchange, self.promises, self.checks) if caller == "first" else []
-        made = self.memory.learn(exchange) if caller == "first" else None
+        made = self.memory.learn(exchange) if caller == "first" and not case.malformed else None
         return Sent(exchange, tuple(said), made)
 
     async def _signed(self, case: Case, request: Request, takes: tuple[Take, ...], caller: str) -> Exchange:
@@ -139,9 +139,10 @@ class Sender:
                 reply = await self.transport.send(request, timeout=self.timeout)
         finally:
             self._under_way[key].remove(asked)
-        if reply.seconds > _SLOW:
-            self._slow.add(key)
-        self.pace.saw(reply)
+        if not request.malformed:
+            if reply.seconds > _SLOW:
+                self._slow.add(key)
+            self.pace.saw(reply)
         self.refusals = self.refusals + 1 if reply.fault == "refused" else 0
         found = Exchange(
             case=case, request=request, reply=reply, number=number, at=self.elapsed, takes=takes, caller=caller

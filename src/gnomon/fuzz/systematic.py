@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gnomon.fuzz.base import Api, Operation
 from gnomon.fuzz.making import Maker
-from gnomon.fuzz.probes import methods_of, missing_parts, probes
+from gnomon.fuzz.probes import methods_of, missing_parts, probes, spoiled
 from gnomon.fuzz.scheduling import Play
 from gnomon.fuzz.state.memory import Memory
 from gnomon.fuzz.values import Draws
@@ -29,6 +29,7 @@ class Systematic:
     Attributes:
         api, maker, variation, memory: of whom, by whom.
         without: parts that are left out.
+        raw: whether bytes that are no HTTP are sent too.
         swept: fields below GraphQL's root fields whose arguments were looked at.
     """
 
@@ -37,6 +38,7 @@ class Systematic:
     variation: Variation
     memory: Memory
     without: frozenset[str] = frozenset()
+    raw: bool = False
     swept: set[str] = field(default_factory=set)
 
     def plays(self, rng: Draws) -> Iterator[Play]:
@@ -86,6 +88,8 @@ class Systematic:
             cases = operation.root.plays(lambda: self.maker.base(operation, rng), self.swept, rng)
         else:
             cases = probes(lambda: self.maker.base(operation, rng), declared)
+            if self.raw:
+                cases = _alternated([cases, spoiled(lambda: self.maker.base(operation, rng))])
         return (Play("probe", operation, case) for case in cases)
 
     def _pairs(self, operation: Operation, rng: Draws) -> Iterator[Play]:

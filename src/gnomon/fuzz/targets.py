@@ -59,8 +59,7 @@ def opened(named: str, config: Fuzzing) -> Target:
     api = load(app, at=named) if within else load(schema)
     api = replace(api, operations=_chosen(api, config))
     if app is not None:
-        transport: Transport = transport_of(app)
-        return Target(api, transport, "", named)
+        return _within(app, api, named, config)
     # A document that a server hands out speaks of that server, whatever host it names.
     base = config.url or (named if "://" in named else next(iter(api.servers), ""))
     where = urlsplit(base)
@@ -84,14 +83,19 @@ def mounted(app: Any, schema: Any, config: Fuzzing) -> Target:
         config: which of its operations are tested.
 
     Raises:
-        UsageError: no operation is left.
+        UsageError: no operation is left, or bytes are to be sent to it.
         DataError: the document cannot be read.
     """
     within = isinstance(schema, str) and schema.startswith("/") and not Path(schema).exists()
     api = load(app, at=schema) if within else load(app if schema is None else schema)
     api = replace(api, operations=_chosen(api, config))
-    transport: Transport = transport_of(app)
-    return Target(api, transport, "", schema if isinstance(schema, str) else "")
+    return _within(app, api, schema if isinstance(schema, str) else "", config)
+
+
+def _within(app: Any, api: Api, named: str, config: Fuzzing) -> Target:
+    if config.raw:
+        raise UsageError("an application has no bytes", where="--raw", todo="serve it, and give --url")
+    return Target(api, transport_of(app), "", named)
 
 
 def _chosen(api: Api, config: Fuzzing) -> tuple[Operation, ...]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from gnomon.fuzz.base import Defect, Request
 from gnomon.fuzz.outputs.steps import Step, steps_of
 from gnomon.fuzz.pointers import tokens
 from gnomon.fuzz.state.expressions import LOCATION
+from gnomon.fuzz.transport.malformed import malformed
 
-__all__ = ["curl"]
+__all__ = ["curl", "sent_as_bytes"]
 
 _MARK = re.compile(r"(\$\{(?:ID\d+|(?:OTHER_)?TOKEN\d*)\})")
 _LONGEST_ARGUMENT = 100_000
@@ -49,6 +51,8 @@ def _lines(step: Step, origin: str, raw: set[str]) -> list[str]:
 
 
 def _line(request: Request, origin: str) -> str:
+    if request.malformed:
+        return sent_as_bytes(request, origin)
     words = ["curl", "-sS", "-i", "-X", request.method, "--path-as-is"]
     if request.method == "HEAD":
         words = ["curl", "-sS", "-I", "--path-as-is"]
@@ -65,6 +69,15 @@ def _line(request: Request, origin: str) -> str:
     if plain.isascii() and plain.isprintable() and len(plain) < _LONGEST_ARGUMENT:
         return f"{text} --data-raw {_quoted(plain)}"
     return f"{_printing(plain)} | {text} --data-binary @-"
+
+
+def sent_as_bytes(request: Request, origin: str) -> str:
+    """printf and nc for what no HTTP client sends."""
+    where = urlsplit(origin)
+    port = where.port or (443 if where.scheme == "https" else 80)
+    client = f"openssl s_client -quiet -connect {where.hostname}:{port}" if where.scheme == "https" else ""
+    data = malformed(request, where.netloc).decode("latin-1")
+    return f"{_printing(data)} | {client or f'nc -w 5 {where.hostname} {port}'}"
 
 
 def _quoted(word: str) -> str:

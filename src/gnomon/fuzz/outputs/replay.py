@@ -66,6 +66,7 @@ def _case(step: Exchange, secrets: Mapping[str, str]) -> dict[str, Any]:
         "method": case.method,
         "headers": dict(case.headers),
         "selection": case.selection,
+        "malformed": case.malformed,
     }
     if isinstance(case.body, bytes):
         plain["bytes"] = hidden_bytes(case.body, secrets).decode("latin-1")

@@ -80,8 +80,8 @@ def _marked(step: Exchange, names: Mapping[tuple[int, str], str], secrets: Mappi
     for take, text in marks.items():
         if take.location != "body":
             request = _targeted(request, _with_mark(step, request.target, take, text))
-    return Request(
-        method=request.method,
+    return replace(
+        request,
         target=hidden(request.target, secrets),
         headers=tuple((name, hidden(value, secrets)) for name, value in request.headers),
         body=hidden_bytes(_body_with(step, inside) if inside else request.body, secrets),
@@ -104,7 +104,7 @@ def _with_mark(step: Exchange, target: str, take: Take, text: str) -> str:
 
 
 def _targeted(request: Request, target: str) -> Request:
-    return Request(method=request.method, target=target, headers=request.headers, body=request.body)
+    return replace(request, target=target)
 
 
 def _body_with(step: Exchange, marks: Mapping[str, str]) -> bytes:

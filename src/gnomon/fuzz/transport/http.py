@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import zlib
 from time import perf_counter
+from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
 from gnomon.fuzz.base import Reply, Request
 from gnomon.fuzz.transport.limits import MAX_BODY, MAX_STREAM
+from gnomon.fuzz.transport.malformed import malformed
+from gnomon.fuzz.transport.raw import sent_raw
 
 __all__ = ["HttpTransport"]
 
@@ -33,6 +36,9 @@ class HttpTransport:
 
         A connection may have been closed for being idle, so what is dropped is sent once more.
         """
+        if request.malformed:
+            data = malformed(request, urlsplit(self._origin).netloc)
+            return await sent_raw(self._origin, data, timeout=timeout)
         reply = await self._sent(request, timeout)
         if reply.fault != "dropped":
             return reply

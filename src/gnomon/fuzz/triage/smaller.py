@@ -23,6 +23,8 @@ def smaller_cases(case: Case, kept: frozenset[tuple[str, str]] = frozenset()) ->
     Args:
         kept: parameters that stay as they are, such as those that an earlier step answers.
     """
+    if case.malformed:
+        return  # what is wrong is not among its values
     required = {(p.location, p.name) for p in case.operation.parameters if p.required}
     for key in case.parameters:
         if key not in kept and key not in required and key[0] != "path":

@@ -43,7 +43,8 @@ def written(case: Case, base_path: str = "") -> Request:
     path = _path(operation.path, by_place["path"], known, empty=case.mode == "probe")
     target = base_path + path + _query(by_place["query"], known)
     sent = tuple((name, _sendable(name, value)) for name, value in headers.items() if value)
-    return Request(method=case.method or operation.method, target=target, headers=sent, body=body)
+    method = case.method or operation.method
+    return Request(method=method, target=target, headers=sent, body=body, malformed=case.malformed)
 
 
 @cache
