@@ -67,13 +67,16 @@ def test_turning_keeps_lengths(turn: float, tilt: float) -> None:
 
 def test_vectors_of_the_plane_are_wound_and_not_turned() -> None:
     flat = [
-        Frame(at, [(1, 0), (0, 1)], value, "square", f"density {value}") for at, value in enumerate((1.0, 0.5, 0.25))
+        Frame(at, [(1, 0), (0, 1)], value, "square", (0.9, value), f"density {value}")
+        for at, value in enumerate((1.0, 0.5, 0.25))
     ]
-    figure = movie(flat, labels=["a", "b"], groups=["a", "b"], x="rarer", y="D*", title="Rarer")
+    figure = movie(flat, labels=["a", "b"], groups=["a", "b"], x="rarer", y="D*", level="D_i", title="Rarer")
     spec = json.loads(json.dumps(figure.spec))
     assert [(p["name"], p["bind"]["name"]) for p in spec["params"]] == [("step", "rarer ")]
     vectors = values(spec, spec["vconcat"][0]["layer"][1])
     assert vectors[0] == {"at": 0, "label": "a", "group": "a", "zero": 0, "x": 1, "y": 0}
+    levels = values(spec, spec["vconcat"][1]["layer"][1])
+    assert [(v["at"], v["level"]) for v in levels if v["label"] == "b"] == [(0, 1.0), (1, 0.5), (2, 0.25)]
     assert "density 0.25" in still(figure.spec, "s")
 
 

@@ -24,13 +24,14 @@ _ASPECT = 2.0
 
 
 class Frame(NamedTuple):
-    """One look: its step, two or three coordinates of each vector, the curve's value, what the look is called, and what
-    is written beside the vectors."""
+    """One look: its step, two or three coordinates of each vector, the curve's value, what the look is called, a level
+    of each vector if there are any, and what is written beside the vectors."""
 
     step: int
     ends: Sequence[Sequence[float]]
     value: float
     stage: str
+    levels: Sequence[float] = ()
     said: str = ""
 
 
@@ -41,6 +42,7 @@ def movie(
     groups: Sequence[str],
     x: str = "step",
     y: str,
+    level: str = "",
     title: str,
     caption: str = "",
     section: str = "",
@@ -53,6 +55,7 @@ def movie(
         groups: of each vector, which are coloured alike.
         x: what a step is.
         y: what a frame's value is, above 0.
+        level: what the levels of vectors are.
     """
     import altair as alt
 
@@ -65,8 +68,10 @@ def movie(
     layers = [_edges(frames, reach), *_vectors(frames, labels, groups, reach)]
     if any(frame.said for frame in frames):
         layers.append(_said(frames, reach))
-    space = alt.layer(*layers, height=_HEIGHT)
-    chart = alt.vconcat(space, _curve(frames, x, y), spacing=14).resolve_scale(color="independent")
+    views = [alt.layer(*layers, height=_HEIGHT)]
+    if frames[0].levels:
+        views.append(_levels(frames, labels, groups, level))
+    chart = alt.vconcat(*views, _curve(frames, x, y), spacing=14).resolve_scale(color="independent")
     chart = chart.add_params(*params)
     return Figure(title=title, spec=specification(chart), caption=caption, section=section)
 
@@ -150,6 +155,25 @@ def _said(frames: Sequence[Frame], reach: float) -> Any:
     rows = [{"at": f.step, "said": f.said, "across": -_ASPECT * reach, "up": 0.95 * reach} for f in frames]
     words = alt.Chart(data(rows)).transform_filter("datum.at == step")
     return words.mark_text(align="left", fontSize=13).encode(**_axes("", reach), text="said:N")
+
+
+def _levels(frames: Sequence[Frame], labels: Sequence[str], groups: Sequence[str], title: str) -> Any:
+    """The level of each vector over all steps, and a mark at the one that is shown."""
+    import altair as alt
+
+    rows = [
+        {"at": frame.step, "label": label, "group": group, "level": round(level, 4)}
+        for frame in frames
+        for label, group, level in zip(labels, groups, frame.levels, strict=True)
+    ]
+    across = alt.X("at:Q", title=None, scale=alt.Scale(domain=[frames[0].step, frames[-1].step], nice=False))
+    # The vectors' own colours, whose legend stands above.
+    shade = alt.Color("group:N", sort=list(dict.fromkeys(groups)), legend=None)
+    tips = [alt.Tooltip("label:N", title=" "), tip("level", title)]
+    lines = alt.Chart(data(rows)).mark_line(strokeWidth=1.5).encode(x=across, detail="label:N", color=shade)
+    lines = lines.encode(y=alt.Y("level:Q", title=title, axis=alt.Axis(tickCount=4)), tooltip=tips)
+    now = alt.Chart(data(rows)).transform_filter("datum.at == step").mark_rule(color=_GREY).encode(x=across)
+    return alt.layer(now, lines, height=_CURVE_HEIGHT)
 
 
 def _curve(frames: Sequence[Frame], x: str, y: str) -> Any:

@@ -183,12 +183,13 @@ def _levels(name: str, row: Row) -> list[Figure]:
 def _movie(row: Row) -> Figure:
     of = row.evidence
     every = max(1, len(of["steps"]) // 60)
-    seen = zip(of["steps"], of["ends"], of["losses"], of["shapes"], strict=True)
+    seen = zip(of["steps"], of["ends"], of["losses"], of["shapes"], of["shares"], strict=True)
     return movie(
         [Frame(*look) for look in list(seen)[::every]],
         labels=[f"{name}{i}" for name in "ab" for i in (1, 2, 3)],
         groups=["set a"] * 3 + ["set b"] * 3,
         y="loss",
+        level="D_i",
         title="Two correlated sets of three features in three dimensions, over training",
         caption="Sliders wind and turn it. Grey lines join features that do not point away from each other. A letter "
         "begins a stage.",

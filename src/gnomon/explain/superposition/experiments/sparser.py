@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gnomon.core.record import Row
 from gnomon.explain.superposition.features import Law
-from gnomon.explain.superposition.geometry import dimensions_per_feature, turned_onto
+from gnomon.explain.superposition.geometry import dimensionality, dimensions_per_feature, turned_onto
 from gnomon.explain.superposition.toys import Training
 from gnomon.explain.superposition.trainings import (
     Cell,
@@ -89,7 +89,8 @@ def _movie(name: str, best: Mapping[str, Row]) -> Figure:
         before = w_MN
         shape, density = row.evidence["shape"], cell.rpartition(", ")[2]
         star = float(dimensions_per_feature(w_MN))
-        frames.append(Frame(row.evidence["tenths"], w_MN.T.tolist(), star, shape, f"{density}: {shape}"))
+        shares, said = dimensionality(w_MN).tolist(), f"{density}: {shape}"
+        frames.append(Frame(row.evidence["tenths"], w_MN.T.tolist(), star, shape, shares, said))
     labels = [str(i + 1) for i in range(_SETUPS[name].features)]
     return movie(
         frames,
@@ -97,10 +98,11 @@ def _movie(name: str, best: Mapping[str, Row]) -> Figure:
         groups=[f"feature {label}" for label in labels],
         x="tenths of a decade rarer",
         y="D*",
+        level="D_i",
         title=f"From dense to sparse: {name} dimensions",
         caption="The best start of each density, the first feature the most important. Grey lines join features that "
-        "do not point away from each other; D* is dimensions a feature. Models of neighbouring densities are turned to "
-        "lie as near to each other as they can.",
+        "do not point away from each other; D_i is the share of a dimension that each has, D* dimensions a feature. "
+        "Models of neighbouring densities are turned to lie as near to each other as they can.",
         section="sparser",
     )
 
