@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,16 +18,20 @@ from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.data.code_open import open_problems
 from gnomon.learn.batches import answer_batch
+from gnomon.learn.texts import encode
 from gnomon.models.base import Completion
 from gnomon.models.families import load_folder
+from gnomon.models.tokenizer import Tokenizer
 from gnomon.sandbox import Verdict
 from gnomon.store.run import Run
 from gnomon.train import _programs, sft
 from gnomon.train._fitting import start_from
-from gnomon.train._problems import sides, texts_of
+from gnomon.train._problems import _as_asked, sides, texts_of
 from gnomon.train._running import run_training
+from gnomon.train._text import open_documents
 from gnomon.train._until import VALIDATION, fit_until_flat
 from gnomon.train.code import TrainCode, preview, solutions
+from gnomon.train.pretrain import Pretrain
 from tests.unit.test_code_sets import HUMANEVAL, lines
 
 SMALL = {"problems": 45, "held_out": 12, "samples": 4, "epochs": 12, "batch": 8}
@@ -160,3 +165,58 @@ def test_a_file_of_problems(tiny: str, tmp_path: Path) -> None:
     path.write_text(json.dumps({**row, "task_id": "1"}), encoding="utf-8")
     with pytest.raises(UsageError, match="to measure on"):
         preview(cfg)
+
+
+OPERATIONS = {"add": "+", "take": "-", "times": "*"}
+
+
+def function(verb: str, number: int, written: int) -> tuple[str, str]:
+    return f'def {verb}_{number}(x):\n    """{verb} {number}"""', f"\n    return x {OPERATIONS[verb]} {written}\n"
+
+
+def functions(path: Path, count: int, right: float) -> Path:
+    """Functions whose constant is right with a chance, as text."""
+    rng = random.Random(0)
+    with path.open("w", encoding="utf-8") as file:
+        for _ in range(count):
+            verb, number = rng.choice(sorted(OPERATIONS)), rng.randint(1, 30)
+            written = number if rng.random() < right else rng.randint(1, 30)
+            file.write(json.dumps({"text": "".join(function(verb, number, written))}) + "\n")
+    return path
+
+
+def test_prompts_have_the_tokens_that_they_are_asked_with(tmp_path: Path) -> None:
+    """A tokenizer that has seen code merges a prompt's line end with the blanks behind it."""
+    of = open_documents(functions(tmp_path / "f.jsonl", 300, 1.0), None, tmp_path)
+    tokenizer = Tokenizer.load(of.tokenizer)
+    head, body = function("add", 7, 7)
+    for prompt, answer in ((head, body), (f"{head}\n", body[1:])):
+        (whole,) = encode(tokenizer, [(prompt, answer)], end=of.special.eos)
+        text = _as_asked(tokenizer, prompt, answer, whole, of.special.eos)
+        assert text.tokens[: text.start].tolist() == tokenizer.encode_prompt(prompt)
+        assert tokenizer.decode(text.tokens[text.start :].tolist()) == answer
+        assert text.tokens[-1] == of.special.eos
+        assert (text.tokens.tolist() == whole.tokens.tolist()) == (prompt == head)
+
+
+@pytest.mark.slow
+def test_a_small_model_of_python_gains_what_is_planted(tmp_path: Path) -> None:
+    text = functions(tmp_path / "f.jsonl", 6000, 0.6)
+    pretrain = Pretrain(data=text, model_size="xs", tokens=400_000, peak_rate=3e-3)
+    base = run_training(pretrain, "pretrain", root=tmp_path)
+    rows = []
+    for verb in OPERATIONS:
+        for number in range(1, 31):
+            head, body = function(verb, number, number)
+            cases = [f"    assert candidate({x}) == {eval(f'{x} {OPERATIONS[verb]} {number}')}\n" for x in (0, 3, 10)]
+            test = "def check(candidate):\n" + "".join(cases)
+            name = f"{verb}_{number}"
+            row = {"task_id": name, "prompt": head, "canonical_solution": body, "entry_point": name, "test": test}
+            rows.append(row)
+    data = str(lines(tmp_path / "p.jsonl", rows))
+    model = f"hf:{base.manifest.folder / 'checkpoint'}"
+    cfg = TrainCode(data=data, model=model, problems=0, held_out=20, samples=5, peak_rate=3e-4)
+    report = run_training(cfg, "code", root=tmp_path).report
+    gained, before = report.estimate("gained in pass@1"), report.estimate("pass@1", "before")
+    assert before.value == pytest.approx(0.6, abs=0.15)
+    assert gained.low is not None and gained.low > 0.15

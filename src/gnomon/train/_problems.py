@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.seeds import Seed
 from gnomon.data.code_open import open_problems
 from gnomon.data.code_sets import Problem
 from gnomon.data.records import divided
 from gnomon.learn.texts import Encoded, encode, fitted
+from gnomon.models.tokenizer import Tokenizer
 from gnomon.train._fitting import Start, Thrifty, at_least, context_of, end_of
 
 __all__ = ["OnProblems", "Sides", "sides", "texts_of", "told"]
@@ -93,9 +96,22 @@ def texts_of(cfg: OnProblems, start: Start, pairs: Sequence[tuple[str, str]]) ->
         todo = "give easier problems, more --samples, or a better model"
         raise DataError("the model's samples pass none of the problems to learn from", where=cfg.data, todo=todo)
     end, _ = end_of(start.tokenizer, context=False)
-    groups = [(text,) for text in encode(start.tokenizer, list(pairs), end=end)]
+    texts = encode(start.tokenizer, list(pairs), end=end)
+    groups = [(_as_asked(start.tokenizer, *pair, text, end),) for pair, text in zip(pairs, texts, strict=True)]
     kept = fitted(groups, context_of(start.net, cfg.context), tokenizer=start.tokenizer).groups
     return [text for (text,) in kept]
+
+
+def _as_asked(tokenizer: Tokenizer, prompt: str, answer: str, text: Encoded, end: int) -> Encoded:
+    """The text with the prompt's tokens as they are when a program is asked for.
+
+    A tokenizer of code merges the line's end that a prompt has with the blanks that a body begins with; a model that
+    learnt that token would not meet it behind a prompt.
+    """
+    asked = tokenizer.encode_prompt(prompt)
+    if text.tokens[: len(asked)].tolist() == asked:
+        return text
+    return Encoded(np.array([*asked, *tokenizer.encode(answer, special=False), end], np.int64), len(asked))
 
 
 def told(cfg: OnProblems, start: Start, parts: Sides, texts: Sequence[Encoded]) -> dict[str, Any]:
