@@ -1,4 +1,4 @@
-"""Programmers who are right as often as is planted: `planted:programmer`, `planted:talented?a=1&b=2`, `planted:hasty`.
+"""Programmers who are right as often as is planted: `planted:programmer`, `talented?a=1&b=2`, `hasty`, `swayed`.
 
 Their items carry the right completion and wrong ones of each prompt, and the chance of the right one.
 """
@@ -14,7 +14,7 @@ from gnomon.core.seeds import Seed
 from gnomon.models.base import Ability, Completion, Prompt, Sampling
 from gnomon.models.planted.base import PlantedModel, planted
 
-__all__ = ["Hasty", "Programmer", "Talented"]
+__all__ = ["Hasty", "Programmer", "Swayed", "Talented"]
 
 # At the planted temperatures below, `Hasty` knows half of the problems cold and tries its luck hot.
 COLD, HOT = 0.2, 0.8
@@ -85,3 +85,17 @@ class Hasty(Programmer):
         if how.temperature <= COLD:
             return float(self.draw(item.cluster).random().random() < 0.5)
         return HOT_CHANCE
+
+
+@planted("swayed")
+class Swayed(Programmer):
+    """Loses the share `drop` of its pass rate behind faulty solutions, whatever else is asked."""
+
+    def __init__(self, drop: float = 0.5) -> None:
+        super().__init__()
+        self.drop = drop
+
+    def chance(self, item: Item, how: Sampling) -> float:
+        """The planted chance, less `drop` of it behind faults."""
+        planted_chance = super().chance(item, how)
+        return planted_chance * (1 - self.drop) if item.meta["context"] == "faulty" else planted_chance
