@@ -102,9 +102,13 @@ class Search:
             requests=self.sender.requests,
             seconds=self.sender.elapsed,
             began=time.time() - self.sender.elapsed,
-            notes=noted(),
+            notes=[*noted(), *self._quiet()],
             document=str(Path(schema).resolve()) if schema and Path(schema).exists() else schema,
         )
+
+    def _quiet(self) -> list[str]:
+        seconds = self.sender.quiet
+        return [f"the server asked to be left alone for {seconds:.0f} s, and was"] if seconds else []
 
 
 class Finished(NamedTuple):

@@ -13,6 +13,7 @@ from gnomon.fuzz.callers import Callers
 from gnomon.fuzz.checks import CHECKS, Check, Promises, violations
 from gnomon.fuzz.identities import ANONYMOUS, Identity, wrong
 from gnomon.fuzz.pace import Pace
+from gnomon.fuzz.quiet import quiet_after
 from gnomon.fuzz.state.memory import Memory, Thing
 from gnomon.fuzz.writing import Unsendable, written
 
@@ -51,6 +52,7 @@ class Sender:
         on_exchange: called with each exchange, as it comes.
         write: how a case becomes a request.
         pace: how many are under way.
+        quiet: seconds that the server asked to be left alone, in all.
     """
 
     api: Api
@@ -73,7 +75,7 @@ class Sender:
         self._seen: set[int] = set()
         self._under_way: dict[str, list[float]] = {}
         self._slow: set[str] = set()
-        self._next = 0.0
+        self._next = self._quiet_until = self.quiet = 0.0
         first = self.identities.get("first", ANONYMOUS)
         callers = {"first": first, "anonymous": ANONYMOUS, "wrong": wrong(first), **self.identities}
         self.identities, self._callers = callers, Callers(callers, self.transport, self.timeout)
@@ -126,7 +128,9 @@ class Sender:
     async def exchange(
         self, case: Case, request: Request, takes: tuple[Take, ...] = (), caller: str = "first"
     ) -> Exchange:
-        """Sends bytes as they are, at the set rate, and counts."""
+        """Sends bytes as they are, at the set rate and when the server wants to be asked, and counts."""
+        while (quiet := self._quiet_until - monotonic()) > 0:
+            await asyncio.sleep(quiet)
         if self.rate:
             now = monotonic()
             self._next = max(self._next, now) + 1 / self.rate
@@ -143,6 +147,7 @@ class Sender:
             if reply.seconds > _SLOW:
                 self._slow.add(key)
             self.pace.saw(reply)
+        self._keep_quiet(quiet_after(reply))
         self.refusals = self.refusals + 1 if reply.fault == "refused" else 0
         found = Exchange(
             case=case, request=request, reply=reply, number=number, at=self.elapsed, takes=takes, caller=caller
@@ -151,6 +156,12 @@ class Sender:
             self.recent.append(found)
         self.on_exchange(found)
         return found
+
+    def _keep_quiet(self, seconds: float) -> None:
+        until = monotonic() + seconds
+        if until > max(self._quiet_until, monotonic()):
+            self.quiet += until - max(self._quiet_until, monotonic())
+            self._quiet_until = until
 
 
 def memory_of(api: Api) -> Memory:

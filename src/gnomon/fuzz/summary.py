@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gnomon.fuzz.base import Api, Defect, Exchange
+from gnomon.fuzz.base import Api, Defect, Exchange, Operation, Parameter
 from gnomon.fuzz.triage.causes import by_cause, operations_of
 from gnomon.report.base import Drawn, Estimate, Figure, Finding, Report, Table
 
@@ -133,21 +133,32 @@ def _notes(api: Api, tally: Tally) -> list[str]:
     if _lost(tally):
         where = f"requests go to paths below {api.base_path or '/'}"
         return [f"every operation answers 404 and nothing else: {where}; give --url with the path that the server has"]
-    notes, refused, absent = [], [], []
+    notes: list[str] = []
+    refused: list[str] = []
+    absent: list[Operation] = []
     for operation in api.operations:
         statuses = set(tally.statuses[operation.key])
         if statuses and statuses <= {401, 403}:
             refused.append(operation.key)
         elif statuses and statuses <= {400, 404, 405, 422} and not tally.taken(operation.key):
-            absent.append(operation.key)
+            absent.append(operation)
     if refused:
         schemes = ", ".join(f"{name} ({each.kind})" for name, each in api.security.items()) or "none is declared"
         notes.append(
             f"{_few(refused)}: only 401 and 403; give credentials ({schemes}): --header, --bearer, --auth, --api-key"
         )
     if absent:
-        notes.append(f"{_few(absent)}: nothing was taken; examples in the document, or --header, may help")
+        keys = [each.key for each in absent]
+        lacking = [f"{p.location} {p.name}" for each in absent for p in each.parameters if p.required and not _shown(p)]
+        what = f" for {_few(list(dict.fromkeys(lacking)))}" if lacking else " in the document, or --header,"
+        notes.append(f"{_few(keys)}: nothing was taken; examples{what} may help")
     return notes
+
+
+def _shown(parameter: Parameter) -> bool:
+    """Whether a document shows a value of it."""
+    schema = parameter.schema if isinstance(parameter.schema, Mapping) else {}
+    return bool(parameter.examples) or any(schema.get(name) for name in ("examples", "example", "default", "enum"))
 
 
 def _lost(tally: Tally) -> bool:
