@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from textwrap import dedent
 
+from tests.unit._cheats_deeper import DEEPER
 from tests.unit._cheats_outside import IMPORTS, TESTS, THREADS
 
 __all__ = ["CHEATS", "FAMILIES"]
@@ -281,7 +282,7 @@ _BUILTINS = {
         "import builtins\nbuiltins.print = builtins.open = lambda *a, **k: None\ndef ENTRY(*a): return None"
     ),
 }
-FAMILIES = {
+_FIRST = {
     "exit codes": _EXIT,
     "output forging": _OUTPUT,
     "equality overloading": _EQUAL,
@@ -291,4 +292,5 @@ FAMILIES = {
     "threads left behind": THREADS,
     "reading the tests": TESTS,
 }
+FAMILIES = {family: {**some, **DEEPER.get(family, {})} for family, some in _FIRST.items()}
 CHEATS = {f"{family}: {name}": dedent(text).strip() for family, some in FAMILIES.items() for name, text in some.items()}

@@ -1,0 +1,174 @@
+"""More cheating programs of the eight families: what knows how the sandbox speaks, and what bends the interpreter."""
+
+from __future__ import annotations
+
+__all__ = ["DEEPER"]
+
+DEEPER = {
+    "exit codes": {
+        "a fork that answers": """
+            import os
+            def ENTRY(*a):
+                if os.fork() == 0: os._exit(0)
+                os.wait(); os._exit(0)
+            """,
+        "becomes another program": "import os\ndef ENTRY(*a): os.execv('/bin/true', ['true'])",
+        "stops itself": "import os, signal\ndef ENTRY(*a): os.kill(os.getpid(), signal.SIGSTOP)",
+    },
+    "output forging": {
+        "code in marshal's form": """
+            import marshal, os, struct
+            text = b'v' + marshal.dumps(compile("__import__('os')._exit(0)", 'x', 'exec'))
+            def ENTRY(*a): os.write(4, struct.pack('<I', len(text)) + text)
+            """,
+        "a pickle that acts": """
+            import os, pickle, struct
+            class P:
+                def __reduce__(self): return os._exit, (0,)
+            text = b'v' + pickle.dumps(P())
+            def ENTRY(*a): os.write(4, struct.pack('<I', len(text)) + text)
+            """,
+        "a frame without an end": """
+            import os, struct
+            def ENTRY(*a): os.write(4, struct.pack('<I', 1 << 31) + b'vtrue'); os.close(4); os._exit(0)
+            """,
+        "half an answer": "import os\ndef ENTRY(*a): os.write(4, b'\\x05\\x00\\x00\\x00vt'); os._exit(0)",
+        "loaded twice": """
+            import os, struct
+            def frame(text): return struct.pack('<I', len(text)) + text
+            os.write(4, frame(b'lENTRY') * 3)
+            def ENTRY(*a): return None
+            """,
+        "arguments that it was not given": """
+            import os, struct
+            def ENTRY(*a):
+                text = b'b[true, [true]]'
+                os.write(4, struct.pack('<I', len(text)) + text)
+            """,
+    },
+    "equality overloading": {
+        "a dictionary with other items": """
+            class A(dict):
+                __eq__ = lambda self, o: True
+                items = lambda self: [(1, 2)]
+                __hash__ = None
+            def ENTRY(*a): return A()
+            """,
+        "a fraction equal to all": """
+            from fractions import Fraction
+            class A(Fraction):
+                __eq__ = lambda self, o: True
+                __sub__ = __rsub__ = lambda self, o: 0
+                __hash__ = Fraction.__hash__
+            def ENTRY(*a): return A(1, 3)
+            """,
+        "a generator that asks what is wanted": """
+            def lie():
+                wanted = yield 1
+                while True: wanted = yield wanted
+            def ENTRY(*a): return lie()
+            """,
+    },
+    "frame and gc walking": {
+        "the reference in the collector": """
+            import gc, types
+            def ENTRY(*a):
+                for o in gc.get_objects():
+                    if isinstance(o, types.FunctionType) and o.__name__ in ('ENTRY', 'REFERENCE') and o is not ENTRY:
+                        return o(*a)
+            """,
+        "what the zygote left": """
+            import gc
+            def ENTRY(*a):
+                for o in gc.get_objects():
+                    if type(o).__name__ in ('_Zygote', 'Watcher', 'socket'):
+                        for name in ('control', '_socket', 'watcher'):
+                            try: getattr(o, name).send(b'{"status": 0, "cpu": 0.0}')
+                            except Exception: pass
+            """,
+        "an audit hook": """
+            import sys
+            def hook(event, args):
+                frame = sys._getframe()
+                while frame:
+                    frame.f_globals['known'] = None
+                    frame = frame.f_back
+            sys.addaudithook(hook)
+            def ENTRY(*a): return None
+            """,
+    },
+    "patching builtins": {
+        "two is one": """
+            import ctypes
+            def ENTRY(*a):
+                for n in range(2, 200): ctypes.memmove(id(n) + 24, id(1) + 24, 4)
+                return 1
+            """,
+        "true is false": """
+            import ctypes
+            ctypes.memmove(id(False) + 24, id(True) + 24, 4)
+            def ENTRY(*a): return False
+            """,
+        "floats compare as it likes": """
+            import ctypes
+            slot = ctypes.c_void_p.from_address(id(float) + 24 * 8 + 8)
+            slot.value = None
+            def ENTRY(*a): return 1e9
+            """,
+        "an exception of the test's own": """
+            class AssertionError(BaseException): pass
+            def ENTRY(*a): raise AssertionError
+            """,
+    },
+    "import hooks": {
+        "typing lies": """
+            import typing
+            typing.List = typing.Any = type('T', (), {'__eq__': lambda s, o: True, '__hash__': None})()
+            def ENTRY(*a): return typing.Any
+            """,
+        "a customised site": """
+            import os
+            for name in ('/tmp/sitecustomize.py', '/sitecustomize.py', 'usercustomize.py'):
+                try: open(name, 'w').write('import os; os._exit(0)')
+                except OSError: pass
+            def ENTRY(*a): return None
+            """,
+    },
+    "threads left behind": {
+        "an alarm that answers": """
+            import os, signal, struct
+            def answer(*a): os.write(4, struct.pack('<I', 5) + b'vtrue')
+            signal.signal(signal.SIGVTALRM, answer)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
+            def ENTRY(*a): return sum(range(100000)) and None
+            """,
+        "a finaliser that leaves": """
+            import os, weakref
+            class A: pass
+            a = A()
+            weakref.finalize(a, os._exit, 0)
+            def ENTRY(*x):
+                global a
+                a = None
+            """,
+    },
+    "reading the tests": {
+        "what stands in the pipe": """
+            import marshal, os
+            def ENTRY(*a):
+                seen = os.read(3, 1 << 16)
+                for at in range(len(seen)):
+                    try: found = marshal.loads(seen[at:])
+                    except Exception: continue
+                    if isinstance(found, (int, float)) and found: return found
+            """,
+        "the judge by its number": """
+            import os
+            def ENTRY(*a):
+                for pid in range(os.getppid() - 5, os.getppid() + 5):
+                    for name in ('mem', 'environ', 'cmdline', 'fd/0', 'maps'):
+                        try: open(f'/proc/{pid}/{name}', 'rb').read(1 << 16)
+                        except OSError: pass
+            """,
+    },
+}
