@@ -17,7 +17,7 @@ from gnomon.fuzz.values.boundaries import Border, borders_of
 from gnomon.fuzz.values.buffers import Buffered
 from gnomon.fuzz.values.negation import Flaw, flaws_of
 from gnomon.fuzz.values.nodes import Node, strategy_of
-from gnomon.fuzz.values.pools import Accepted, Assembled, Draws, EmptyPool, build_value, rebuild_value
+from gnomon.fuzz.values.pools import Assembled, Draws, EmptyPool, build_value, rebuild_value
 from gnomon.fuzz.values.schemas import Read, canonical_of, read_schema
 from gnomon.fuzz.values.spoiling import MISSED, Spoiled, all_flaws, broken, broken_strategy, relabelled
 from gnomon.fuzz.values.views import Build
@@ -115,13 +115,12 @@ def compile(schema: Schema, *, canonical: bool = True) -> Compiled:
     return found
 
 
-def assemble(compiled: Compiled, draws: Draws, accepted: Accepted | None = None) -> Assembled | None:
+def assemble(compiled: Compiled, draws: Draws) -> Assembled | None:
     """A valid value put together from pools, with the choices that make it again.
 
     Args:
         compiled: for which schema.
         draws: makes the choices; where it has no pools Hypothesis draws the value, and there is no trail.
-        accepted: values that a server took, by pointer; they are taken half the time where there are some.
 
     Returns:
         None where the schema admits nothing, or nothing that was met in `TRIES` tries.
@@ -132,20 +131,20 @@ def assemble(compiled: Compiled, draws: Draws, accepted: Accepted | None = None)
         return _anew(compiled, None, draws, TRIES)
     node = compiled.node
     judge = compiled.is_valid if compiled.guarded else None
-    return build_value(lambda source: node.build(source, "", 0), judge, draws, accepted, TRIES)
+    return build_value(lambda source: node.build(source, "", 0), judge, draws, TRIES)
 
 
-def replay(compiled: Compiled, trail: Sequence[int], draws: Draws, accepted: Accepted | None = None) -> Assembled:
+def replay(compiled: Compiled, trail: Sequence[int], draws: Draws) -> Assembled:
     """The value of a trail. A changed trail makes a value too: where it ends or leaves a range the simplest is chosen.
 
     The trail that comes back holds the choices that were really made. Lower indices are simpler; whether a changed
     trail still makes a valid value is for `Compiled.is_valid` to say.
     """
     node = compiled.node
-    return rebuild_value(lambda source: node.build(source, "", 0), trail, draws, accepted)
+    return rebuild_value(lambda source: node.build(source, "", 0), trail, draws)
 
 
-def spoil(compiled: Compiled, draws: Draws, flaw: Flaw, accepted: Accepted | None = None) -> Spoiled | None:
+def spoil(compiled: Compiled, draws: Draws, flaw: Flaw) -> Spoiled | None:
     """A value that has the flaw, its valid rest put together as by `assemble`.
 
     The flaw that comes back names the keyword as the schema has it. None where no try makes an invalid value: the
@@ -158,20 +157,15 @@ def spoil(compiled: Compiled, draws: Draws, flaw: Flaw, accepted: Accepted | Non
             lambda source: broken(compiled.node, flaw, compiled.is_valid, source),
             lambda value: value is not MISSED,
             draws,
-            accepted,
             SPOILED,
         )
     return made and Spoiled(made.value, relabelled(flaw, made.value, compiled.read), made.trail)
 
 
-def respoil(
-    compiled: Compiled, flaw: Flaw, trail: Sequence[int], draws: Draws, accepted: Accepted | None = None
-) -> Spoiled | None:
+def respoil(compiled: Compiled, flaw: Flaw, trail: Sequence[int], draws: Draws) -> Spoiled | None:
     """The invalid value of a trail, as `replay` does for valid ones; None where a changed trail makes none."""
     try:
-        made = rebuild_value(
-            lambda source: broken(compiled.node, flaw, compiled.is_valid, source), trail, draws, accepted
-        )
+        made = rebuild_value(lambda source: broken(compiled.node, flaw, compiled.is_valid, source), trail, draws)
     except EmptyPool:
         return None
     if made.value is MISSED:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from threading import Thread
@@ -55,9 +55,6 @@ LARGE = 2000
 
 USES = 4
 "Times that every value is used, on average, before a pool grows."
-
-Accepted = Mapping[str, Sequence[Any]]
-"Values that a server took, by the pointer of the leaf (array indices written `*`); lists that only grow."
 
 
 class Assembled(NamedTuple):
@@ -204,9 +201,8 @@ class EmptyPool(Exception):
 class _Picked:
     """Choices of a plain generator over pools, written down."""
 
-    def __init__(self, draws: Draws, accepted: Accepted) -> None:
+    def __init__(self, draws: Draws) -> None:
         self._random, self._pool, self.swarm = draws.random, draws.pool, draws.swarm
-        self._accepted = accepted
         self.left = SIZE
         self.trail: list[int] = []
 
@@ -217,14 +213,8 @@ class _Picked:
         return found
 
     def leaf(self, leaf: Leaf, at: str) -> Any:
-        """A value of the pool, or half the time one that a server took at this place."""
+        """A value of the pool."""
         pool = self._pool(leaf)
-        taken = self._accepted.get(at) if self._accepted else None
-        if taken and self._random() < 0.5:
-            place = int(self._random() * len(taken))
-            # Negative indices count accepted values, so that neither list moves the other's.
-            self.trail.append(-1 - place)
-            return taken[place]
         pool.used()
         if not pool.values:
             raise EmptyPool
@@ -260,9 +250,8 @@ class Simplest:
 class _Replayed:
     """Choices that were written down; where they end, the simplest."""
 
-    def __init__(self, trail: Sequence[int], draws: Draws, accepted: Accepted) -> None:
+    def __init__(self, trail: Sequence[int], draws: Draws) -> None:
         self._next, self._pool, self.swarm = iter(trail), draws.pool, draws.swarm
-        self._accepted = accepted
         self.left = SIZE
         self.trail: list[int] = []
 
@@ -275,10 +264,6 @@ class _Replayed:
     def leaf(self, leaf: Leaf, at: str) -> Any:
         """The value at the next index."""
         place = next(self._next, 0)
-        taken = self._accepted.get(at, ())
-        if place < 0 and -1 - place < len(taken):
-            self.trail.append(place)
-            return taken[-1 - place]
         self.trail.append(max(0, place))
         return self._pool(leaf).at(max(0, place))
 
@@ -287,12 +272,11 @@ def build_value(
     make: Callable[[Any], Any],
     fits: Callable[[Any], bool] | None,
     draws: Draws,
-    accepted: Accepted | None,
     tries: int,
 ) -> Assembled | None:
     """The first value out of `tries` that fits, made with choices of `draws`; None where none does."""
     for _ in range(tries):
-        source = _Picked(draws, accepted or {})
+        source = _Picked(draws)
         with suppress(EmptyPool, RecursionError):
             value = make(source)
             if fits is None or fits(value):
@@ -300,11 +284,9 @@ def build_value(
     return None
 
 
-def rebuild_value(
-    make: Callable[[Any], Any], trail: Sequence[int], draws: Draws, accepted: Accepted | None
-) -> Assembled:
+def rebuild_value(make: Callable[[Any], Any], trail: Sequence[int], draws: Draws) -> Assembled:
     """What `make` makes of choices that were written down, and the choices it really took."""
-    source = _Replayed(trail, draws, accepted or {})
+    source = _Replayed(trail, draws)
     return Assembled(make(source), source.trail)
 
 
