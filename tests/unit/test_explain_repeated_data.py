@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import random
+import shutil
 from pathlib import Path
 from typing import cast
 
 import pytest
 import torch
+import transformers
 
 from gnomon.cli import main
 from gnomon.core.errors import DataError, UsageError
+from gnomon.data.worlds.language import BOS
 from gnomon.explain.repeated_data import RepeatedData, summarise
 from gnomon.explain.repeated_data.pair import read_pair
 from gnomon.models.families import load_folder, save_folder
-from gnomon.models.load import load
+from gnomon.models.load import content_hash, load
 from gnomon.models.local import LocalModel
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Block
+from gnomon.train.toy import word_tokenizer
 from gnomon.trial import ModelName
 from tests.unit._wired import wired, wired_model
 
@@ -116,3 +122,51 @@ def test_two_folders_are_read_from_the_command_line(
     assert main([*command, "--against", f"hf:{other}"]) == 0
     # A long path is folded wherever the line ends.
     assert f"natsatokenmorethanhf:{other}" in "".join(capsys.readouterr().out.split())
+
+
+def _trained(folder: Path, copies: bool) -> None:
+    """A GPT-NeoX in the layout of transformers, trained on words that come again after five, or on any."""
+    words = [BOS, *(f"w{i}" for i in range(60))]
+    torch.manual_seed(0)
+    config = transformers.GPTNeoXConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        bos_token_id=0,
+        rotary_pct=1.0,
+    )
+    net = transformers.AutoModelForCausalLM.from_config(config)
+    optimizer, draw = torch.optim.AdamW(net.parameters(), lr=1e-2), torch.Generator().manual_seed(1)
+    for _ in range(150):
+        said = torch.randint(1, len(words), (16, 5 if copies else 20), generator=draw)
+        tokens = torch.cat((torch.zeros(16, 1, dtype=torch.long), said.repeat(1, 20 // said.shape[1])), dim=1)
+        optimizer.zero_grad()
+        net(tokens, labels=tokens).loss.backward()
+        optimizer.step()
+    net.save_pretrained(folder)
+    word_tokenizer(words).save(folder)
+
+
+def test_two_checkpoints_that_transformers_saved_are_held_against_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, copies in (("repeated", False), ("deduped", True)):
+        _trained(tmp_path / name, copies)
+    draw, text = random.Random(0), tmp_path / "text.jsonl"
+    said = [" ".join(f"w{draw.randrange(60)}" for _ in range(40)) for _ in range(6)]
+    text.write_text("".join(json.dumps({"text": each}) + "\n" for each in said), encoding="utf-8")
+    one, other = f"hf:{tmp_path / 'repeated'}", f"hf:{tmp_path / 'deduped'}"
+    command = ["explain", "repeated-data", "--data", str(text), "--n", "6", "--window", "20", "--out", str(tmp_path)]
+    assert main([*command, "--model", one, "--against", other, "--json", str(tmp_path / "found.json")]) == 0
+    found = json.loads((tmp_path / "found.json").read_text())
+    by = {e["metric"]: e for e in found["estimates"] if not e.get("group")}
+    # Copies are all that the second one can foretell.
+    assert by["loss of later copies less that of the other, nats"]["low"] > 0.5
+    told = "".join(capsys.readouterr().out.split())
+    assert all(content_hash(tmp_path / name) in told for name in ("repeated", "deduped"))
+    shutil.copytree(tmp_path / "deduped", tmp_path / "again")
+    assert main([*command, "--model", f"hf:{tmp_path / 'again'}", "--against", other]) == 2
+    assert "hold the same weights" in capsys.readouterr().err

@@ -199,6 +199,16 @@ def test_a_share_of_which_nothing_is_left_stops_the_study() -> None:
         Family.of(_with_diverged(*lost))
 
 
+def test_copying_that_a_short_context_does_not_hold_is_not_read_and_says_so() -> None:
+    rows = _rows(1)
+    for row in rows:
+        for name in ("copying", "said", "heads", "prefix"):
+            del row.evidence["measured"][name]
+    found = report([row for row in rows if row.evidence["kind"] in ("control", "repeats", "scratch", "tuned")])
+    assert "the context does not hold two copies of five tokens: copying is not read" in found.notes
+    assert not any("by copying" in e.metric for e in found.estimates) and len(list(found.figures)) > 8
+
+
 def test_every_figure_is_drawn(planted: Report) -> None:
     titles = [figure.title for figure in planted.figures]
     for words in ("added by repeats", "against epochs", "Region", "on the set", "over training by epochs", "by heart"):

@@ -7,12 +7,15 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 
 from gnomon.core.errors import DataError, UsageError
+from gnomon.learn.optim import learning_rate
 from gnomon.models.families import load_folder
 from gnomon.models.load import checkpoint_folder
 from gnomon.train._running import run_training
-from gnomon.train.repeats import Repeats, language_of, repeated_numbers, slots_of, unique_numbers
+from gnomon.train.repeats import Repeats, drop_out, language_of, repeated_numbers, slots_of, unique_numbers
+from gnomon.train.toy import new_toy
 
 SMALL = {"width": 16, "heads": 2, "context": 32, "batch": 8, "tokens": 32 * 8 * 20, "snapshots": 2}
 
@@ -48,6 +51,27 @@ def test_seeds_differ_in_their_documents_and_not_in_what_is_held_out() -> None:
     assert len(repeated_numbers(one)) == 8 == slots_of(one).size
     more = Repeats(**SMALL, share=0.5, epochs=80)
     assert repeated_numbers(more) == repeated_numbers(one)[:1]
+
+
+def test_the_rate_falls_to_nothing_and_weights_shrink_when_asked() -> None:
+    optim = Repeats(**SMALL, share=0.0, weight_decay=0.1).optim
+    assert (optim.final, optim.weight_decay) == (0.0, 0.1)
+    assert learning_rate(19, 20, optim) < 0.1 * optim.peak
+
+
+def test_dropout_leaves_out_in_training_and_never_in_reading() -> None:
+    net, tokens = new_toy(Repeats(**SMALL, share=0.0, mlp=True), 65), torch.arange(1, 9)[None]
+    before = net.eval()(tokens)
+    drop_out(net, 0.5)
+    assert torch.equal(net(tokens), before)
+    net.train()
+    assert not torch.equal(net(tokens), net(tokens))
+
+
+def test_what_no_training_has_is_refused() -> None:
+    for more in ({"dropout": 1.0}, {"weight_decay": -0.1}):
+        with pytest.raises(UsageError, match="--dropout is"):
+            Repeats(**SMALL, **more)
 
 
 def test_a_trained_model_is_trained_further_on_the_other_language(runs: Path) -> None:

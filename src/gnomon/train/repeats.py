@@ -42,6 +42,7 @@ __all__ = [
     "HELD_OUT_ROWS",
     "Repeats",
     "TextRows",
+    "drop_out",
     "identity",
     "language_of",
     "repeated_numbers",
@@ -162,11 +163,11 @@ def train(cfg: Repeats, run: Run) -> Path:
     facts = {"share": slots.share, "epochs": slots.epochs, "documents in the set": slots.size, **dropped}
     model = load_folder(checkpoint_folder(cfg.start)) if cfg.start else new_toy(cfg, len(language.words))
     if cfg.dropout:
-        _drop_out(model, cfg.dropout)
+        drop_out(model, cfg.dropout)
     return fit_toy(cfg, run, language, Schedule(of), facts, start=model, tokenizer=tokenizer)
 
 
-def _drop_out(model: Transformer, chance: float) -> None:
+def drop_out(model: Transformer, chance: float) -> None:
     """Makes training steps leave out of the residual stream what a part adds to it, number by number."""
 
     def dropped(part: nn.Module, _: Any, added: Tensor) -> Tensor:

@@ -124,7 +124,7 @@ def _said(whole: Mapping[str, Any]) -> Figure:
 
 
 def _notes(whole: Mapping[str, Any], windows: Sequence[Row], sequences: Sequence[Row]) -> list[str]:
-    told = []
+    told = [f"weights: {n} is {r}" for n, r in zip(whole["names"], whole["revisions"], strict=True)]
     sizes = whole["parameters"]
     if sizes[0] != sizes[1]:
         told.append(f"the models have {sizes[0]:,} and {sizes[1]:,} parameters: differences are of size too")
