@@ -111,6 +111,12 @@ def test_a_file_of_problems(tmp_path: Path) -> None:
         kept: Any = json.loads(json.dumps({"meta": dict(item.meta)}))
         row = asyncio.run(config.trial(replace(item, meta=kept["meta"]), Cast({"subject": Scripted()}), Seed(0)))  # type: ignore[dict-item]  # what the trial calls
         assert [s["cause"] == "passed" for s in row.evidence["samples"]] == [True, False]
+        ways = {
+            e.group: e.value
+            for e in config.summarise([row]).estimates
+            if e.metric == "share of replies by where the program was"
+        }
+        assert ways == ({"fence": 0.5, "none": 0.5} if ask == "chat" else {})
 
 
 @pytest.mark.parametrize(

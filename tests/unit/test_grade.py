@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from gnomon.grade.grading import Grading, grade
 from gnomon.grade.results import as_evalplus, as_human_eval
 from gnomon.sandbox import Protection, Verdict, protect
 from gnomon.stats.bleu import bleu, code_tokens
+from gnomon.trial.chosen import chosen_among
 from gnomon.trial.graded import Graded, report_on
 
 PROBLEMS = [
@@ -106,6 +109,57 @@ def test_problems_without_samples(tmp_path: Path, problems: str, held: Protectio
     found = grade(Grading(samples=path, problems=problems, allow_missing=True), held, root=tmp_path)
     assert found.report.estimate("pass@1").value == 0.5
     assert "2 problems have no sample and count as wrong" in found.report.notes
+
+
+def test_problems_that_stand_in_the_training_text_are_told_apart(tmp_path: Path, held: Protection) -> None:
+    words = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november"
+    rows = [
+        {**PROBLEMS[i], "prompt": f'def add{i}(x):\n    """{text}"""\n'} for i, text in enumerate((words, words[::-1]))
+    ]
+    text = tmp_path / "learnt.txt"
+    text.write_text(f"Much else. {words.upper()} And more.", encoding="utf-8")
+    given = samples(tmp_path, (0, RIGHT[0]), (1, "    return 0\n"))
+    config = Grading(samples=given, problems=lines(tmp_path / "two.jsonl", rows), trained_on=str(text))
+    report = grade(config, held, root=tmp_path).report
+    assert report.estimate("problems met in the text").value == 0.5
+    assert report.estimate("pass@1", "met in the text").value == 1.0
+    assert report.estimate("pass@1", "not met in the text").value == 0.0
+    text.write_bytes(b"\xff")
+    with pytest.raises(DataError, match="no UTF-8 text"):
+        grade(config, held, root=tmp_path)
+
+
+def test_the_best_setting_in_sample_is_chosen_and_reported_on_all_problems() -> None:
+    graded = [
+        Graded(task=f"T/{task}", index=0, cause="passed" if task < right else "wrong answer", temperature=t)
+        for t, right in ((0.2, 3), (0.8, 6))
+        for task in range(10)
+    ]
+    whole = report_on(graded, "", ks=(1,), envelope="in-sample")
+    assert whole.estimate("pass@1 at the best setting", "T=0.8, in-sample").value == 0.6
+    assert whole.estimate("pass@1 at the best setting", "T=0.8, in-sample").n == 10
+    split = [e for e in report_on(graded, "", ks=(1,)).estimates if e.metric == "pass@1 at the best setting"]
+    assert [e.n for e in split] == [5] and split[0].group.endswith("other half")
+
+
+def test_choosing_among_m_samples_is_the_mean_over_all_choices() -> None:
+    rng = random.Random(0)
+    tasks = {
+        task: [
+            Graded(task=task, index=i, cause=rng.choice(("passed", "wrong answer")), mean_logprob=rng.gauss(0, 1))
+            for i in range(6)
+        ]
+        for task in "abcd"
+    }
+    for m in range(1, 7):
+        by_hand = [
+            max(some, key=lambda g: g.mean_logprob or 0.0).passed
+            for of in tasks.values()
+            for some in combinations(of, m)
+        ]
+        found = chosen_among(tasks, "mean_logprob", m)
+        assert found.value == pytest.approx(sum(by_hand) / len(by_hand))
+        assert found.n == len(tasks)
 
 
 def test_k_above_the_samples_is_refused_before_anything_is_judged(

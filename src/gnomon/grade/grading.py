@@ -22,7 +22,8 @@ from gnomon.sandbox import Job, Judges, Limits, Protection, Verdict
 from gnomon.store.manifest import Manifest
 from gnomon.store.run import Run
 from gnomon.trial.code import Binding, check_of, likeness, opened, passes_shown
-from gnomon.trial.graded import Envelope, Graded, report_on, usable_ks
+from gnomon.trial.graded import Envelope, Graded, by_task, report_on, usable_ks
+from gnomon.trial.seen import met_in, seen
 
 __all__ = ["MADE", "Finished", "Grading", "grade"]
 
@@ -45,6 +46,7 @@ class Grading:
         allow_missing: problems without a sample count as wrong, instead of being an error.
         envelope: whether the best temperature for each k is chosen on other problems than it is reported on.
         bleu: whether likeness to the reference is measured too.
+        trained_on: a text that the model learnt from; problems that stand in it are reported apart. "" for none.
         seed: of resampling.
     """
 
@@ -57,6 +59,7 @@ class Grading:
     allow_missing: bool = False
     envelope: Envelope = "split"
     bleu: bool = False
+    trained_on: str = ""
     seed: int = 0
 
 
@@ -206,7 +209,7 @@ def _identity(config: Grading, problems: Mapping[str, Problem], samples: Sequenc
     asked = {
         key: value
         for key, value in asdict(config).items()
-        if key not in ("samples", "problems", "k", "allow_missing", "envelope", "bleu")
+        if key not in ("samples", "problems", "k", "allow_missing", "envelope", "bleu", "trained_on")
     }
     return {
         "config": asked,
@@ -249,7 +252,14 @@ def _report(
         notes.append(f"samples were free to {', '.join(protection.open)}: read no verdict as safe from cheating")
     title = f"Grade of {config.samples}"
     report = report_on(graded, title, ks=config.k, envelope=config.envelope, seed=config.seed)
-    return replace(report, notes=[*notes, *report.notes], findings=_findings(config, graded))
+    estimates = list(report.estimates)
+    if config.trained_on:
+        counts = {task: (len(some), sum(g.passed for g in some)) for task, some in by_task(graded).items()}
+        met, told = met_in(config.trained_on, [problems[task] for task in counts])
+        estimates += seen(counts, met, usable_ks(config.k, {task: n for task, (n, _) in counts.items()}), config.seed)
+        notes.append(f"{config.trained_on}: {told}")
+    findings = _findings(config, graded)
+    return replace(report, estimates=estimates, notes=[*notes, *report.notes], findings=findings)
 
 
 def _graded(config: Grading, sample: Sample, problem: Problem, verdict: Verdict) -> Graded:

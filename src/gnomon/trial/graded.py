@@ -20,7 +20,7 @@ from gnomon.stats.pass_at_k import mean_pass_at_k, pass_at_k, plug_in, sampling_
 from gnomon.stats.ranking import auroc
 from gnomon.trial.filtered import filtered
 
-__all__ = ["Envelope", "Graded", "report_on", "usable_ks"]
+__all__ = ["Envelope", "Graded", "by_task", "report_on", "usable_ks"]
 
 Envelope = Literal["split", "in-sample"]
 
@@ -109,7 +109,7 @@ def report_on(
         usable = usable_ks(ks, {task: n for task, (n, _) in counts.items()})
         estimates += list(_passes(counts, usable, name, seed))
         estimates += list(_levels(some, usable, name, seed))
-        estimates += list(filtered(_by_task(some), usable, name, seed))
+        estimates += list(filtered(by_task(some), usable, name, seed))
         estimates += list(_choices(some, name, notes))
     if len(by_setting) > 1:
         estimates += list(_envelope(by_setting, ks, envelope, seed))
@@ -173,12 +173,12 @@ def _levels(graded: Sequence[Graded], ks: Sequence[int], group: str, seed: int) 
         within = f"{group} {level}".strip()
         for k in ks:
             yield Estimate.of(f"pass@{k}", mean_pass_at_k(n, c, k, seed=seed), group=within)
-        yield from filtered(_by_task([g for g in graded if g.level == level]), ks, within, seed)
+        yield from filtered(by_task([g for g in graded if g.level == level]), ks, within, seed)
 
 
 def _choices(graded: Sequence[Graded], group: str, notes: list[str]) -> Iterator[Estimate]:
     """How often the one sample chosen without tests is right, beside any right one and a random one."""
-    tasks = _by_task(graded)
+    tasks = by_task(graded)
     if max(map(len, tasks.values())) < 2:
         return
     for name, of in _CHOOSERS.items():
@@ -196,7 +196,8 @@ def _choices(graded: Sequence[Graded], group: str, notes: list[str]) -> Iterator
     yield Estimate.of("any sample right", proportion(oracle), group=group)
 
 
-def _by_task(graded: Sequence[Graded]) -> dict[str, list[Graded]]:
+def by_task(graded: Sequence[Graded]) -> dict[str, list[Graded]]:
+    """Samples by problem."""
     found: dict[str, list[Graded]] = {}
     for g in graded:
         found.setdefault(g.task, []).append(g)
@@ -250,7 +251,7 @@ def _share(hit: Sequence[float], tasks: Sequence[str]) -> Interval:
 def _tables(graded: Sequence[Graded]) -> list[Table]:
     """The problems with a sample that fails, the hardest first."""
     rows: list[tuple[str, int, int, str, str]] = []
-    for task, some in _by_task(graded).items():
+    for task, some in by_task(graded).items():
         failed = [g for g in some if not g.passed]
         if failed:
             worst, count = Counter(g.cause for g in failed).most_common(1)[0]
@@ -319,7 +320,7 @@ def _figures(groups: Mapping[str, Sequence[Graded]], seed: int) -> list[Figure]:
 def _chosen(graded: Sequence[Graded], seed: int) -> list[Figure]:
     from gnomon.trial.chosen import drawn_by_number
 
-    tasks = _by_task(graded)
+    tasks = by_task(graded)
     known = {name: of for name, of in _CHOOSERS.items() if all(getattr(g, of) is not None for g in graded)}
     least = min(map(len, tasks.values()))
     return [drawn_by_number(tasks, known, _ladder(least), seed)] if known and least > 1 else []
