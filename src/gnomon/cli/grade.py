@@ -102,8 +102,7 @@ def grade_command(
     )
     say(str(held := protect(strong=strong, unsafe=unsafe)))
     finished = grade(config, held, workers=workers or os.cpu_count() or 1, fresh=fresh, root=out)
-    _write_results(finished, results)
-    return _show(finished, config, json, page)
+    return _show(finished, config, json, page, results)
 
 
 def _check(timeout: float, memory: int, workers: int | None) -> None:
@@ -113,7 +112,8 @@ def _check(timeout: float, memory: int, workers: int | None) -> None:
         raise UsageError(f"--workers is {workers}", todo="give at least 1")
 
 
-def _show(finished: Finished, config: Grading, json: str | None, page: str | None) -> int:
+def _show(finished: Finished, config: Grading, json: str | None, page: str | None, results: Path | None) -> int:
+    _write_results(finished, results)
     words = {name: value for name, value in asdict(config).items() if name != "samples"}
     timing = {"wall_seconds": round(finished.seconds, 3), "samples_judged": finished.judged}
     origin = origin_of(finished.manifest, {}, timing, command_line("grade", config.samples, words))
