@@ -168,6 +168,11 @@ def _step(data: Mapping[str, Any], operations: Mapping[str, Operation]) -> Excha
 def _holds(check: str, key: Sequence[str], steps: Sequence[Exchange], sender: Sender) -> Holds | None:
     """What says whether steps break a promise that only several can break; None where the checks of the last say it."""
     resources = sender.memory.resources
+    if sender.api.dialect == "graphql":
+        from gnomon.fuzz.graphql.kept import kept_of, reads_of
+
+        about = [each for each in resources.values() if steps[-1].case.operation in reads_of(each)]
+        return kept_of(check, about[0]) if about else None
     if check == "created_not_found":
         made = {op.key: each for each in resources.values() for op in each.creates}[key[1]]
         return lambda found: not_found(found, made)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
+from graphql import get_named_type
+
 from gnomon.fuzz.base import Operation
+from gnomon.fuzz.graphql.kept import kept_of, reads_of
 from gnomon.fuzz.state.memory import Thing
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.stories import Story
@@ -17,7 +21,8 @@ _TRIES, _LONGEST = 3, 5
 async def live(story: Story, resource: Resource) -> None:
     """Tells one life; ends early where no such thing can be made.
 
-    What was made with the thing's identifier is asked for once more after the thing is gone.
+    What was made with the thing's identifier is asked for once more after the thing is gone. The thing itself is to be
+    found once it is made, and no more once it is removed; both are looked at again before it is said.
     """
     thing = await _made(story, resource)
     if thing is None:
@@ -25,6 +30,8 @@ async def live(story: Story, resource: Resource) -> None:
     held = {thing}
     story.sender.memory.held |= held
     try:
+        made_by = story.steps[-1].case.operation.key
+        await _look(story, thing, "created_not_found", "makes what is not found", (made_by,))
         later = [thing]
         naming = [*resource.reads, *resource.updates, *resource.inner]
         for _ in range(story.rng.randint(1, _LONGEST) if naming else 0):
@@ -32,6 +39,7 @@ async def live(story: Story, resource: Resource) -> None:
             later += [made] if made and made is not thing else []
         if resource.deletes and story.rng.random() < 0.7:
             await _ask(story, story.rng.choice(resource.deletes), thing)
+            await _look(story, thing, "use_after_delete", "is still read after it was removed", (resource.item, "read"))
         for each in reversed(later[-_TRIES:]):
             after = [*each.resource.reads, *each.resource.updates, *each.resource.deletes]
             for operation in story.rng.sample(after, min(len(after), 2)):
@@ -48,8 +56,24 @@ async def _made(story: Story, resource: Resource) -> Thing | None:
     return None
 
 
-async def _ask(story: Story, operation: Operation, thing: Thing | None) -> Thing | None:
-    """Sends a valid case about a thing; returns what it made."""
+async def _look(story: Story, thing: Thing, check: str, what: str, key: tuple[str, ...]) -> None:
+    """Asks for the thing itself, and again after a while where a promise is broken; then says so."""
+    reads, broken = reads_of(thing.resource), kept_of(check, thing.resource)
+    if not reads or broken is None:
+        return
+    for pause in story.patience(check, *key):
+        await asyncio.sleep(pause)
+        await _ask(story, reads[0], thing, whole=True)
+        if not broken(story.steps):
+            return
+    story.broken(check, thing, what, key, broken)
+
+
+async def _ask(story: Story, operation: Operation, thing: Thing | None, *, whole: bool = False) -> Thing | None:
+    """Sends a valid case about a thing, for a drawn selection or all plain fields; returns what it made."""
     case = story.maker.valid(operation, story.rng, path=dict(thing.params) if thing else {})
+    if whole and operation.root:
+        asked = operation.root.graph.selections.leaves(get_named_type(operation.root.field.type), story.rng)
+        case = replace(case, selection=asked)
     sent = await story.send(replace(case, technique="state"), None)
     return sent.made if sent else None

@@ -110,7 +110,14 @@ def _graphql(violation: Violation, last: str, api: Api) -> list[str]:
 
 
 def _refused(violation: Violation, last: str, api: Api) -> list[str]:
+    if violation.steps[-1].case.operation.root:
+        return [f"assert not {_of_root(violation, last)}, {last}.body[:500]"]
     return [f"assert not {last}.ok, {last}.status"]
+
+
+def _of_root(violation: Violation, last: str) -> str:
+    """What a GraphQL server answered for the root field."""
+    return f"at({last}.json(), ['data', {violation.steps[-1].case.operation.path!a}])"
 
 
 def _accepted(violation: Violation, last: str, api: Api) -> list[str]:
@@ -128,6 +135,8 @@ def _slow(violation: Violation, last: str, api: Api) -> list[str]:
 
 
 def _there(violation: Violation, last: str, api: Api) -> list[str]:
+    if violation.steps[-1].case.operation.root:
+        return [f"assert {_of_root(violation, last)}, {last}.body[:500]"]
     return [f"assert {last}.status != 404, {last}.status"]
 
 

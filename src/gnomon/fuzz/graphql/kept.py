@@ -1,0 +1,79 @@
+"""Promises of a GraphQL API that only several requests can break: what was made is found, what was removed is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from graphql import get_nullable_type, is_list_type
+
+from gnomon.fuzz.base import Exchange, Operation
+from gnomon.fuzz.graphql.reading import Answered
+from gnomon.fuzz.state.names import is_identifier, is_key
+from gnomon.fuzz.state.resources import Resource
+from gnomon.fuzz.state.semantics import is_soft_deleted
+
+__all__ = ["kept_of", "lost", "reads_of", "still_read"]
+
+
+def reads_of(resource: Resource) -> tuple[Operation, ...]:
+    """The root fields that answer the one thing which a bare `id` names."""
+    return tuple(each for each in resource.reads if each.root and each.root.subject == resource.name and _is_one(each))
+
+
+def lost(steps: Sequence[Exchange], resource: Resource) -> bool:
+    """Whether the last step asks for the very thing that an earlier one made, and is answered null and no error."""
+    last, said = steps[-1], _said(steps[-1])
+    if said is None or said.errors or said.data is None or last.case.operation not in reads_of(resource):
+        return False
+    asked = set(_identifiers(last.case.body))
+    made = [each for each in steps[:-1] if each.case.operation in resource.creates and _took(each)]
+    return said.data.get(last.case.operation.path) is None and any(asked & _answered(each, resource) for each in made)
+
+
+def still_read(steps: Sequence[Exchange], resource: Resource) -> bool:
+    """Whether the last step is answered a thing that an earlier one removed, and it does not say that it is removed."""
+    last = steps[-1]
+    if last.case.operation not in reads_of(resource) or not _took(last):
+        return False
+    asked, said = set(_identifiers(last.case.body)), _said(last)
+    gone = [each for each in steps[:-1] if each.case.operation in resource.deletes and _took(each)]
+    removed = any(asked & set(_identifiers(each.case.body)) for each in gone)
+    return removed and said is not None and not is_soft_deleted(said.data)
+
+
+def kept_of(check: str, resource: Resource) -> Callable[[Sequence[Exchange]], bool] | None:
+    """What says whether steps break a promise again, by the check's name."""
+    held = {"created_not_found": lost, "use_after_delete": still_read}.get(check)
+    return (lambda steps: held(steps, resource)) if held else None
+
+
+def _is_one(operation: Operation) -> bool:
+    return operation.root is not None and not is_list_type(get_nullable_type(operation.root.field.type))
+
+
+def _said(step: Exchange) -> Answered | None:
+    return step.case.operation.root.answer(step.reply.body) if step.case.operation.root else None
+
+
+def _took(step: Exchange) -> bool:
+    return step.case.operation.root is not None and step.case.operation.root.took(step.reply.body)
+
+
+def _answered(step: Exchange, resource: Resource) -> set[str]:
+    """The scalars of the objects of a kind that a step was answered, its identifier among them."""
+    root, said = step.case.operation.root, _said(step)
+    found = root.objects(step.case, said) if root and said else ()
+    return {str(value) for each in found if each.type == resource.item for value in each.scalars.values()}
+
+
+def _identifiers(value: Any, name: str = "") -> Iterator[str]:
+    """What stands under names that speak of identifiers."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _identifiers(each, key)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _identifiers(each, name)
+    elif isinstance(value, str | int) and not isinstance(value, bool) and (is_key(name) or is_identifier(name)):
+        yield str(value)
