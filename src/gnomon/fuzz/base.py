@@ -241,8 +241,7 @@ class Case:
         mode: what it means to be.
         why: where and how it is invalid; for a valid case, which boundary it stands on.
         technique: who made it: example, boundary, negative, pool, buffer, mutation, state, probe.
-        method: sent instead of the operation's; "" for its own.
-        headers: further headers, such as a wrong content type.
+        method, headers: sent instead of the operation's, "" for its own; further ones, such as a wrong content type.
         selection: of a GraphQL root field, what is asked of its answer, as `fuzz.graphql.selections` writes it.
         malformed: what is wrong with its bytes as HTTP, by its name in `fuzz.transport.malformed`; "" for nothing.
     """
@@ -263,9 +262,7 @@ class Case:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """What is sent, byte for byte: target is path and query, percent-encoded; headers in order, body as it stands.
-
-    Where `malformed` names what is wrong, these are the parts of the good request that is spoiled.
-    """
+    Where `malformed` names what is wrong with it as HTTP, these are parts of the good request."""
 
     method: str
     target: str
@@ -316,8 +313,7 @@ class Take:
     """A value of a step that an earlier step answered.
 
     Attributes:
-        step: index of that step.
-        expression: where it stands there: `$response.body#/id`, `$response.header.Location`.
+        step, expression: index of that step, and where it stands there, as in `$response.body#/id`.
         location, place: where it goes: a parameter's location and name, or body and a JSON pointer.
     """
 
@@ -333,8 +329,7 @@ class Exchange:
 
     Attributes:
         case, request, reply: what was meant, sent and answered.
-        number: requests sent before it.
-        at: seconds since the start.
+        number, at: requests sent before it, and seconds since the start.
         takes: in a scenario, which of its values earlier steps answered.
         caller: who sent it: first, other, anonymous or wrong.
     """
@@ -356,13 +351,11 @@ class Violation:
         check: which check says so.
         key: equal for two violations that are the same defect.
         title: one line, without values that differ from one time to the next.
-        severity: low, medium, high or critical.
-        certain: whether it fails a run; else it is an advice.
+        severity, certain: low, medium, high or critical; whether it fails a run, else it is an advice.
         detail: what was expected and what came.
         steps: exchanges that lead there, the last one the violation; more than one for scenarios.
         holds: whether other exchanges of the same steps show it again; None where the checks of the last one say so.
-        root: equal for violations, of several operations perhaps, that likely have one cause, for whoever reads them;
-            () where nothing says so.
+        root: equal for violations that likely have one cause, in whatever operations; () where nothing says so.
     """
 
     check: str
@@ -384,10 +377,8 @@ class Defect:
         violation: with the fewest and smallest steps that show it.
         reproduced: times that it came back, of so many replays.
         replayed: whether there was time for them.
-        first_seen: seconds after the start.
-        requests: requests sent until then.
-        count: times that it was met.
-        operations: in which it was met.
+        first_seen, requests: seconds after the start, and requests sent until then.
+        count, operations: times that it was met, and in which.
     """
 
     violation: Violation
@@ -404,8 +395,6 @@ class Transport(Protocol):
 
     async def send(self, request: Request, *, timeout: float) -> Reply:
         """What comes back; never raises for what a server does."""
-        ...
 
     async def close(self) -> None:
         """Lets connections go."""
-        ...
