@@ -192,19 +192,13 @@ class _Zygote:
         if not self.child:
             return {"status": 0, "cpu": 0.0}
         pid, self.child = self.child, 0
-        if wait:
-            _await(pid)
-        ended, status, usage = os.wait4(pid, os.WNOHANG)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, _SIGKILL)
-        if not ended:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, _SIGKILL)
-            _, status, usage = os.wait4(pid, 0)
-            status = 0
+        by_itself = wait and _ends(pid)
+        # it is not waited for yet, so the number is still its own
+        os.kill(pid, _SIGKILL)
+        _, status, usage = os.wait4(pid, 0)
         if "seccomp" not in self.layers:
             self.watcher.end_orphans()
-        return {"status": status, "cpu": usage.ru_utime + usage.ru_stime}
+        return {"status": status if by_itself else 0, "cpu": usage.ru_utime + usage.ru_stime}
 
 
 def _bounds(limits: dict[str, Any]) -> dict[int, int]:
@@ -236,9 +230,10 @@ def _first_to_go() -> None:
         file.write("1000")
 
 
-def _await(pid: int) -> None:
-    """Waits a moment for a process to end by itself."""
+def _ends(pid: int) -> bool:
+    """Whether a process ends by itself within a moment."""
     for _ in range(_LOOKS):
         if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            return
+            return True
         time.sleep(_LOOK_SECONDS)
+    return False
