@@ -32,6 +32,7 @@ from gnomon.sandbox.worker import TEST_SECONDS
 
 __all__ = ["Job", "Judges"]
 
+_BROKEN = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL, -signal.SIGFPE)
 _BOOT = """import sys, types
 for name, below in (("gnomon", ""), ("gnomon.sandbox", "/sandbox"), ("gnomon.core", "/core")):
     path = {root!r} + below
@@ -174,6 +175,9 @@ class _Worker:
         if tries > 1:
             self.send(check, source)
             return self.collect(check, source, tries=tries - 1)
+        if ended in _BROKEN:
+            # twice for the same candidate: its source broke the compiler, and it is not left out of what is counted
+            return Verdict(cause="crash", detail=f"the judge itself was ended by {signal.Signals(-ended).name}")
         return Verdict(cause="infrastructure", detail=f"the judge's process ended with {ended}")
 
     def close(self) -> None:

@@ -1,0 +1,92 @@
+"""Odd candidates, odd answers, and what the judge makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gnomon.sandbox import Check, Judges, Limits, SandboxError, called, protect
+from gnomon.sandbox.asked import call_frame, compiled, load_frame, read_call, read_load
+from gnomon.sandbox.codec import Unreadable
+
+SQUARES = Check(names=("f",), test="assert f(2) == 4\nassert f(3) == 9")
+
+
+@pytest.fixture(scope="module")
+def judges() -> Iterator[Judges]:
+    with Judges(1, Limits(cpu_seconds=1.0, memory_bytes=768 << 20)) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("def f(x):\r\n\treturn x * x\r\n", "passed"),
+        ("def f(x):\n\tif x:\n\t    return x * x\n", "passed"),
+        ("def f(x):\n    if x:\n\treturn x\n", "syntax"),
+        ("def f(x): return f(x)", "exception"),
+        ("def f(x): return 0\ndef check(g): pass\n", "wrong answer"),
+        ("print('x' * 10 ** 7)\ndef f(x): return x * x", "passed"),
+        ("def f(x): return float('nan')", "wrong answer"),
+        ("def f(x): return 10 ** 5000", "wrong answer"),
+        ("def f(x): return [0] * 10 ** 7", "unreadable answer"),
+        ("def f(x):\n    a = []\n    a.append(a)\n    return a", "unreadable answer"),
+        ("def f(x):\n    a = []\n    for _ in range(10 ** 5): a = [a]\n    return a", "unreadable answer"),
+        ("(" * 10**5, "syntax"),
+        ("-" * 10**5 + "1", "syntax"),
+        ("f = 1" + " + 1" * 10**5, "syntax"),
+        ("x" + ".a" * 10**5, "syntax"),
+        ("def f(x): return x * x\n" + "# " + "y" * 10**6, "passed"),
+        ("import warnings\nwarnings.simplefilter('error')\ndef f(x): return x * x if '\\d' else 0", "passed"),
+    ],
+)
+def test_what_becomes_of_it(judges: Judges, source: str, cause: str) -> None:
+    assert judges.verdict(SQUARES, source).cause == cause
+    assert judges.verdict(SQUARES, "def f(x): return x * x").passed
+
+
+def test_a_test_that_draws_draws_the_same_for_every_candidate(judges: Judges) -> None:
+    check = Check(names=("f",), test="import random\nx = random.random()\nassert f(x) == x, x")
+    first, second = (judges.verdict(check, f"def f(x): return {n}").detail for n in (2, 3))
+    assert first == second != ""
+
+
+def test_the_order_of_a_set_is_the_same_for_every_judge() -> None:
+    source = "def f(x):\n    return [w for w in {'b', 'a', 'd', 'c', 'e'}]"
+    check = Check(names=("f",), test="assert f(0) == [], f(0)")
+    found = set()
+    for _ in range(3):
+        with Judges(1) as pool:
+            found.add(pool.verdict(check, source).detail)
+    assert len(found) == 1
+
+
+def test_frames_hold_what_was_asked() -> None:
+    asked = load_frame(compiled("x = 1"), ["f"])
+    assert read_load(asked[4:]).names == ["f"]
+    frame = call_frame("f", (1, [2.5, {3: {4}}], "a"), {"k": b"b"}, back=True)
+    assert read_call(frame[4:], lambda n: n) == ("f", True, [1, [2.5, {3: {4}}], "a"], {"k": b"b"})
+    assert frame == call_frame("f", (1, [2.5, {3: {4}}], "".join(["a"])), {"k": b"b"}, back=True)
+    functions: list[object] = []
+
+    def numbered(function: object) -> int:
+        functions.append(function)
+        return 7
+
+    sent = call_frame("f", (len, range(3)), {}, back=False, numbered=numbered)
+    assert read_call(sent[4:], lambda n: n).args == [7, range(3)] and functions == [len]
+    with pytest.raises(Unreadable):
+        call_frame("f", (object(),), {}, back=False)
+
+
+def test_one_call_of_a_function_that_is_not_trusted() -> None:
+    held, limits = protect(), Limits(cpu_seconds=0.2)
+    assert called("def f(x): return [x, 1]", "f", ["a"], held, limits) == ["a", 1]
+    for source in (
+        "def f(x): return open('/etc/passwd').read()",
+        "def f(x):\n    while True: pass",
+        "def f(x): return f",
+    ):
+        with pytest.raises(SandboxError):
+            called(source, "f", [0], held, limits)
