@@ -80,13 +80,15 @@ def test_frames_hold_what_was_asked() -> None:
         call_frame("f", (object(),), {}, back=False)
 
 
+def test_a_source_that_breaks_the_judge_is_counted(judges: Judges) -> None:
+    check = Check(names=("f",), setup="import ctypes", test="f(1)\nctypes.string_at(0)")
+    assert judges.verdict(check, "def f(x): return x").cause == "crash"
+    assert judges.verdict(SQUARES, "def f(x): return x * x").passed
+
+
 def test_one_call_of_a_function_that_is_not_trusted() -> None:
     held, limits = protect(), Limits(cpu_seconds=0.2)
     assert called("def f(x): return [x, 1]", "f", ["a"], held, limits) == ["a", 1]
-    for source in (
-        "def f(x): return open('/etc/passwd').read()",
-        "def f(x):\n    while True: pass",
-        "def f(x): return f",
-    ):
+    for body in ("return open('/etc/passwd').read()", "\n    while True: pass", "return f"):
         with pytest.raises(SandboxError):
-            called(source, "f", [0], held, limits)
+            called(f"def f(x): {body}", "f", [0], held, limits)
