@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -106,7 +106,8 @@ def told(rows: Sequence[Row]) -> Told:
         )
         for said, decades in (("1", _rest(points, 1)), ("1/2", half))
     ]
-    beaten = [1 / x for x, row in zip((p.x for p in points), sound, strict=True) if (_above_pairs(row).high or 0) < 0]
+    beaten = list(takewhile(lambda row: (_above_pairs(row).high or 0) < 0, reversed(sound)))
+    since = f"from density {beaten[-1].evidence['density']:.2g} down" if beaten else "nowhere"
     drawn = [
         curves(points, x="1 / density", y="D*", title="Dimensions a feature", log_x=True, section="uniform"),
         *_levels(sound),
@@ -115,7 +116,7 @@ def told(rows: Sequence[Row]) -> Told:
         f"Equal features take D* {_star(first)} dimensions each where dense and {_star(last)} where rarest; "
         f"of those that take 0.3 or more, {number(on_lines.value, 2)} lie within 0.03 of a polytope's line (by chance "
         f"{_chance():.2f}). D* is within a tenth of 1/2 over {number(half, 2)} decades of density; what is trained "
-        f"costs less than the best of pairs {f'from density {max(beaten):.2g} down' if beaten else 'nowhere'}."
+        f"costs less than the best of pairs {since}."
     )
     return Told(summary, estimates, drawn, [_table(cells)])
 
