@@ -25,7 +25,7 @@ from gnomon.sandbox import kernel, landlock, seccomp
 from gnomon.sandbox.codec import Unreadable, decode, encode
 from gnomon.sandbox.zygote import READABLE
 
-__all__ = ["main"]
+__all__ = ["Setup", "main"]
 
 # Of one function: pairs and calls after which it is watched no more.
 _MOST_PAIRS, _MOST_CALLS = 200, 5_000
