@@ -68,9 +68,7 @@ def test_defects_are_played_again_and_small():
 
 def test_what_only_several_requests_show_is_not_found_without_them():
     _, app, _ = _searched(3_000, without=("stateful",))
-    assert not {"semantics-lost-update", "semantics-ghost", "semantics-growing-put", "state-third-note"} <= set(
-        app.log.triggered
-    )
+    assert not [each for each in app.log.triggered if each.startswith(("state-", "semantics-"))]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +22,7 @@ from gnomon.fuzz.identities import Credentials
 from gnomon.fuzz.making import Maker
 from gnomon.fuzz.searching import Search
 from gnomon.fuzz.sending import memory_of
+from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.targets import mounted
 
 
@@ -104,6 +106,28 @@ def test_two_searches_at_once_find_what_each_finds_alone() -> None:
 
     asyncio.run(together())
     assert [[each.request for each in sent] for sent in both] == alone
+
+
+def test_things_live_through_all_of_their_operations_without_links_in_the_document() -> None:
+    search = search_of(max_requests=1000)
+    sent = searched(search)
+    assert not any(answer.links for each in search.target.api.operations for answer in each.answers.values())
+    kinds = [each for each in search.sender.memory.resources.values() if each.creates and each.reads and each.deletes]
+    assert {each.name for each in kinds} >= {"user", "order", "file", "item"}
+    for kind in kinds:
+        told: dict[str, str] = {}
+        for each in sent:
+            operation, name = each.case.operation, str(each.case.parameters.get(("path", kind.key)))
+            role = "".join(letter for letter, of in _roles(kind).items() if operation in of)
+            if role and (200 <= each.reply.status < 300 or told.get(name, "").endswith("d")):
+                told[name] = told.get(name, "") + role
+        # Jobs answer every change with 501, as documented.
+        wanted = "r.*dr" if kind.name == "job" else "r.*u.*dr" if kind.updates else "r.*dr"
+        assert any(re.search(wanted, story) for story in told.values()), (kind.item, told)
+
+
+def _roles(kind: Resource) -> dict[str, tuple[Operation, ...]]:
+    return {"r": kind.reads, "u": kind.updates, "d": kind.deletes}
 
 
 _FIRST = """

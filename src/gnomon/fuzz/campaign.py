@@ -190,7 +190,7 @@ class Campaign:
             if isinstance(play.about, Resource) and self.api.dialect == "graphql":
                 await chains.live(story, play.about)
             elif isinstance(play.about, Resource):
-                await lives.live(story, play.about)
+                await (lives.walk if play.technique == "walk" else lives.live)(story, play.about)
             elif play.technique == "callers":
                 await ask_as_others(story, play.about)
             else:

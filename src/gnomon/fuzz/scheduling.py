@@ -77,7 +77,7 @@ class Schedule:
         if not self.exhausted and (not self.opened or behind or not self._arms):
             play = self._next_systematic(busy)
             if play is not None:
-                self.opened = self.opened or play.technique not in ("valid", "story")
+                self.opened = self.opened or play.technique not in ("valid", "walk")
                 return play
         arms = self._rng.choices(self._arms, k=_SAMPLED)
         arm = max([each for each in arms if not busy(each.about)] or arms, key=self._drawn)

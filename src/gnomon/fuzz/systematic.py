@@ -46,7 +46,7 @@ class Systematic:
         operations = self.api.operations
         yield from (Play("valid", each) for each in operations)
         if "stateful" not in self.without:
-            yield from (Play("story", each) for each in self.memory.resources.values() if each.creates)
+            yield from (Play("walk", each) for each in self.memory.resources.values() if each.creates)
         yield from (Play("callers", each) for each in operations if each.security)
         yield from _alternated([self._examples(each, rng) for each in operations])
         declared = methods_of(operations)

@@ -13,13 +13,30 @@ from typing import Any
 from gnomon.fuzz.base import Exchange, Operation
 from gnomon.fuzz.sending import Sent
 from gnomon.fuzz.state.memory import Thing, leaves
+from gnomon.fuzz.state.names import subject_of
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.semantics import listed, moved, not_found, still_there, unseen_of
 from gnomon.fuzz.state.stories import Story
 
-__all__ = ["at_once", "live", "make"]
+__all__ = ["at_once", "live", "make", "walk"]
 
 _LONGEST, _TRIES, _COPIES = 8, 3, (2, 4, 8)
+
+
+async def walk(story: Story, resource: Resource) -> None:
+    """Tells the plain life of a thing: made, read, changed, read, removed, asked for again."""
+    thing = await make(story, resource)
+    if thing is None:
+        return
+    for pause in (0.0, *story.pauses):
+        # What was promised by 202 may come later.
+        await asyncio.sleep(pause)
+        read = await _read(story, thing)
+        if read is None or read.ok:
+            break
+    await _update(story, thing)
+    if resource.deletes:
+        await _remove(story, thing)
 
 
 async def live(story: Story, resource: Resource) -> None:
@@ -37,11 +54,23 @@ async def live(story: Story, resource: Resource) -> None:
         await _remove(story, thing)
 
 
-async def make(story: Story, resource: Resource) -> Thing | None:
-    """Makes one, with what it belongs to; None after three refusals."""
+async def make(story: Story, resource: Resource, *, needed: frozenset[str] = frozenset()) -> Thing | None:
+    """Makes one, with what it belongs to and what it names where nothing like that lives; None after three refusals.
+
+    Args:
+        needed: item templates of what it is made for, which is not made again for its sake.
+    """
     above = await _above(story, resource)
     if above is None:
         return None
+    named = {name for name, _ in leaves(story.case(resource.creates[0], above).body)}
+    for other in story.sender.memory.resources.values():
+        if other.item in needed or other is resource or not other.creates or story.sender.memory.alive[other.item]:
+            continue
+        if any(subject_of(name) == other.name for name in named):
+            made = await make(story, other, needed=needed | {resource.item})
+            if made is not None:
+                story.release(made)
     for _ in range(_TRIES):
         for operation in resource.creates[:1]:
             case = story.case(operation, above)

@@ -60,6 +60,11 @@ class Story:
         self.sender.memory.held.add(thing)
         return thing
 
+    def release(self, thing: Thing) -> None:
+        """Lets others at a thing, the rest of this story too: only what nobody holds is named in bodies."""
+        self.holds.discard(thing)
+        self.sender.memory.held.discard(thing)
+
     def keep(self, thing: Thing) -> None:
         """Holds what the last step made; later steps take its name from there."""
         self._made_at[id(self.hold(thing))] = len(self.steps) - 1
