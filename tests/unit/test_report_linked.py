@@ -39,6 +39,7 @@ def test_a_cell_has_its_dots_below_whether_it_has_a_value_or_not() -> None:
     assert [(v["column"], v["x"], v["label"]) for v in values(spec, below)] == [
         ("x", 0.0, "start 0"), ("x", 2.0, "start 1"), ("y", 7.0, "start 0"),
     ]  # fmt: skip
+    assert below["encoding"]["color"]["scale"] == {"domain": ["kept", "lost"]}
     drawn = still(figure.spec, "s")
     assert ">lost<" in drawn and ">null<" not in drawn
 

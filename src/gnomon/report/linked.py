@@ -62,6 +62,8 @@ def with_dots(chart: Any, cells: Any, behind: Behind) -> Any:
         {"row": row, "column": column, **dot._asdict()} for (row, column), dots in behind.dots.items() for dot in dots
     ]
     scale = alt.Scale(zero=False)
+    # Named in full, so that a group has one colour in every cell.
+    names = alt.Scale(domain=list(dict.fromkeys(row["group"] for row in rows)))
     dots = (
         alt.Chart(data(rows), height=_BELOW)
         .transform_filter(choice)
@@ -70,7 +72,7 @@ def with_dots(chart: Any, cells: Any, behind: Behind) -> Any:
             x=alt.X("x:Q", title=behind.x, scale=scale, axis=alt.Axis(tickCount=5, format=".3~g")),
             y=alt.Y("y:Q", title=behind.y, scale=scale),
             tooltip=[alt.Tooltip("label:N", title=" "), tip("x", behind.x), tip("y", behind.y)],
-            **colour([row["group"] for row in rows], "group"),
+            color=alt.Color("group:N", title=None, scale=names, legend=alt.Legend(orient="top")),
         )
     )
     return alt.vconcat(above, dots, spacing=14).resolve_scale(color="independent")
