@@ -27,6 +27,8 @@ EXAMPLES = """Examples:
   gnomon train pretrain --dry-run        what it would train on
   gnomon train pretrain --model-size s   a small model of the embedded world
   gnomon train sft                       make the model that ships answer as an assistant
+  gnomon train code                      learn right programs for problems it can just solve
+  gnomon train docstring                 learn to say what a function does
   gnomon train distill                   make a prompt of good dialogues part of it
   gnomon train preference                learn which of two answers is preferred
   gnomon train rlhf --reward run:ID      make answers likelier that such a model values

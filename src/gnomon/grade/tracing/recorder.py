@@ -133,6 +133,7 @@ def _hold(setup: Setup) -> None:
     installed = [path for path in sys.path if path and os.path.exists(path)]
     readable = [setup.project, sys.prefix, *installed]
     kernel.drop_privileges(*readable, os.path.dirname(os.__file__))
+    kernel.die_with_parent(os.getppid())
     if "landlock" in setup.layers:
         landlock.restrict_self(landlock.ruleset([*READABLE, *readable], [setup.writable, os.devnull]))
     if "seccomp" in setup.layers:
