@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from gnomon.core.errors import DataError
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
 from gnomon.explain.superposition import Superposition, parts
@@ -80,6 +81,14 @@ def test_where_the_curve_rests_is_measured_in_decades() -> None:
     assert found.value == pytest.approx(0.5 * 0.05 / 0.5 + 1 + 0.5 * 0.05 / 0.2)
     assert "what is trained costs less than the best of pairs from density 1 down" in told.summary
     assert [line[2] for line in told.tables[0].rows][:1] == ["-11.98 to -8.02"]
+
+
+def test_rows_of_an_earlier_version_are_refused() -> None:
+    row = dense(torch.eye(2), 1.0)
+    bare = {key: value for key, value in row.evidence.items() if key != "against_pairs"}
+    with pytest.raises(DataError) as caught:
+        uniform.told([replace(row, evidence=bare)])
+    assert str(caught.value) == "1.0/0: the model was not held against pairs; run it again with --fresh"
 
 
 def test_a_group_without_a_name_is_shown_with_its_spectrum() -> None:

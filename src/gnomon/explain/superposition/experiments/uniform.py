@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from gnomon.core.errors import DataError
 from gnomon.core.record import Row
 from gnomon.explain.superposition.features import Law
 from gnomon.explain.superposition.geometry import (
@@ -196,7 +197,9 @@ def _star(value: float) -> str:
 
 
 def _above_pairs(row: Row) -> Interval:
-    of = row.evidence["against_pairs"]
+    of = row.evidence.get("against_pairs")
+    if of is None:
+        raise DataError("the model was not held against pairs", where=row.key, todo="run it again with --fresh")
     return t_interval(of["value"], of["se"], n=of["n"], clusters=of["n"], method="paired")
 
 
