@@ -27,6 +27,7 @@ from gnomon.models.tails import token_losses
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Transformer, TransformerConfig
 from gnomon.report.page import page
+from gnomon.study._trained import RESULTS
 from gnomon.study.induction_family import InductionFamily, study
 from gnomon.study.induction_family.changes import Seen, changes
 from gnomon.study.induction_family.measured import Measured, measure
@@ -229,8 +230,7 @@ def test_the_command_writes_the_page(family: Path, tmp_path: Path, capsys: pytes
     (folder,) = (tmp_path / "runs").glob("study-induction-family-*")
     assert (folder / "dates.csv").is_file()
     told = capsys.readouterr().out
-    assert main(["export", folder.name.rpartition("-")[2], "--out", str(tmp_path / "runs")]) == 0
-    table = pq.read_table(folder / "rows.parquet")
+    table = pq.read_table(folder / RESULTS)
     assert table.num_rows == 12 and {"evidence.heads.1.1.prefix", "evidence.first component"} <= set(table.column_names)
     assert "9. Heads left out" not in (folder / "report.html").read_text()
     assert "steps to half of the change" in told

@@ -1,4 +1,4 @@
-"""The model analysis table as rows, a row a model of a training: what `gnomon export RUN --to parquet` gives out.
+"""The model analysis table as rows, a row a model of a training: what the run's `results.parquet` holds.
 
 Olsson et al. 2022 (arXiv 2209.11895), "model analysis table". Evidence of a row, by the table's numbers: 1 components,
 2 loss and whether the model lies in the window, 3 loss by index, of which 4 is the slope, 5 in-context learning, and of
