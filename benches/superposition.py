@@ -36,7 +36,12 @@ class Case(NamedTuple):
     our_steps: int
 
 
-CASES = (Case(5, 2, 10, 100, 300, 80), Case(20, 5, 10, 60, 300, 24), Case(100, 20, 20, 5, 50, 16))
+CASES = (
+    Case(5, 2, 10, 100, 300, 80),
+    Case(20, 5, 10, 60, 300, 24),
+    Case(100, 20, 20, 5, 50, 16),
+    Case(400, 30, 10, 2, 20, 8),
+)
 
 
 def main() -> None:
