@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gnomon.assay.code import Code
@@ -23,7 +24,7 @@ from gnomon.data.code_open import open_problems, written_for
 from gnomon.data.code_programs import CHANCES, contest_problems, wrong_programs
 from gnomon.data.code_sets import parse_problem, read_problems
 from gnomon.sandbox import Judges, Limits, protect
-from gnomon.stats.pass_at_k import pass_at_k
+from gnomon.stats.pass_at_k import mean_pass_at_k, pass_at_k
 from gnomon.trial.code import check_of, opened, passes_shown
 from gnomon.trial.filtered import filtered
 from gnomon.trial.graded import Graded
@@ -60,6 +61,16 @@ def test_each_tiny_problem_has_a_reference_and_answers_that_fail_as_said(judges:
         assert not judges.verdict(base, early).passed, each.problem.id
         assert judges.verdict(base, late).passed and not judges.verdict(whole, late).passed, each.problem.id
     assert judges.verdict(whole, each.problem.opening + each.wrong[2]).cause == "timeout"
+
+
+def test_the_planted_pass_at_k_of_the_tiny_problems_is_inside_its_intervals() -> None:
+    chances = np.array([each.chance for each in tiny().values()])
+    n, rng = 100, np.random.default_rng(0)
+    drawn = rng.binomial(n, chances, (100, len(chances)))
+    for k in (1, 10, 100):
+        truth = float(np.mean(1 - (1 - chances) ** k))
+        held = sum(truth in mean_pass_at_k([n] * len(c), c.tolist(), k, seed=i) for i, c in enumerate(drawn))
+        assert held >= 90, k
 
 
 def test_an_operation_on_another_variable_is_told_from_any_other_error(judges: Judges) -> None:

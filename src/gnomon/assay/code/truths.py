@@ -7,8 +7,6 @@ from math import prod
 
 from gnomon.data.code_bindings import BOUND_RATE, SIZES
 from gnomon.data.code_chains import PLANTED_RATE
-from gnomon.data.code_mini import CHANCES
-from gnomon.data.code_programs import CHANCES as LEVEL_CHANCES
 from gnomon.data.worlds.brook.programs import RIGHT
 from gnomon.models.planted.programmer import HOT_CHANCE
 from gnomon.trial import Planted
@@ -55,26 +53,12 @@ def settings() -> Iterator[Planted]:
         truth={"pass@1 [T=0.8]": HOT_CHANCE, "pass@5 [T=0.8]": 1 - (1 - HOT_CHANCE) ** 5},
         config={"n": 60, "samples": 12, "k": (1, 5), "temperature": (0.2, 0.8)},
     )
-    yield from _embedded()
-
-
-def _embedded() -> Iterator[Planted]:
-    """The sets whose answers are planted with the problem."""
-    for name, chances, config in (
-        ("mini", [CHANCES[i % len(CHANCES)] for i in range(60)], {"data": "mini", "n": 60}),
-        ("bindings", [BOUND_RATE**operations for _, operations in SIZES], {"data": "bindings", "n": 50}),
-    ):
-        yield Planted(
-            name=name,
-            cast={"subject": "planted:programmer"},
-            truth={f"pass@{k}": sum(1 - (1 - p) ** k for p in chances) / len(chances) for k in (1, 5)},
-            config={**config, "samples": 8, "k": (1, 5), "timeout": 0.1},
-        )
+    chances = [BOUND_RATE**operations for _, operations in SIZES]
     yield Planted(
-        name="contests",
+        name="bindings",
         cast={"subject": "planted:programmer"},
-        truth={f"filtered pass@1 [{level}]": p / (p + (1 - p) * 2 / 3) for level, p in LEVEL_CHANCES.items()},
-        config={"data": "contests", "n": 24, "samples": 16, "k": (1,), "timeout": 0.1},
+        truth={f"pass@{k}": sum(1 - (1 - p) ** k for p in chances) / len(chances) for k in (1, 5)},
+        config={"data": "bindings", "n": 50, "samples": 8, "k": (1, 5)},
     )
 
 
