@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain, repeat
 from typing import TypeVar
 
-from gnomon.fuzz.base import Api, Operation
+from gnomon.fuzz.base import Api, Case, Operation
 from gnomon.fuzz.making import Maker
 from gnomon.fuzz.probes import methods_of, missing_parts, probes, spoiled
 from gnomon.fuzz.scheduling import Play
@@ -20,6 +20,8 @@ __all__ = ["Systematic"]
 T = TypeVar("T")
 # A life takes a dozen requests: all kinds of things together have two turns while each operation has one.
 _LIVES, _TURNS = 20, 2
+_BORDERS = 3
+"Borders for each fault: many are beyond what is allowed too, and find more of what faults would."
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,12 @@ class Systematic:
 
     def _cases(self, operation: Operation, rng: Draws) -> Iterator[Play]:
         """Borders and faults, a part after the other in turns, so that no part waits for another."""
-        parts, turns = self.maker.parts(operation), []
+        parts, turns = self.maker.parts(operation), list[Iterator[Case]]()
         if "borders" not in self.without:
-            turns += [self.variation.borders(operation, part, rng) for part in parts]
+            turns += [_alternated([self.variation.borders(operation, part, rng) for part in parts])] * _BORDERS
         if "negation" not in self.without:
-            turns += [missing_parts(self.maker.base(operation, rng))]
-            turns += [self.variation.faults(operation, part, rng) for part in parts]
+            missing = missing_parts(self.maker.base(operation, rng))
+            turns += [_alternated([missing, *(self.variation.faults(operation, part, rng) for part in parts)])]
         for case in _alternated(turns):
             yield Play(case.technique, operation, case)
 
