@@ -74,7 +74,8 @@ def _ablate(file: Path, parts: Sequence[str], requests: int, seeds: int) -> None
         runs = [*(run for run in runs if run["without"] != part), *found]
         file.write_text("[\n" + ",\n".join(json.dumps(run) for run in runs) + "\n]\n", encoding="utf-8")
         print(f"without {part}: {[len(run['met']) for run in found]}", flush=True)
-    print(ablation_table(runs, (requests // 4, requests)))
+    least = min(run["requests"] for run in runs)
+    print(ablation_table(runs, (least // 4, least)))
 
 
 def _folder(out: Path, target: str, fuzzer: str, seconds: int, seed: int) -> Path:
