@@ -41,6 +41,11 @@ def settings() -> Iterator[Planted]:
         truth={"gained by mean log-probability over a random one": 0.0},
         config={"n": 30, "samples": 8, "k": (1,)},
     )
+    yield from _sets()
+
+
+def _sets() -> Iterator[Planted]:
+    """The same on other sets, and one whose best temperature depends on k."""
     yield Planted(
         name="chains",
         cast={"subject": "planted:programmer"},
