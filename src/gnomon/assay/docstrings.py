@@ -19,8 +19,8 @@ from gnomon.assay.code.asking import judged
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
-from gnomon.data.code_open import open_problems
 from gnomon.data.code_docstrings import described, docstring_stops, with_docstring
+from gnomon.data.code_open import open_problems
 from gnomon.data.code_sets import Problem, problem_from
 from gnomon.models.base import Ability, Completion, Model, Sampling, require
 from gnomon.report.base import Estimate, Report
