@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -67,6 +68,7 @@ def app_of() -> Callable[..., Any]:
     if not settings.configured:
         settings.configure(ROOT_URLCONF=__name__, SECRET_KEY="tests", ALLOWED_HOSTS=["*"], DEBUG=False)
         django.setup()
+    logging.getLogger("django.request").setLevel(logging.CRITICAL)
     return get_wsgi_application()
 
 
@@ -87,8 +89,9 @@ def _week(request: Any) -> Any:
 
 def _events(request: Any) -> Any:
     class Event(forms.Form):
-        name = forms.CharField(max_length=20, strip=False)  # planted: the document says 30
-        seats = forms.IntegerField(min_value=0, required=False)  # planted: the document says 1
+        name = forms.CharField(max_length=30, strip=False)  # planted: the document wants small letters
+        # Planted: the document says 1 to 10000.
+        seats = forms.IntegerField(min_value=0, max_value=5000, required=False)
 
     if request.method == "GET":
         if request.GET.get("page", "1") not in ("1", "2", "3"):
