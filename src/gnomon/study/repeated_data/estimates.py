@@ -189,7 +189,10 @@ def _reached(shares: Sequence[float | None]) -> Interval:
 
 
 def _until(curve: Mapping[str, Sequence[float]], goal: float) -> float | None:
-    """At which share of training its test loss first is `goal`, straight over log steps; None where it never is."""
+    """At which share of training its test loss first is `goal`, straight over log steps; None where it never is.
+
+    Where it is there before the first snapshot, that of the first snapshot.
+    """
     steps, losses = np.array(curve["steps"][1:], dtype=np.float64), np.array(curve["held-out"][1:])
     below = np.flatnonzero(losses <= goal)
     if not len(below):
