@@ -49,9 +49,9 @@ def searched(search: Search) -> list[Exchange]:
 def test_outside_scenarios_nothing_is_asked_twice() -> None:
     search = search_of(max_requests=800, without=("stateful",))
     search.campaign.triage.offer = lambda violation: False  # what is found is not played again
-    sent = searched(search)
+    sent = [each for each in searched(search) if each.case.technique != "state"]
     asked = Counter((each.request, each.caller) for each in sent)
-    assert len(sent) >= 800 and sum(n - 1 for n in asked.values()) <= 0.01 * len(sent)
+    assert len(sent) >= 500 and max(asked.values()) == 1
 
 
 def test_an_application_in_this_process_leaves_time_for_the_clock() -> None:
