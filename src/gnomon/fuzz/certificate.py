@@ -122,6 +122,7 @@ def _without_style(parameter: Parameter, text: str) -> str:
 def _of_texts(raw: Sequence[str], parameter: Parameter, judge: Draft202012Validator) -> Iterator[Any]:
     if not raw:
         yield ABSENT
+        yield []  # a list of those that came
     for text in dict.fromkeys([*raw[:1], *raw[-1:]]):
         for plain in unescaped(text):
             yield from text_readings(plain)
