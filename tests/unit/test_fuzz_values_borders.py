@@ -125,3 +125,21 @@ def test_each_pair_of_options_is_seen_in_all_ways(names: list[str]) -> None:
 def test_sets_are_capped() -> None:
     assert len(pairwise([f"p{i}" for i in range(54)], 20)) == 20
     assert pairwise([]) == [frozenset()]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "filled"), [("^[a-z]+$", "a"), ("^[A-Z_]*$", "A"), (r"^\d+$", "0"), ("^(a+)+b?$", "a")]
+)
+def test_strings_with_a_pattern_have_borders_of_length_too(pattern: str, filled: str) -> None:
+    schema = text(pattern=pattern, minLength=3, maxLength=30)
+    assert {filled * size for size in (3, 4, 29, 30)} <= set(values(schema, valid=True))
+    assert {filled * size for size in (2, 31)} <= set(values(schema, valid=False))
+
+
+def test_a_pattern_that_one_character_cannot_meet_has_no_border_of_length() -> None:
+    sizes = {
+        len(value)
+        for value in values(text(pattern="^[a-z]-[0-9]$", maxLength=30), valid=False)
+        if isinstance(value, str)
+    }
+    assert 31 not in sizes

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
+from jsonschema_rs import Draft202012Validator
 from jsonschema_rs.canonical import StringView
 
 from gnomon.fuzz.values.formats import FORMATS
@@ -28,6 +29,8 @@ LONG = 2**16 + 64
 
 MOST_DRAWN = 24
 "Characters beyond the least length that are drawn."
+
+_FILLS = "aA0"
 
 AWKWARD = (
     "",
@@ -116,12 +119,12 @@ def string_edges(view: StringView) -> list[tuple[str, str]]:
             found += [(text, "format") for text in (*FORMATS[name].edges, *FORMATS[name].misses)]
     for pattern in view.patterns:
         found += [(text, "pattern") for text in _examples(pattern)]
-    if view.formats or view.patterns:
+    if view.formats or (view.patterns and high is None and not low):
         return found
     if low <= LONG:
-        found += [("a" * size, "minLength") for size in (low - 1, low, low + 1) if size >= 0]
+        found += _of_sizes((low - 1, low, low + 1), view.patterns, "minLength")
     ends = (high - 1, high, high + 1) if high is not None else (2**16 + 1,)
-    return found + [("a" * size, "maxLength") for size in ends if 0 <= size <= 2**16 + 1]
+    return found + _of_sizes([size for size in ends if size <= 2**16 + 1], view.patterns, "maxLength")
 
 
 @lru_cache(maxsize=1024)
@@ -140,6 +143,15 @@ def _altered(text: str, place: int, other: str) -> str:
         return (text + other, other + text, text[:-1])[place % 3]
     at = place % len(text)
     return text[:at] + other + text[at + 1 :]
+
+
+def _of_sizes(sizes: Iterable[int], patterns: Sequence[str], keyword: str) -> list[tuple[str, str]]:
+    """A string of each size, of one character said again and again; none where the patterns admit none of those."""
+    if not patterns:
+        return [("a" * size, keyword) for size in sizes if size >= 0]
+    judge = Draft202012Validator({"allOf": [{"pattern": pattern} for pattern in patterns]})
+    found = (next((each * size for each in _FILLS if judge.is_valid(each * size)), None) for size in sizes if size >= 0)
+    return [(text, keyword) for text in found if text is not None]
 
 
 def _examples(pattern: str) -> Sequence[str]:
