@@ -76,7 +76,7 @@ class Anthropic:
 
     @classmethod
     def named(cls, name: str, *, cache: CallCache | None = None) -> Anthropic:
-        """The model called "anthropic:MODEL", with "?samples=…" behind it.
+        """The model called "anthropic:MODEL", with "?samples=…" behind it, at ANTHROPIC_BASE_URL where that is set.
 
         Raises:
             UsageError: the name is not of this form, or there is no key.
@@ -84,7 +84,9 @@ class Anthropic:
         bare, given = parse_name(name, ("samples",))
         if not bare.startswith("anthropic:") or bare == "anthropic:":
             raise UsageError(f"{name!r} names no model", todo="write anthropic:MODEL")
-        return cls(bare.removeprefix("anthropic:"), name=name, cache=cache, samples=int(given.get("samples", 20)))
+        url = os.environ.get("ANTHROPIC_BASE_URL", "").rstrip("/") or URL
+        samples = int(given.get("samples", 20))
+        return cls(bare.removeprefix("anthropic:"), url=url, name=name, cache=cache, samples=samples)
 
     def __repr__(self) -> str:
         return f"Anthropic({self.name!r})"

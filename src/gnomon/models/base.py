@@ -57,6 +57,7 @@ class Sampling:
         seed: the draw's seed; the same seed and prompt give the same completions.
         tools: tool declarations in JSON-schema form, for models with TOOLS.
         on_token: called with each new piece of text as it arrives.
+        logprobs: asks a server that can to tell the log-probability of what it draws; local models tell always.
     """
 
     max_tokens: int = 64
@@ -66,6 +67,7 @@ class Sampling:
     seed: int = 0
     tools: tuple[Mapping[str, Any], ...] = ()
     on_token: Callable[[str], None] | None = field(default=None, compare=False)
+    logprobs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

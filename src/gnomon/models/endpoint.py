@@ -242,6 +242,9 @@ class Endpoint:
         if how.stop:
             # api.openai.com takes four; the others are cut here
             body["stop"] = list(how.stop[:4] if self._official else how.stop)
+        text = isinstance(prompt, str)
+        if how.logprobs and (self.offers.num_top_text if text else self.offers.num_top_chat):
+            body["logprobs"] = 1 if text else True
         return body, cut
 
     def _prompt(self, prompt: Prompt) -> tuple[dict[str, Any], str]:

@@ -43,10 +43,11 @@ def completions(reply: Json, stop: Sequence[str], where: str, given: str = "") -
     Args:
         given: white space that the prompt ended with and the server was not shown; removed from the texts' start.
 
-    `num_tokens` is exact for one choice; with several it is their mean, since servers count only the total.
+    `num_tokens` is exact for one choice and where log-probabilities are told; with several it is their mean, since
+    servers count only the total. A text that is cut here has no log-probability: which tokens it kept is not known.
 
     Raises:
-        ModelError: there is no text where one must be.
+        ModelError: there is no text where one must be, or what is told cannot be log-probabilities.
     """
     choices = _choices(reply, where)
     total = (reply.get("usage") or {}).get("completion_tokens") or 0
@@ -55,8 +56,16 @@ def completions(reply: Json, stop: Sequence[str], where: str, given: str = "") -
         text, cut = cut_at(_text(choice, where).removeprefix(given), stop)
         finish = "stop" if cut else _FINISH.get(str(choice.get("finish_reason")), "stop")
         raw = {k: reply[k] for k in ("id", "model", "system_fingerprint") if k in reply}
-        tokens = round(total / len(choices))
-        found.append(Completion(text=text, finish=finish, num_tokens=tokens, raw={**raw, "choice": choice}))
+        told = [] if cut else _told(choice, where)
+        found.append(
+            Completion(
+                text=text,
+                finish=finish,
+                num_tokens=len(told) or round(total / len(choices)),
+                logprob=sum(told) if told else None,
+                raw={**raw, "choice": choice},
+            )
+        )
     return found
 
 
@@ -179,6 +188,19 @@ def _text(choice: Json, where: str) -> str:
     if not isinstance(choice.get("text"), str):
         raise ModelError("a choice holds neither message nor text", where=where, todo="check the server's version")
     return str(choice["text"])
+
+
+def _told(choice: Json, where: str) -> list[float]:
+    """Log-probabilities of the tokens of a choice; none where the server told none, or nothing but zeros."""
+    told = choice.get("logprobs")
+    if not isinstance(told, Mapping):
+        return []
+    listed = told.get("content")
+    values = [entry.get("logprob") for entry in listed] if isinstance(listed, list) else told.get("token_logprobs")
+    if not isinstance(values, list) or None in values:
+        return []
+    found = [_logprob(value, where) for value in values]
+    return found if any(found) else []
 
 
 def _chat_step(entry: Any, where: str) -> Step:

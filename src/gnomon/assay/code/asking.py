@@ -38,6 +38,7 @@ async def ask(config: Code, problem: Problem, item: Item, model: Model, rng: See
         top_p=float(item.meta["top_p"]),
         stop=() if config.ask == "chat" else problem.stops,
         seed=rng.value,
+        logprobs=True,
     )
     return await model.sample(prompt, how, config.samples)
 
