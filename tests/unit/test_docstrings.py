@@ -14,8 +14,8 @@ from gnomon.assay.docstrings import Docstrings
 from gnomon.core.errors import AbilityError, DataError, UsageError
 from gnomon.core.record import Row
 from gnomon.core.seeds import Seed
-from gnomon.data.code_open import open_problems
 from gnomon.data.code_docstrings import described, docstring_stops, with_docstring
+from gnomon.data.code_open import open_problems
 from gnomon.data.code_sets import Problem, parse_problem
 from gnomon.models.base import Ability, Choice, Completion, Sampling, Score
 from gnomon.report.base import Report
