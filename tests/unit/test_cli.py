@@ -290,6 +290,7 @@ def test_doctor_fails_when_a_check_fails(
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"numpy +ok", out) and re.search(r"OPENAI_API_KEY +absent", out)
+    assert re.search(r"sandbox +(ok +candidates are held by limits|absent)", out)
     monkeypatch.setenv("GNOMON_RUNS", "/proc/nowhere/runs")
     assert main(["doctor"]) == 1
     assert re.search(r"folder of runs +broken", capsys.readouterr().out)

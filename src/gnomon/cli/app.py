@@ -88,7 +88,9 @@ COMMANDS = {
     "list": Command("catalog", "List what can be assayed and trained, with one line on each."),
     "models": Command("catalog", "Say how models are named, and list those that earlier training runs left."),
     "power": Command("power", "Say how many items a paired comparison needs before it is run.", "NAME --effect X"),
-    "doctor": Command("doctor", "Check the installation: packages, the model that ships, folders, disk and keys."),
+    "doctor": Command(
+        "doctor", "Check the installation: packages, the model that ships, the sandbox, folders, disk and keys."
+    ),
 }
 
 

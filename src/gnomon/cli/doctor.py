@@ -40,10 +40,11 @@ class Check(NamedTuple):
 
 
 def doctor_command() -> int:
-    """Check the installation: packages, the model that ships, folders, disk and keys."""
+    """Check the installation: packages, the model that ships, the sandbox, folders, disk and keys."""
     from gnomon.report.terminal import table
 
-    checks = [_python(), *map(_required, _REQUIRED), *map(_local, _LOCAL), _brook(), _runs(), _disk(), _processors()]
+    checks = [_python(), *map(_required, _REQUIRED), *map(_local, _LOCAL), _brook()]
+    checks += [_sandbox(), _runs(), _disk(), _processors()]
     checks += [
         Check(key, "ok" if os.environ.get(key) else "absent", "set" if os.environ.get(key) else "not set")
         for key in _KEYS
@@ -83,6 +84,16 @@ def _brook() -> Check:
         return f"revision {model.revision}, can {', '.join(sorted(model.can))}"
 
     return _tried("model brook", load)
+
+
+def _sandbox() -> Check:
+    """What would hold a program that a model wrote; where too little does, grading refuses, and all else works."""
+    from gnomon.sandbox import protect
+
+    try:
+        return Check("sandbox", "ok", str(protect(strong=bool(shutil.which("bwrap")))))
+    except (GnomonError, OSError) as error:
+        return Check("sandbox", "absent", str(error))
 
 
 def _runs() -> Check:
