@@ -22,11 +22,12 @@ def program() -> str:
 def command() -> list[str]:
     """bubblewrap with the arguments that let the interpreter start and nothing else be seen."""
     found = [program(), "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
+    found += ["--tmpfs", "/tmp"]  # first, for an interpreter may lie below it
     shown = {"/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", sys.base_prefix, sys.prefix, *_interpreter()}
     shown.add(str(Path(__file__).resolve().parent))
     for path in sorted(shown):
         found += ["--ro-bind-try", path, path]
-    return [*found, "--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev", "--chdir", "/"]
+    return [*found, "--proc", "/proc", "--dev", "/dev", "--chdir", "/"]
 
 
 def _interpreter() -> set[str]:

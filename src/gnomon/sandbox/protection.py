@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gnomon.core.errors import GnomonError
 from gnomon.sandbox import bubblewrap, landlock, seccomp
-from gnomon.sandbox.host import Zygote
+from gnomon.sandbox.host import Ended, Zygote
 from gnomon.sandbox.judge import Judge
 from gnomon.sandbox.limits import Limits
 from gnomon.sandbox.verdict import Check, Verdict
@@ -69,7 +69,8 @@ def protect(*, strong: bool = False, unsafe: bool = False) -> Protection:
         unsafe: go on where too little holds.
 
     Raises:
-        SandboxError: `strong` without bubblewrap; or too little holds and it is not `unsafe`.
+        SandboxError: `strong` without bubblewrap; it does not start; or too little holds and it is
+            not `unsafe`.
     """
     layers = [name for name, there in (("landlock", landlock.abi()), ("seccomp", seccomp.available())) if there]
     wrapper: Sequence[str] = ()
@@ -79,7 +80,13 @@ def protect(*, strong: bool = False, unsafe: bool = False) -> Protection:
             raise SandboxError("strong mode needs bubblewrap, and there is no program bwrap", todo=todo)
         layers.append("bubblewrap")
         wrapper = bubblewrap.command()
-    found = _tried([name for name in layers if name != "bubblewrap"], wrapper)
+    try:
+        found = _tried([name for name in layers if name != "bubblewrap"], wrapper)
+    except Ended as error:
+        todo = "look for the message above" + (
+            "; leave --strong out where bubblewrap may not be used" if strong else ""
+        )
+        raise SandboxError(f"the sandbox does not start on this machine: {error}", todo=todo) from None
     if not found["compute"].passed:
         raise SandboxError(
             f"not even a harmless program runs in the sandbox ({found['compute'].cause}: {found['compute'].detail})",
