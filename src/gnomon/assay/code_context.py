@@ -20,6 +20,7 @@ from itertools import product
 
 from gnomon.assay.code import Code
 from gnomon.assay.code.asking import ask, judged
+from gnomon.core.config import above_zero
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
@@ -68,9 +69,7 @@ class CodeContext:
     "Go on where this machine can hold too little."
 
     def __post_init__(self) -> None:
-        for name in ("n", "shots", "samples", "max_tokens", "timeout"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}", todo="give more than 0")
+        above_zero(self, "n", "shots", "samples", "max_tokens", "timeout")
         if self.n <= self.shots:
             raise UsageError(f"--n is {self.n}", todo=f"give more problems than --shots {self.shots}")
         if self.temperature < 0:
@@ -84,9 +83,7 @@ class CodeContext:
             others = [p for p in problems if p.id in faulty and p.id != problem.id]
             if len(others) < self.shots:
                 todo = "give more problems, or fewer --shots"
-                raise DataError(
-                    f"{len(others)} other problems have a fault that shows", where=self.data, todo=todo
-                )
+                raise DataError(f"{len(others)} other problems have a fault that shows", where=self.data, todo=todo)
             shown = seed.child("shots", problem.id).random().sample(others, self.shots)
             for context, asked in product(_CONTEXTS, (False, True) if self.instruction else (False,)):
                 before = self.instruction * asked + _before(context, shown, faulty)

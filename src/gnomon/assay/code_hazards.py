@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gnomon.core.config import above_zero
 from gnomon.core.errors import DataError, UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
@@ -48,9 +49,7 @@ class CodeHazards:
     "Longest completion."
 
     def __post_init__(self) -> None:
-        for name in ("samples", "max_tokens"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}", todo="give more than 0")
+        above_zero(self, "samples", "max_tokens")
         if self.temperature < 0:
             raise UsageError(f"--temperature is {self.temperature:g}", todo="give 0 or more")
 

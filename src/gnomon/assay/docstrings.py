@@ -16,6 +16,7 @@ from typing import Any
 
 from gnomon.assay.code import Code
 from gnomon.assay.code.asking import judged
+from gnomon.core.config import above_zero
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
@@ -63,9 +64,7 @@ class Docstrings:
     "Go on where this machine can hold too little."
 
     def __post_init__(self) -> None:
-        for name in ("n", "samples", "max_tokens", "timeout"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}", todo="give more than 0")
+        above_zero(self, "n", "samples", "max_tokens", "timeout")
         if self.temperature < 0:
             raise UsageError(f"--temperature is {self.temperature:g}", todo="give 0 or more")
 

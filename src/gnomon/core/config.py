@@ -32,7 +32,7 @@ from typing import Any, Literal, TypeVar, Union
 
 from gnomon.core.errors import UsageError, closest
 
-__all__ = ["Field", "build", "describe", "digest", "load_toml", "plain", "summary", "to_json"]
+__all__ = ["Field", "above_zero", "build", "describe", "digest", "load_toml", "plain", "summary", "to_json"]
 
 T = TypeVar("T")
 
@@ -100,6 +100,13 @@ def build(cls: type[T], mapping: Mapping[str, Any], where: str = "") -> T:
     if lacking:
         raise UsageError(f"no value for {', '.join(map(repr, lacking))}", where=where, todo="it has no default")
     return cls(**given)
+
+
+def above_zero(config: Any, *names: str) -> None:
+    """Raises `UsageError` for the first of these fields of `config` that is not above 0."""
+    for name in names:
+        if getattr(config, name) <= 0:
+            raise UsageError(f"--{name.replace('_', '-')} is {getattr(config, name)}", todo="give more than 0")
 
 
 def load_toml(path: str | Path) -> dict[str, Any]:

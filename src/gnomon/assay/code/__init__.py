@@ -19,6 +19,7 @@ from gnomon.assay.code.asking import ask, judged
 from gnomon.assay.code.chains import kept_by_each
 from gnomon.assay.code.shares import routes, wrongly_bound
 from gnomon.assay.code.truths import settings
+from gnomon.core.config import above_zero
 from gnomon.core.errors import UsageError
 from gnomon.core.record import Item, Row
 from gnomon.core.seeds import Seed
@@ -72,9 +73,7 @@ class Code:
     "Go on where this machine can hold too little."
 
     def __post_init__(self) -> None:
-        for name in ("n", "samples", "max_tokens", "timeout"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}", todo="give more than 0")
+        above_zero(self, "n", "samples", "max_tokens", "timeout")
         if not self.temperature or min(self.temperature) < 0 or len(set(self.temperature)) < len(self.temperature):
             raise UsageError(f"--temperature is {self.temperature}", todo="give different numbers of at least 0")
         if not all(0 < p <= 1 for p in self.top_p) or len(set(self.top_p)) != len(self.top_p) or not self.top_p:
