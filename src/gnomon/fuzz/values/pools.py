@@ -7,12 +7,13 @@ belong to the `Draws` of one search: searches beside it, or before it, change no
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
-from threading import Thread
+from functools import cache, partial
 from time import process_time
 from typing import Any, NamedTuple
 
@@ -160,11 +161,15 @@ def drawn(strategy: SearchStrategy[Any], number: int, count: int) -> list[Any]:
 def _apart(work: Callable[[], None]) -> None:
     """Does it; in a thread inside a test of Hypothesis, which may assemble values too, and bears no other within it."""
     if currently_in_test_context():
-        thread = Thread(target=work)
-        thread.start()
-        thread.join()
+        _beside(os.getpid()).submit(work).result()
     else:
         work()
+
+
+@cache
+def _beside(process: int) -> ThreadPoolExecutor:
+    """The one thread of a process in which values are drawn; a fork has no threads of its parent."""
+    return ThreadPoolExecutor(1, f"values-{process}")
 
 
 def _draw(lists: SearchStrategy[list[Any]], number: int, count: int, found: list[Any]) -> None:
