@@ -13,7 +13,7 @@ from itertools import product
 from typing import NamedTuple
 
 from gnomon.core.seeds import Seed
-from gnomon.data.code_problem import STOPS, Problem
+from gnomon.data.code_problem import Problem, beside_reference
 
 __all__ = ["BOUND_RATE", "SIZES", "WRONGLY_BOUND", "binding_problems", "misbound"]
 
@@ -70,20 +70,9 @@ def _problem(name: str, names: str, operations: int, rng: random.Random) -> Prob
     reference = f"{opening}{''.join(step.code for step in steps)}    return [{listed}]\n"
     others = [_rebound(steps, wrong, listed) for wrong in product(names, repeat=operations) if list(wrong) != targets]
     inputs = [[rng.randint(-20, 20) for _ in names] for _ in range(8)]
-    return Problem(
-        id=f"binding/{name}",
-        prompt=opening,
-        opening=opening,
-        stops=STOPS,
-        entry_point="work",
-        reference=reference,
-        setup=f"{reference}\nREFERENCE = work\n",
-        test=_TEST.format(inputs=inputs, others=others),
-        names=("work",),
-        call="check",
-        text=opening,
-        level=f"{len(names)} variables, {operations} steps",
-    )
+    test = _TEST.format(inputs=inputs, others=others)
+    level = f"{len(names)} variables, {operations} steps"
+    return beside_reference(f"binding/{name}", opening, "work", reference, test, level=level)
 
 
 def _rebound(steps: list[_Step], names: tuple[str, ...], listed: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gnomon.core.seeds import Seed
-from gnomon.data.code_problem import Problem
+from gnomon.data.code_problem import Problem, beside_reference
 from gnomon.data.worlds.brook import KINDS, World
 from gnomon.data.worlds.brook.programs import RIGHT, Operation, Program, code, tasks
 
@@ -31,18 +31,14 @@ def _problem(of: World, task: tuple[Operation, ...]) -> Problem:
     right = Program(task, tuple(o.constant for o in task))
     words = KINDS["program"].render(of, (right,)).words
     head = words.index("return") + 1
-    reference = code(right)
-    return Problem(
-        id=" then ".join(map(str, task)),
-        prompt=" ".join(words[:head]),
-        opening=" ".join(words[words.index("def") : head]),
-        stops=("\n", " Task:", "Task:"),
-        entry_point="f",
-        reference=reference,
-        setup=f"{reference}\nREFERENCE = f\n",
-        test=_TEST,
-        names=("f",),
-        call="check",
-        text=f"Write a function f(x) of a digit x that returns, modulo 10: {', then '.join(map(str, task))}.",
+    return beside_reference(
+        " then ".join(map(str, task)),
+        " ".join(words[words.index("def") : head]),
+        "f",
+        code(right),
+        _TEST,
         level=f"{len(task)} operation{'s' * (len(task) > 1)}",
+        prompt=" ".join(words[:head]),
+        stops=("\n", " Task:", "Task:"),
+        text=f"Write a function f(x) of a digit x that returns, modulo 10: {', then '.join(map(str, task))}.",
     )

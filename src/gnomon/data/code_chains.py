@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gnomon.core.seeds import Seed
-from gnomon.data.code_problem import STOPS, Problem
+from gnomon.data.code_problem import Problem, beside_reference
 
 __all__ = ["BLOCKS", "LENGTHS", "PLANTED_RATE", "Block", "chain_inputs", "chain_problems"]
 
@@ -77,17 +77,5 @@ def _problem(name: str, blocks: list[Block], rng: random.Random) -> Problem:
         f"INPUTS = {chain_inputs(rng)!r}\n\ndef check(candidate):\n    for s in INPUTS:\n"
         "        assert candidate(s) == REFERENCE(s), repr(s)\n"
     )
-    return Problem(
-        id=f"chain/{name}",
-        prompt=opening,
-        opening=opening,
-        stops=STOPS,
-        entry_point="string_manipulation",
-        reference=reference,
-        setup=f"{reference}\nREFERENCE = string_manipulation\n",
-        test=test,
-        names=("string_manipulation",),
-        call="check",
-        text=opening,
-        level=f"{len(blocks)} block{'s' * (len(blocks) > 1)}",
-    )
+    level = f"{len(blocks)} block{'s' * (len(blocks) > 1)}"
+    return beside_reference(f"chain/{name}", opening, "string_manipulation", reference, test, level=level)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["STOPS", "Problem", "problem_from"]
+__all__ = ["STOPS", "Problem", "beside_reference", "problem_from"]
 
 # Where the completion of a function ends (Chen et al. 2021, sec. 2.1).
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
@@ -57,6 +57,38 @@ class Problem:
     def in_place(self) -> bool:
         """Whether the reference returns nothing, so that the test must look at what it did to its arguments."""
         return bool(self.entry_point and self.reference) and not _returns(self.reference, self.entry_point)
+
+
+def beside_reference(
+    id: str,
+    opening: str,
+    entry_point: str,
+    reference: str,
+    test: str,
+    *,
+    level: str,
+    prompt: str = "",
+    stops: tuple[str, ...] = STOPS,
+    text: str = "",
+) -> Problem:
+    """A problem whose test, a `check(candidate)`, compares with the reference, there as `REFERENCE`.
+
+    Where nothing else is given the opening is all that a model is told.
+    """
+    return Problem(
+        id=id,
+        prompt=prompt or opening,
+        opening=opening,
+        stops=stops,
+        entry_point=entry_point,
+        reference=reference,
+        setup=f"{reference}\nREFERENCE = {entry_point}\n",
+        test=test,
+        names=(entry_point,),
+        call="check",
+        text=text or opening,
+        level=level,
+    )
 
 
 def problem_from(fields: Mapping[str, Any]) -> Problem:

@@ -177,6 +177,8 @@ class Report:
         views: shown on the page alone, before the figures.
         summary: a few sentences in plain words, with the main numbers in them.
         notes: warnings a reader must see (letter mass low, too few items, rows in error).
+        in_terminal: what a terminal shows in place of estimates and tables where these are too many to read there;
+            pages and JSON have them all.
     """
 
     title: str
@@ -185,6 +187,7 @@ class Report:
     figures: Sequence[Figure] = ()
     views: Sequence[View] = ()
     tables: Sequence[Table] = ()
+    in_terminal: Sequence[Table] = ()
     summary: str = ""
     notes: Sequence[str] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -20,7 +20,7 @@ _SEVERITY = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "
 
 
 def show(report: Report, console: Console) -> None:
-    """Prints `report`: notes and headline first, then every estimate, findings and tables."""
+    """Prints `report`: notes and headline first, then every estimate, findings and tables, or what stands for them."""
     from rich.text import Text
 
     console.print(Text(report.title, style="bold"))
@@ -28,8 +28,9 @@ def show(report: Report, console: Console) -> None:
         console.print(Text(report.summary))
     for note in report.notes:
         console.print(Text(f"! {note}", style="yellow"))
-    headline = [e for e in report.estimates if e.headline]
-    rest = [e for e in report.estimates if not e.headline]
+    estimates = [] if report.in_terminal else report.estimates
+    headline = [e for e in estimates if e.headline]
+    rest = [e for e in estimates if not e.headline]
     for some in (headline, rest):
         if some:
             console.print()
@@ -39,7 +40,7 @@ def show(report: Report, console: Console) -> None:
             console.print()
         # What reproduces it is to be pasted: lines are broken by whoever shows them, not here.
         console.print(_finding(finding), soft_wrap=True)
-    for each in report.tables:
+    for each in report.in_terminal or report.tables:
         console.print()
         console.print(table(each))
 
