@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from gnomon.cli.flags import Fresh, Json, Out, Page, Seed, Settings, Toml, configs, with_fields
+from gnomon.cli.flags import Fresh, Json, MaxErrors, Out, Page, Seed, Settings, Toml, Workers, configs, with_fields
 from gnomon.cli.output import command_line, emit, origin_of, say, write_text
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import method
@@ -52,10 +52,8 @@ def assay_command(chosen: Sequence[str]) -> Callable[..., int]:
             str | None, Parameter(help="Model under test; `gnomon models` says how to name one. [default: brook]")
         ] = None,
         seed: Seed = None,
-        workers: Annotated[
-            int | None, Parameter(help="Processes; the rows are the same for any number. [default: 1]")
-        ] = None,
-        max_errors: Annotated[float | None, Parameter(help="Largest share of items in error. [default: 0.01]")] = None,
+        workers: Workers = None,
+        max_errors: MaxErrors = None,
         config: Toml = None,
         fresh: Fresh = False,
         json: Json = None,

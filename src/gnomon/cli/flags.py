@@ -15,10 +15,12 @@ from cyclopts import Parameter
 from gnomon.core.config import Field, build, describe, load_toml
 from gnomon.core.errors import UsageError, closest
 
-__all__ = ["Fresh", "Json", "Out", "Page", "Seed", "Settings", "Toml", "configs", "with_fields"]
+__all__ = ["Fresh", "Json", "MaxErrors", "Out", "Page", "Seed", "Settings", "Toml", "Workers", "configs", "with_fields"]
 
 # what commands that leave a run have in common
 Seed = Annotated[int | None, Parameter(help="Root of every random draw. [default: 0]")]
+Workers = Annotated[int | None, Parameter(help="Processes; the rows are the same for any number. [default: 1]")]
+MaxErrors = Annotated[float | None, Parameter(help="Largest share of items in error. [default: 0.01]")]
 Toml = Annotated[str | None, Parameter(help="TOML file with these flags' names as keys.")]
 Fresh = Annotated[bool, Parameter(help="Forget an earlier run of this command.", negative="", show_default=False)]
 Json = Annotated[str | None, Parameter(help="Write the numbers to this file; - is stdout.")]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import platform
+import time
+import traceback
 from collections import Counter
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +16,10 @@ from cyclopts import Parameter
 from gnomon.cli.assay import changed, keep, kept_rows
 from gnomon.cli.flags import Json, Out, Page, Settings, Toml, configs, with_fields
 from gnomon.cli.output import command_line, console, emit, origin_of, say
-from gnomon.core.errors import UsageError
+from gnomon.core.errors import GnomonError, InternalError, UsageError
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.identities import Credentials, Identity
+from gnomon.store.manifest import runs_root
 
 if TYPE_CHECKING:
     from gnomon.fuzz.base import Api
@@ -61,24 +66,40 @@ def _fuzz(
     **given: Any,
 ) -> int:
     """Fuzz a web API: find requests that make it crash, break its contract, or lose what it promises."""
-    from gnomon.fuzz.searching import fuzz
-    from gnomon.fuzz.targets import opened
-
     made = configs(_KINDS, Settings.of(given, config), ())
-    fuzzing, target = made["search"], opened(schema or _schema_of(replay), made["search"])
-    callers = made["callers"].callers(target.api)
-    say(_told(target.api))
-    if replay:
-        return _replayed(replay, target, fuzzing, callers)
-    done = fuzz(target, fuzzing, callers, reports=report, root=out)
-    for name, path in done.files.items():
-        say(f"{name}: {path}")
-    _show(done, fuzzing, json, page)
-    return 130 if done.stopped else done.report.exit_code
+    fuzzing, document = made["search"], schema or _schema_of(replay)
+    try:
+        from gnomon.fuzz.searching import fuzz
+        from gnomon.fuzz.targets import opened
+
+        target = opened(document, fuzzing)
+        callers = made["callers"].callers(target.api)
+        say(_told(target.api))
+        if replay:
+            return _replayed(replay, target, fuzzing, callers)
+        done = fuzz(target, fuzzing, callers, reports=report, root=out)
+        for name, path in done.files.items():
+            say(f"{name}: {path}")
+        _show(done, fuzzing, json, page)
+        return 130 if done.stopped else done.report.exit_code
+    except (GnomonError, OSError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        raise _mistake(error, document, fuzzing, out) from error
 
 
 _KINDS: Mapping[str, type] = {"search": Fuzzing, "callers": Credentials}
 fuzz_command = with_fields(_fuzz, _KINDS)
+
+
+def _mistake(error: Exception, document: str, config: Fuzzing, root: Path | None) -> InternalError:
+    """What nobody foresaw, with a file that says where it happened and how the command was called."""
+    again = command_line("fuzz", document, changed(config))
+    told = [f"gnomon {version('gnomon')}, Python {platform.python_version()}, {platform.platform()}", again, ""]
+    file = runs_root(root) / f"bug-{time.strftime('%Y%m%d-%H%M%S')}.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join([*told, *traceback.format_exception(error)]), encoding="utf-8")
+    return InternalError(f"{type(error).__name__}: {error}", todo=f"this is our mistake; please report it with {file}")
 
 
 def _show(done: Finished, config: Fuzzing, json: str | None, page: str | None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from gnomon.cli.assay import assay_once, changed, keep
-from gnomon.cli.flags import Json, Out, Page, Seed, Settings, Toml, configs, with_fields
+from gnomon.cli.flags import Json, MaxErrors, Out, Page, Seed, Settings, Toml, Workers, configs, with_fields
 from gnomon.cli.output import command_line, emit, origin_of
 from gnomon.core.errors import UsageError
 from gnomon.core.registry import method
@@ -94,10 +94,8 @@ def _of_evaluations(chosen: Sequence[str], kinds: Mapping[str, type]) -> Callabl
     def study(
         *name: Annotated[str, Parameter(help="A study and an evaluation; `gnomon list` names them.")],
         seed: Seed = None,
-        workers: Annotated[
-            int | None, Parameter(help="Processes; the rows are the same for any number. [default: 1]")
-        ] = None,
-        max_errors: Annotated[float | None, Parameter(help="Largest share of items in error. [default: 0.01]")] = None,
+        workers: Workers = None,
+        max_errors: MaxErrors = None,
         config: Toml = None,
         fresh: Annotated[
             bool, Parameter(help="Ask again what earlier runs asked.", negative="", show_default=False)
