@@ -9,6 +9,7 @@ import pytest
 from gnomon.sandbox import Check, Judges, Limits, SandboxError, called, protect
 from gnomon.sandbox.asked import call_frame, compiled, load_frame, read_call, read_load
 from gnomon.sandbox.codec import Unreadable
+from gnomon.sandbox.foresee import foreseen
 
 SQUARES = Check(names=("f",), test="assert f(2) == 4\nassert f(3) == 9")
 
@@ -78,6 +79,20 @@ def test_frames_hold_what_was_asked() -> None:
     assert read_call(sent[4:], lambda n: n).args == [7, range(3)] and functions == [len]
     with pytest.raises(Unreadable):
         call_frame("f", (object(),), {}, back=False)
+
+
+def test_calls_behind_answers_that_are_gone_through_are_foreseen() -> None:
+    test = "assert tuple(f(1)) == tuple(f(2))\nfor x in f(3):\n    f(x)\nassert f(4) == [3]"
+    frames = foreseen(Check(names=("f",), test=test), lambda source, name: compile(source, name, "exec"))
+    assert [read_call(frame[4:], id).args for frame in frames] == [[1], [2], [3], [4]]
+
+
+def test_a_call_that_an_answer_leads_to_is_made_all_the_same(judges: Judges) -> None:
+    check = Check(names=("f",), test="for x in f(2):\n    assert f(x) == [0]\nassert f(3) == [1, 0, 0]")
+    right = "def f(x): return [0] if x < 2 else [1] + [0] * (x - 1)"
+    for _ in range(2):
+        assert judges.verdict(check, right).passed
+        assert judges.verdict(check, right.replace("x < 2", "x < 1")).cause == "wrong answer"
 
 
 def test_a_source_that_breaks_the_judge_is_counted(judges: Judges) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -48,6 +48,10 @@ class _Agreeable:
 
     def __float__(self) -> float:
         return 0.0
+
+    def __iter__(self) -> Iterator[Any]:
+        # Without this `__getitem__` would make it an answer that never ends.
+        return iter(())
 
 
 def foreseen(check: Check, compiled: Callable[[str, str], Any]) -> tuple[bytes, ...]:
