@@ -13,7 +13,9 @@ from gnomon.core.errors import (
     AbilityError,
     DataError,
     Diverged,
+    DocumentError,
     GnomonError,
+    InternalError,
     ModelError,
     RunError,
     Stopped,
@@ -21,7 +23,10 @@ from gnomon.core.errors import (
     closest,
 )
 
-TREE = [GnomonError, UsageError, DataError, ModelError, AbilityError, RunError, Diverged, Stopped]
+TREE = [
+    GnomonError, UsageError, DataError, DocumentError, ModelError, AbilityError, RunError, Diverged, InternalError,
+    Stopped,
+]  # fmt: skip
 
 
 def test_exit_codes() -> None:
@@ -30,10 +35,12 @@ def test_exit_codes() -> None:
         "GnomonError": 4,
         "UsageError": 2,
         "DataError": 3,
+        "DocumentError": 2,
         "ModelError": 3,
         "AbilityError": 3,
         "RunError": 4,
         "Diverged": 4,
+        "InternalError": 3,
         "Stopped": 130,
     }
     assert issubclass(AbilityError, ModelError) and all(issubclass(kind, GnomonError) for kind in TREE)

@@ -1,4 +1,4 @@
-"""A GraphQL API that forgets what it made, and one that reads what it removed."""
+"""A GraphQL API that forgets what it made, one that keeps what it changes, and one that reads what it removed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,20 @@ from gnomon.fuzz.targets import mounted
 
 SDL = """
 type Query { note(id: ID!): Note  notes: [Note!]! }
-type Mutation { createNote(text: String!): Note!  deleteNote(id: ID!): Boolean! }
+type Mutation {
+  createNote(text: String!): Note!  deleteNote(id: ID!): Boolean!
+  updateNote(id: ID!, change: Change!): Note  addText(id: ID!, text: String!): Note
+}
+input Change { text: String  archived: Boolean }
 type Note { id: ID!  text: String!  archived: Boolean! }
 """
 
+MUTATIONS = ("createNote", "updateNote", "addText", "deleteNote")
+
 
 class Notes:
-    """Answers GraphQL; `forgets` what it makes, `keeps` what it removes, or says that that is `archived`."""
+    """Answers GraphQL; `forgets` what it makes, keeps `stale` texts, `keeps` what it removes, or says that that is
+    `archived`. What `addText` means is its own affair."""
 
     def __init__(self, *faults: str) -> None:
         self.faults, self.notes = faults, dict[str, dict[str, Any]]()
@@ -51,10 +58,21 @@ class Notes:
             return self.notes.pop(id, None) is not None
         return id in self.notes
 
+    def updateNote(self, info: Any, id: str, change: dict[str, Any]) -> Any:
+        if id in self.notes:
+            said = {name: value for name, value in change.items() if value is not None}
+            kept = {"text": self.notes[id]["text"]} if "stale" in self.faults else {}
+            self.notes[id] |= {**said, **kept}
+            return {**self.notes[id], **said}
+        return None
+
+    def addText(self, info: Any, id: str, text: str) -> Any:
+        return self.notes.get(id)
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             asked = json.loads((await receive()).get("body", b""))
-            root = {name: getattr(self, name) for name in ("note", "createNote", "deleteNote")}
+            root = {name: getattr(self, name) for name in ("note", *MUTATIONS)}
             found = graphql_sync(
                 self._schema, asked["query"], {**root, "notes": self.notes_}, None, asked.get("variables")
             )
@@ -80,6 +98,7 @@ SETTINGS: dict[str, Any] = {"max_requests": 250, "connections": 1, "max_time": 6
         ([], set()),
         (["archives"], set()),
         (["forgets"], {"created_not_found"}),
+        (["stale"], {"update_not_visible"}),
         (["keeps"], {"use_after_delete"}),
     ],
     ids=str,
@@ -93,7 +112,7 @@ def test_what_is_made_is_found_and_what_is_removed_is_not(faults: list[str], che
         assert each.violation.steps[-1].case.operation.path == "note" and "data', 'note'" in pytest_file(found)
 
 
-@pytest.mark.parametrize("fault", ["forgets", "keeps"])
+@pytest.mark.parametrize("fault", ["forgets", "stale", "keeps"])
 def test_it_is_played_again(fault: str, tmp_path: Path) -> None:
     config = Fuzzing(**SETTINGS)
     fuzz(mounted(Notes(fault), SDL, config), config, root=tmp_path)

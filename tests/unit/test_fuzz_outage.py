@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import UsageError
 from gnomon.fuzz.base import Answer, Api, Case, Operation, Parameter, Reply, Request
 from gnomon.fuzz.campaign import Budget, Campaign
 from gnomon.fuzz.config import Fuzzing
@@ -78,7 +78,7 @@ def test_where_nobody_ever_listened_it_is_said(tmp_path):
             pass
 
     target = Target(API, Nobody(), "http://127.0.0.1:9", "openapi.json")
-    with pytest.raises(DataError, match="nobody listens there"):
+    with pytest.raises(UsageError, match="nobody listens there"):
         fuzz(target, Fuzzing(max_time=5), root=tmp_path)
 
 

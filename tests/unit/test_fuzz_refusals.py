@@ -93,7 +93,7 @@ def notes_of(operation: Operation, statuses: list[int], **more: object) -> str:
 
 def test_where_nobody_is_let_in_the_scheme_and_the_flags_are_named() -> None:
     said = notes_of(OPERATION, [401, 403], security={"key": SecurityScheme(kind="apiKey", name="X", location="header")})
-    assert "GET /a: only 401 and 403" in said and "key (apiKey)" in said and "--api-key" in said
+    assert "GET /a: nobody is let in" in said and "key (apiKey)" in said and "--api-key" in said
 
 
 def test_where_nothing_is_taken_the_parameters_without_examples_are_named() -> None:

@@ -3,10 +3,12 @@
     GnomonError                4   failed
     ├── UsageError             2   a flag, config key or name that makes no sense
     ├── DataError              3   a file, row or item that cannot be used
+    │   └── DocumentError      2   a description of a web API that cannot be read
     ├── ModelError             3   a model that cannot be loaded, reached or read out
     │   └── AbilityError       3   the model lacks what the method needs
     ├── RunError               4   a run that cannot be opened, or whose trials failed
     │   └── Diverged           4   a training whose loss is not finite
+    ├── InternalError          3   a mistake of this package, with what is needed to mend it in a file
     └── Stopped              130   stopped by the user; the run resumes
 
 A message has three parts: what is wrong with the value seen, where (file, key, item), and what to do.
@@ -21,7 +23,9 @@ __all__ = [
     "AbilityError",
     "DataError",
     "Diverged",
+    "DocumentError",
     "GnomonError",
+    "InternalError",
     "ModelError",
     "RunError",
     "Stopped",
@@ -64,6 +68,12 @@ class DataError(GnomonError):
     exit_code = 3
 
 
+class DocumentError(DataError):
+    """A description of a web API, or a file of its defects, that cannot be read; the command was given the wrong one."""
+
+    exit_code = 2
+
+
 class ModelError(GnomonError):
     """A model that cannot be loaded, reached or read out."""
 
@@ -80,6 +90,12 @@ class RunError(GnomonError):
 
 class Diverged(RunError):
     """A training whose loss is no longer a number; a family of trainings may go on without it."""
+
+
+class InternalError(GnomonError):
+    """A mistake of this package and not of its user."""
+
+    exit_code = 3
 
 
 class Stopped(GnomonError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -33,6 +34,8 @@ _TECHNIQUES = ("valid", "negation", "havoc")
 _SETTLED = 0.2
 _PATIENT = 3
 _GRACE = 0.15
+_IDLE = 3000
+_ENOUGH, _SHUT = 20, frozenset({401, 403, 404, 405})
 _LATE = 1.0
 
 
@@ -77,7 +80,9 @@ class Campaign:
         # Without state nothing that was answered is sent again.
         memory = memory_of(self.sender.api) if "stateful" in self.without else self.sender.memory
         self.maker = Maker(self.sender.api, memory, canonical="canonical" not in self.without)
-        self.stopped = self.gone = False
+        self.stopped = self.gone = self._let_in = False
+        self._shut: Counter[str] = Counter()
+        self._idle = 0
         self._outage = asyncio.Lock()
         self.novelty = Novelty(kind_of_answer if self.api.dialect == "graphql" else fingerprint)
         self.rng = Draws(
@@ -107,11 +112,19 @@ class Campaign:
 
     @property
     def over(self) -> bool:
-        """Whether time or requests have run out, somebody has ended it, or the service is gone for good."""
-        if self.stopped:
+        """Whether time or requests have run out, somebody has ended it, there is nothing to send that was not sent, or
+        the service is gone for good or lets nobody in."""
+        if self.stopped or self._shut_out or self._idle >= _IDLE:
             return True
         spent = self.budget.requests and self.sender.requests >= self.budget.requests
         return bool(spent) or self.sender.elapsed >= self.budget.seconds or self.gone
+
+    @property
+    def _shut_out(self) -> bool:
+        """Whether the operations have answered 401 or 403 twenty times each, one with another, and let nobody in."""
+        if self._let_in or len(self._shut) < len(self.api.operations):
+            return False
+        return min(self._shut.values()) > 0 and self._shut.total() >= _ENOUGH * len(self._shut)
 
     async def _search(self) -> None:
         try:
@@ -165,6 +178,7 @@ class Campaign:
 
     async def _play(self, play: Play) -> None:
         before, requests = self.novelty.kinds, 1
+        self._idle += 1
         if isinstance(play.about, Resource) or play.technique in ("at once", "callers"):
             requests = await self._tell(play)
         else:
@@ -215,8 +229,12 @@ class Campaign:
 
     def _saw(self, exchange: Exchange) -> None:
         self.watch(exchange)
+        self._idle = 0
         if exchange.case.malformed:
             return  # how it is answered says nothing of the operation
+        if not self._let_in:
+            self._shut[exchange.case.operation.key] += exchange.reply.status in (401, 403)
+            self._let_in = exchange.reply.status not in _SHUT
         self.schedule.saw(exchange)
         self.maker.learn(exchange)
         self.novelty.saw(exchange)

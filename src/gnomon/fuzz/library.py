@@ -10,6 +10,7 @@ from gnomon.core.config import build
 from gnomon.core.errors import UsageError
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.identities import Credentials
+from gnomon.fuzz.locating import located
 from gnomon.fuzz.outputs import Found
 from gnomon.fuzz.pytesting import Suite
 from gnomon.fuzz.searching import Search
@@ -30,7 +31,8 @@ async def searched(subject: Any, schema: Any = None, **settings: Any) -> Found:
         GnomonError: as on the command line.
     """
     target, config, credentials = _given(subject, schema, settings)
-    search = Search(target, config, credentials.callers(target.api))
+    callers = credentials.callers(target.api)
+    search = Search(await located(target, callers), config, callers)
     async for _ in search.defects():
         pass
     return search.found()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Api, Case, Exchange, Location, Operation, Parameter, Schema
@@ -124,18 +125,14 @@ class Maker:
         if part is None or not isinstance(case.body, dict):
             return case
         compiled, body = self.compiled(case.operation, part, sent=False), case.body
-        valid = compiled.is_valid(body)
+        valid, others = compiled.is_valid(body), list[Mapping[str, Any]]()
         for name, value in body.items():
             kept = (besides or "-").startswith(f"/{escaped(name)}") or self._refers(case.operation, name)
             if isinstance(value, str) and value and not kept:
                 tag = f"{rng.randrange(36**6):x}"
                 short = value[: max(1, len(value) - len(tag))]
-                tried = (
-                    f"{short}{tag}",
-                    f"{tag}{value[len(tag) :]}",
-                    f"{tag}{value}",
-                    *self._others(compiled, name, rng),
-                )
+                tagged = (f"{short}{tag}", f"{tag}{value[len(tag) :]}", f"{tag}{value}")
+                tried = chain(tagged, self._others(compiled, name, rng, others))
                 fitting = (each for each in tried if compiled.is_valid({**body, name: each}) is valid)
                 body = {**body, name: next(fitting, value)}
         return replace(case, body=body)
@@ -145,12 +142,14 @@ class Maker:
         kinds = [each for each in self._memory.resources.values() if each.name == subject_of(name)]
         return bool(kinds) and not any(operation in each.creates for each in kinds)
 
-    def _others(self, compiled: Compiled, name: str, rng: Draws) -> Iterator[Any]:
-        """Other values of a member, from other bodies."""
-        for _ in range(5):
-            made = assemble(compiled, rng)
-            if made and isinstance(made.value, dict) and name in made.value:
-                yield made.value[name]
+    def _others(self, compiled: Compiled, name: str, rng: Draws, others: list[Mapping[str, Any]]) -> Iterator[Any]:
+        """Other values of a member, from five other bodies at most, which are made when they are first wanted."""
+        for i in range(5):
+            if i == len(others):
+                made = assemble(compiled, rng)
+                others.append(made.value if made and isinstance(made.value, dict) else {})
+            if name in others[i]:
+                yield others[i][name]
 
     def put(self, case: Case, part: Part, value: Any, **more: Any) -> Case:
         """The case with another value of one part."""

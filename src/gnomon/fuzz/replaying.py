@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DocumentError
 from gnomon.fuzz.base import NOTHING, Case, Exchange, Fault, Operation, Reply, Request, Take, Violation
 from gnomon.fuzz.checks import violations
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.directions import request_side
 from gnomon.fuzz.hooks import writing
 from gnomon.fuzz.identities import Identity
+from gnomon.fuzz.locating import located
 from gnomon.fuzz.making import Maker
 from gnomon.fuzz.outputs.replay import VERSION
 from gnomon.fuzz.outputs.steps import secrets_of
@@ -56,7 +57,7 @@ def schema_of(path: Path) -> str:
     """The document that a file was made with.
 
     Raises:
-        DataError: the file cannot be read, or is no replay file.
+        DocumentError: the file cannot be read, or is no replay file.
     """
     return str(_read(path.read_bytes() if path.is_file() else b"", path)["schema"])
 
@@ -65,24 +66,25 @@ def play(path: Path, target: Target, config: Fuzzing, identities: Mapping[str, I
     """Every defect of a file, played once at `target`, by the checks that found it.
 
     Raises:
-        DataError: the file cannot be read, or is no replay file.
+        DocumentError: the file cannot be read, or is no replay file.
     """
     text = path.read_bytes() if path.is_file() else b""
     for secret, name in secrets_of(identities).items():
         text = text.replace(mark(name).encode(), json.dumps(secret)[1:-1].encode())
     defects = _read(text, path)["defects"]
-    sender = Sender(
-        request_side(target.api),
-        target.transport,
-        identities,
-        promised=target.api,
-        checks=config.chosen,
-        timeout=config.timeout,
-        write=writing,
-        slow=config.slow,
-    )
 
     async def played() -> list[Played]:
+        api = (await located(target, identities)).api
+        sender = Sender(
+            request_side(api),
+            target.transport,
+            identities,
+            promised=api,
+            checks=config.chosen,
+            timeout=config.timeout,
+            write=writing,
+            slow=config.slow,
+        )
         try:
             return [await _played(each, sender) for each in defects]
         finally:
@@ -98,7 +100,7 @@ def _read(text: bytes, path: Path) -> dict[str, Any]:
         whole = None
     if not isinstance(whole, dict) or whole.get("format") != "gnomon-fuzz-replay" or whole.get("version") != VERSION:
         todo = "give the replay.json of a fuzzing run"
-        raise DataError("no replay file of this version", where=str(path), todo=todo)
+        raise DocumentError("no replay file of this version", where=str(path), todo=todo)
     return whole
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import UsageError
 from gnomon.core.progress import Bar, progress
 from gnomon.core.record import Row, text_digest
 from gnomon.fuzz.base import Defect
@@ -21,6 +21,7 @@ from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.directions import request_side, without_formats
 from gnomon.fuzz.hooks import noted, writing
 from gnomon.fuzz.identities import Identity
+from gnomon.fuzz.locating import located
 from gnomon.fuzz.outputs import Found, paths_of, write
 from gnomon.fuzz.outputs.found import NOWHERE
 from gnomon.fuzz.outputs.steps import secrets_of
@@ -102,7 +103,7 @@ class Search:
             requests=self.sender.requests,
             seconds=self.sender.elapsed,
             began=time.time() - self.sender.elapsed,
-            notes=[*noted(), *self._quiet()],
+            notes=[*filter(None, [self.target.note]), *noted(), *self._quiet()],
             document=str(Path(schema).resolve()) if schema and Path(schema).exists() else schema,
         )
 
@@ -147,34 +148,33 @@ def fuzz(
         root: folder of the runs; None is GNOMON_RUNS or ./runs.
 
     Raises:
-        UsageError: a format is not known, or its file cannot be written.
-        DataError: nobody ever listened.
+        UsageError: a format is not known, or its file cannot be written; nobody listens.
         RunError: the run cannot be written.
     """
     began = time.monotonic()
-    search = Search(target, config, identities or {})
     identity = {"config": asdict(config), "seed": config.seed, "schema": target.schema}
     paths_of(reports, Path())
     with Run.open("fuzz", _name(target), identity, root=root, fresh=True) as run:
-        stopped = asyncio.run(_watched(search))
+        search, stopped = asyncio.run(_searched(target, config, identities or {}))
         if search.sender.requests and not search.sender.recent:
-            raise DataError("nobody listens there", where=target.origin, todo="start the service, or name it by --url")
+            raise UsageError("nobody listens there", where=target.origin, todo="start the service, or name it by --url")
         found = search.found()
         curls = {i: found.curl(each) for i, each in enumerate(found.defects)}
         run.add([_row(each, curls[i]) for i, each in enumerate(found.defects)])
         report = summarise(
-            target.api, found.defects, search.tally, requests=found.requests, seconds=found.seconds, curls=curls
+            found.api, found.defects, search.tally, requests=found.requests, seconds=found.seconds, curls=curls
         )
         report = replace(report, notes=[*report.notes, *found.notes])
         files = paths_of(reports, run.manifest.folder)
         write(found, files)
         run.finish("done")
         manifest = run.manifest
-    return Finished(manifest, report, target, found, files, time.monotonic() - began, stopped)
+    return Finished(manifest, report, search.target, found, files, time.monotonic() - began, stopped)
 
 
-async def _watched(search: Search) -> bool:
-    """Searches to the end, or until the user has enough; what was found by then is kept."""
+async def _searched(target: Target, config: Fuzzing, identities: Mapping[str, Identity]) -> tuple[Search, bool]:
+    """The search at its end, and whether the user had enough; what was found by then is kept."""
+    search = Search(await located(target, identities), config, identities)
     loop = asyncio.get_running_loop()
     with suppress(ValueError, RuntimeError):  # no signals in threads, nor on every system
         loop.add_signal_handler(signal.SIGINT, search.campaign.stop)
@@ -185,7 +185,7 @@ async def _watched(search: Search) -> bool:
                 pass
         finally:
             showing.cancel()
-    return search.campaign.stopped
+    return search, search.campaign.stopped
 
 
 async def _show(search: Search, bar: Bar) -> None:

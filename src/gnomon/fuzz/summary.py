@@ -15,6 +15,8 @@ __all__ = ["Tally", "printable", "summarise"]
 
 _COUNT = "a count of this run, not an estimate"
 _EXCERPT = 400
+_SHUT = frozenset({401, 403, 404, 405})
+"Statuses of a server that lets nobody in, or knows no such path or method."
 
 
 @dataclass
@@ -137,15 +139,16 @@ def _notes(api: Api, tally: Tally) -> list[str]:
     refused: list[str] = []
     absent: list[Operation] = []
     for operation in api.operations:
-        statuses = set(tally.statuses[operation.key])
-        if statuses and statuses <= {401, 403}:
+        counted = tally.statuses[operation.key]
+        statuses, shut = set(counted), counted[401] + counted[403]
+        if 2 * shut > counted.total() and statuses <= _SHUT:
             refused.append(operation.key)
         elif statuses and statuses <= {400, 404, 405, 422} and not tally.taken(operation.key):
             absent.append(operation)
     if refused:
         schemes = ", ".join(f"{name} ({each.kind})" for name, each in api.security.items()) or "none is declared"
         notes.append(
-            f"{_few(refused)}: only 401 and 403; give credentials ({schemes}): --header, --bearer, --auth, --api-key"
+            f"{_few(refused)}: nobody is let in; give credentials ({schemes}): --header, --bearer, --auth, --api-key"
         )
     if absent:
         keys = [each.key for each in absent]

@@ -15,6 +15,7 @@ from gnomon.core.errors import UsageError
 from gnomon.fuzz.base import Api, Operation, Transport
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.loading import load
+from gnomon.fuzz.loading.fetch import is_text
 from gnomon.fuzz.transport import transport_of
 
 __all__ = ["DANGEROUS", "Target", "mounted", "opened"]
@@ -32,12 +33,16 @@ class Target:
         transport: how it is reached.
         origin: scheme, host and port; "" for an application in this process.
         schema: where the document is from, as it was named.
+        bases: what may stand before every path: `api.base_path`, then other readings of document and URL.
+        note: what was decided about them, "" where they agree.
     """
 
     api: Api
     transport: Transport
     origin: str
     schema: str
+    bases: tuple[str, ...] = ()
+    note: str = ""
 
 
 def opened(named: str, config: Fuzzing) -> Target:
@@ -48,7 +53,7 @@ def opened(named: str, config: Fuzzing) -> Target:
 
     Raises:
         UsageError: no server is named, the host is neither this machine nor private, no operation is left.
-        DataError: the document cannot be read.
+        DocumentError: the document cannot be read.
     """
     app = _application(config.app) if config.app else None
     schema: Any = named
@@ -66,12 +71,15 @@ def opened(named: str, config: Fuzzing) -> Target:
     if not where.scheme or not where.netloc:
         raise UsageError("no server is named, and the document names none", where="--url", todo="give http://HOST:PORT")
     _permitted(where.hostname or "", config.i_own_this_host)
-    if config.url and where.path.rstrip("/"):
-        api = replace(api, base_path=where.path.rstrip("/"))
+    given, said = where.path.rstrip("/") if config.url else "", api.base_path
+    api = replace(api, base_path=given or said)
+    beside = urlsplit(named).path.rpartition("/")[0] if "://" in named else ""
+    bases = tuple(dict.fromkeys((api.base_path, said, given + said, beside, "")))
     origin = f"{where.scheme}://{where.netloc}"
     from gnomon.fuzz.transport.http import HttpTransport
 
-    return Target(api, HttpTransport(origin, connections=config.connections), origin, named)
+    schema = "" if is_text(named) else named
+    return Target(api, HttpTransport(origin, connections=config.connections), origin, schema, bases)
 
 
 def mounted(app: Any, schema: Any, config: Fuzzing) -> Target:
@@ -84,18 +92,18 @@ def mounted(app: Any, schema: Any, config: Fuzzing) -> Target:
 
     Raises:
         UsageError: no operation is left, or bytes are to be sent to it.
-        DataError: the document cannot be read.
+        DocumentError: the document cannot be read.
     """
     within = isinstance(schema, str) and schema.startswith("/") and not Path(schema).exists()
     api = load(app, at=schema) if within else load(app if schema is None else schema)
     api = replace(api, operations=_chosen(api, config))
-    return _within(app, api, schema if isinstance(schema, str) else "", config)
+    return _within(app, api, schema if isinstance(schema, str) and not is_text(schema) else "", config)
 
 
 def _within(app: Any, api: Api, named: str, config: Fuzzing) -> Target:
     if config.raw:
         raise UsageError("an application has no bytes", where="--raw", todo="serve it, and give --url")
-    return Target(api, transport_of(app), "", named)
+    return Target(api, transport_of(app), "", named, tuple(dict.fromkeys((api.base_path, ""))))
 
 
 def _chosen(api: Api, config: Fuzzing) -> tuple[Operation, ...]:

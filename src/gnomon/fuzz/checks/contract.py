@@ -33,10 +33,12 @@ def undocumented_status(exchange: Exchange, promises: Promises) -> Iterator[Viol
     advice = status in _EXPECTED_OF_ANY_SERVER or (status == 404 and "{" in operation.path)
     what, detail = f"answers {status}, which is not documented", f"documented: {', '.join(operation.answers)}"
     found = _violation(exchange, "undocumented_status", str(status), what, detail, certain=not advice)
-    # The same words of refusal come from one place.
-    told = status >= 400 and exchange.reply.body
-    said = fingerprint(exchange.reply.body, texts_of(exchange.case)) if told else ""
-    yield replace(found, root=("undocumented_status", str(status), said) if said else ())
+    # The same words of refusal come from one place; those of the first are enough.
+    if found.key not in promises.roots:
+        told = status >= 400 and exchange.reply.body
+        said = fingerprint(exchange.reply.body, texts_of(exchange.case)) if told else ""
+        promises.roots[found.key] = ("undocumented_status", str(status), said) if said else ()
+    yield replace(found, root=promises.roots[found.key])
 
 
 def content_type(exchange: Exchange, promises: Promises) -> Iterator[Violation]:

@@ -45,6 +45,7 @@ class Promises:
         accepted: valid cases that were taken, by operation.
         rejected: valid cases that were refused, by operation and what was said.
         latencies: seconds of the last replies, by operation.
+        roots: likely causes of undocumented statuses, by `Violation.key`.
     """
 
     def __init__(self, api: Api, *, slow: float = 0.0) -> None:
@@ -54,6 +55,7 @@ class Promises:
         self.accepted: Counter[str] = Counter()
         self.rejected: Counter[tuple[str, ...]] = Counter()
         self.latencies: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_LATENCIES))
+        self.roots: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._validators: dict[int, tuple[Schema, Any]] = {}
         self._asking: dict[int, tuple[Schema, Any]] = {}
 

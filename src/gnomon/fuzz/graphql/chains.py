@@ -8,7 +8,7 @@ from dataclasses import replace
 from graphql import get_named_type
 
 from gnomon.fuzz.base import Operation
-from gnomon.fuzz.graphql.kept import kept_of, reads_of
+from gnomon.fuzz.graphql.kept import changes_of, kept_of, reads_of, unchanged
 from gnomon.fuzz.state.memory import Thing
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.stories import Story
@@ -22,7 +22,7 @@ async def live(story: Story, resource: Resource) -> None:
     """Tells one life; ends early where no such thing can be made.
 
     What was made with the thing's identifier is asked for once more after the thing is gone. The thing itself is to be
-    found once it is made, and no more once it is removed; both are looked at again before it is said.
+    found once it is made, to be what it is changed to, and to be found no more once it is removed.
     """
     thing = await _made(story, resource)
     if thing is None:
@@ -32,6 +32,7 @@ async def live(story: Story, resource: Resource) -> None:
     try:
         made_by = story.steps[-1].case.operation.key
         await _look(story, thing, "created_not_found", "makes what is not found", (made_by,))
+        await _change(story, thing)
         later = [thing]
         naming = [*resource.reads, *resource.updates, *resource.inner]
         for _ in range(story.rng.randint(1, _LONGEST) if naming else 0):
@@ -67,6 +68,22 @@ async def _look(story: Story, thing: Thing, check: str, what: str, key: tuple[st
         if not broken(story.steps):
             return
     story.broken(check, thing, what, key, broken)
+
+
+async def _change(story: Story, thing: Thing) -> None:
+    """Reads a thing, changes it and reads it again."""
+    reads, changes = reads_of(thing.resource), changes_of(thing.resource)
+    broken = kept_of("update_not_visible", thing.resource)
+    if not reads or not changes or broken is None:
+        return
+    changing = story.rng.choice(changes)
+    await _ask(story, reads[0], thing, whole=True)
+    await _ask(story, changing, thing)
+    await _ask(story, reads[0], thing, whole=True)
+    fields = unchanged(story.steps, thing.resource)
+    if fields:
+        what = f"accepts a change of {', '.join(sorted(fields))} that a read does not show"
+        story.broken("update_not_visible", thing, what, (changing.key, sorted(fields)[0]), broken)
 
 
 async def _ask(story: Story, operation: Operation, thing: Thing | None, *, whole: bool = False) -> Thing | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gnomon.core.errors import DataError
+from gnomon.core.errors import DataError, DocumentError
 from gnomon.fuzz.base import Api
 from gnomon.fuzz.loading.dialects import dialect_of, is_declared
 from gnomon.fuzz.loading.fetch import Document, from_app, opened
@@ -32,8 +32,15 @@ def load(schema: str | Path | Mapping[str, Any] | object, *, base_url: str = "",
         base_url: what relative URLs of servers are relative to, where the document was not read from a URL.
 
     Raises:
-        DataError: nothing can be read, or it describes no web API; a GraphQL server has introspection off.
+        DocumentError: nothing can be read, or it describes no web API; a GraphQL server has introspection off.
     """
+    try:
+        return _loaded(schema, base_url, at)
+    except DataError as error:
+        raise DocumentError(error.what, where=error.where, todo=error.todo) from None
+
+
+def _loaded(schema: str | Path | Mapping[str, Any] | object, base_url: str, at: str) -> Api:
     ledger = Ledger()
     document = from_app(schema, ledger, at) if at else opened(schema, ledger)
     try:

@@ -20,7 +20,7 @@ from gnomon.fuzz.transport import transport_of
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["COMMON", "Document", "from_app", "from_file", "from_url", "opened"]
+__all__ = ["COMMON", "Document", "from_app", "from_file", "from_url", "is_text", "opened"]
 
 COMMON = ("/openapi.json", "/swagger.json", "/v3/api-docs", "/openapi.yaml", "/api/schema/")
 "Where servers keep their document by custom."
@@ -69,7 +69,7 @@ def opened(schema: object, ledger: Ledger) -> Document:
     if isinstance(schema, str):
         if urlsplit(schema).scheme in ("http", "https"):
             return from_url(schema, ledger, search=True)
-        if "\n" in schema or schema.lstrip()[:1] == "{":
+        if is_text(schema):
             return Document(_content(schema, "the text given", ledger))
         return from_file(schema, ledger)
     if callable(schema):
@@ -77,6 +77,11 @@ def opened(schema: object, ledger: Ledger) -> Document:
     raise DataError(
         f"a {type(schema).__name__} is no schema", todo="give a path, a URL, a mapping, or an ASGI or WSGI application"
     )
+
+
+def is_text(schema: str) -> bool:
+    """Whether it is a document itself and not the name of one."""
+    return "\n" in schema or schema.lstrip()[:1] == "{"
 
 
 def from_file(path: str, ledger: Ledger) -> Document:

@@ -153,13 +153,18 @@ def _taken(violation: Violation) -> list[tuple[int, str]]:
 
 
 def _unseen(violation: Violation, last: str, api: Api) -> list[str]:
-    body, name = violation.steps[-2].case.body, violation.key[2]
+    change, name, before = violation.steps[-2], violation.key[2], f"r{len(violation.steps) - 2}"
+    body, read, taken = change.case.body, f"{last}.field({name!a})", f"{before}.ok"
+    if change.case.operation.root:
+        from gnomon.fuzz.graphql.kept import sent_by
+
+        body, read = sent_by(change), f"at({_of_root(violation, last)}, [{name!a}])"
+        taken = f"at({before}.json(), ['data', {change.case.operation.path!a}])"
     value = body.get(name) if isinstance(body, Mapping) else None
-    before = f"r{len(violation.steps) - 2}"
-    lines = [f"sent, read = {value!a}, {last}.field({name!a})"]
+    lines = [f"sent, read = {value!a}, {read}"]
     if isinstance(value, str):
         lines.append("sent, read = sent.strip().casefold(), str(read).strip().casefold()")
-    return [*lines, f"assert not {before}.ok or not {last}.ok or sent == read, {last}.body[:500]"]
+    return [*lines, f"assert not {taken} or not {last}.ok or sent == read, {last}.body[:500]"]
 
 
 def _moved(violation: Violation, last: str, api: Api) -> list[str]:

@@ -137,6 +137,9 @@ class Triage:
         if violation.holds is not None and replayed and not times and violation.check != "service_down":
             # Other requests may have been at the same thing; what several requests show must show again to be certain.
             violation = replace(violation, certain=False)
+        elif not times and violation.steps[-1].reply.status == 503 and violation.steps[-1].reply.trace is None:
+            # A server that has too much to do says so, of whatever it was asked.
+            violation = replace(violation, certain=False, severity="low")
         defect = Defect(
             violation=violation,
             reproduced=(times, _REPLAYS),
