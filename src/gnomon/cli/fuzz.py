@@ -42,8 +42,10 @@ What comes out:
   stdout             distinct defects, each with the curl line that shows it
   runs/fuzz-NAME-ID  rows (run.db), report.html, report.json, replay.json,
                      test_defects.py (needs pytest alone)
-  exit code 1        a defect that no reading of the document allows;
-                     advice alone is 0
+  exit code          0 nothing certain (advice alone), 1 a defect that no
+                     reading of the document allows, 2 flags, a document or
+                     an address that will not do, 3 a mistake of ours, of
+                     which a file is left, 130 stopped: what was found is kept
 Credentials are kept nowhere.
 """
 
