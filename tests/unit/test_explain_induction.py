@@ -15,6 +15,7 @@ from gnomon.core.errors import DataError, ModelError, UsageError
 from gnomon.explain._running import run_explanation
 from gnomon.explain.induction import Induction, explain, summarise
 from gnomon.explain.induction.reading import read_heads
+from gnomon.explain.induction.sequences import windows
 from gnomon.models.local import LocalModel
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Block, Transformer
@@ -29,9 +30,11 @@ def circuit(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
 
 @pytest.fixture(scope="module")
 def text(circuit: LocalModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    path = tmp_path_factory.mktemp("text") / "text.txt"
-    path.write_text(" ".join(f"w{(7 * i * i) % 62}" for i in range(1500)), encoding="utf-8")
-    return (str(path),)
+    folder = tmp_path_factory.mktemp("text")
+    for first, name in enumerate(("one.txt", "two.txt")):
+        said = " ".join(f"w{(7 * i * i + first) % 62}" for i in range(750))
+        (folder / name).write_text(said, encoding="utf-8")
+    return (str(folder / "one.txt"), str(folder / "two.txt"))
 
 
 def test_the_circuit_set_by_hand_is_found_and_named(circuit: LocalModel, text: tuple[str, ...]) -> None:
@@ -46,6 +49,10 @@ def test_the_circuit_set_by_hand_is_found_and_named(circuit: LocalModel, text: t
     assert lost.value == pytest.approx(0, abs=0.1)
     (table,) = report.tables
     assert table.rows[0][:2] == ["1.0", "induction"]
+    traced = report.estimate("QK trace", "1.0")
+    assert traced.low is not None and traced.low > 0.9 and traced.clusters == 2
+    cell = table.rows[0][table.columns.index("prefix matching")]
+    assert float(cell.split()[0]) == pytest.approx(match.value, abs=1e-3) and "…" in cell
     drawn = {figure.title: figure for figure in report.figures}
     assert "Heads by what they look for and what they say" in drawn
     (cells,) = drawn["K-composition"].spec["datasets"].values()
@@ -101,7 +108,7 @@ def test_what_lies_beyond_a_window_is_out_of_reach_and_not_nothing(text: tuple[s
         found = {str(row[0]): row[places] for row in report.tables[0].rows}
         if window == 25:
             # The nearest copy is 24 tokens back, and the window's last place.
-            assert found["1.0"] == pytest.approx(1, abs=0.01)
+            assert report.estimate("prefix matching", "1.0").value == pytest.approx(1, abs=0.01)
             continue
         assert found["1.0"] == found["1.1"] == "out of reach"
         assert (found["0.0"] == "out of reach") == (layers == (0, 1))
@@ -163,6 +170,10 @@ def test_the_command_writes_page_and_numbers(tiny: str, tmp_path: Path, capsys: 
     found = json.loads((tmp_path / "numbers.json").read_text())
     assert {"prefix matching", "OV copying", "repeats without it (zero)"} <= {e["metric"] for e in found["estimates"]}
     assert "Heads by what they look for" in next(tmp_path.glob("explain-*/report.html")).read_text(encoding="utf-8")
+    # The terminal shows the heads that stand out, an interval under each score, and no list of all estimates.
+    told = capsys.readouterr().out
+    assert "Below a score is its 95 % interval" in told and "…" in told
+    assert len(told.splitlines()) < 70 and "first token" not in told and "in-context learning without it" not in told
 
 
 def test_indices_of_losses_are_those_that_were_asked_for(circuit: LocalModel, text: tuple[str, ...]) -> None:
@@ -214,6 +225,18 @@ def test_what_cannot_be_read_is_refused(
 def test_a_model_behind_an_endpoint_cannot_be_looked_into(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--model: planted:answerer cannot be looked into; use a model whose weights"):
         run_explanation(Induction(), "induction", "planted:answerer", root=tmp_path)
+
+
+def test_every_text_is_read_before_any_is_read_twice(circuit: LocalModel) -> None:
+    long, short, none = " ".join(["w1"] * 30), " ".join(["w2"] * 10), "w3"
+    found = windows([("long", long), ("none", none), ("short", short)], circuit.tokenizer, 3, 10)
+    assert found.clusters == ("long", "short", "long")
+    assert windows([("long", long), ("short", short)], circuit.tokenizer, 9, 10).clusters == (
+        "long",
+        "short",
+        "long",
+        "long",
+    )
 
 
 def test_texts_too_short_for_a_window_are_refused(circuit: LocalModel, tmp_path: Path) -> None:

@@ -156,10 +156,10 @@ def test_two_checkpoints_that_transformers_saved_are_held_against_each_other(
     for name, copies in (("repeated", False), ("deduped", True)):
         _trained(tmp_path / name, copies)
     draw, text = random.Random(0), tmp_path / "text.jsonl"
-    said = [" ".join(f"w{draw.randrange(60)}" for _ in range(40)) for _ in range(6)]
+    said = [" ".join(f"w{draw.randrange(60)}" for _ in range(40)) for _ in range(12)]
     text.write_text("".join(json.dumps({"text": each}) + "\n" for each in said), encoding="utf-8")
     one, other = f"hf:{tmp_path / 'repeated'}", f"hf:{tmp_path / 'deduped'}"
-    command = ["explain", "repeated-data", "--data", str(text), "--n", "6", "--window", "20", "--out", str(tmp_path)]
+    command = ["explain", "repeated-data", "--data", str(text), "--n", "12", "--window", "20", "--out", str(tmp_path)]
     assert main([*command, "--model", one, "--against", other, "--json", str(tmp_path / "found.json")]) == 0
     found = json.loads((tmp_path / "found.json").read_text())
     by = {e["metric"]: e for e in found["estimates"] if not e.get("group")}

@@ -76,8 +76,8 @@ def read_heads(cfg: Induction, model: LocalModel) -> list[Row]:
             found |= {what: scores.float() for what, scores in step().items()}
             bar.advance(1, estimate=name)
     if "weights" in cfg.only and "previous token" in found:
-        back_LH, length = found["previous token"].mean(0), shown.windows.tokens_NT.shape[1]
-        found["QK trace"] = qk_trace(net, back_LH, length)[None]
+        length = shown.windows.tokens_NT.shape[1]
+        found["QK trace"] = torch.stack([qk_trace(net, back_LH, length) for back_LH in found["previous token"]])
     return _rows(found, shown)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import NamedTuple
 
 import torch
@@ -121,7 +122,9 @@ def bands(length: int, late: int = 0, early: int = 0) -> tuple[slice, slice]:
 
 
 def windows(texts: Sequence[tuple[str, str]], tokenizer: Tokenizer, n: int, length: int) -> Windows:
-    """The first `n` windows of `length` tokens, one after the other in each text; what is left of a text is not used.
+    """`n` windows of `length` tokens, or as many as there are: the first of each text, then the second of each.
+
+    What is left of a text is not used.
 
     Args:
         texts: the name of a document, and its text.
@@ -129,18 +132,18 @@ def windows(texts: Sequence[tuple[str, str]], tokenizer: Tokenizer, n: int, leng
     Raises:
         DataError: no text has so many tokens.
     """
-    rows: list[list[int]] = []
-    clusters: list[str] = []
     bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     body = length - len(bos)
+    of_texts: list[list[tuple[str, list[int]]]] = []
     for name, text in texts:
         ids = tokenizer.encode(text, special=False)
-        for begin in range(0, len(ids) - body + 1, body):
-            rows.append([*bos, *ids[begin : begin + body]])
-            clusters.append(name)
-            if len(rows) == n:
-                return Windows(tokens_NT=torch.tensor(rows), clusters=tuple(clusters))
-    if not rows:
+        places = range(0, len(ids) - body + 1, body)
+        of_texts += [[(name, [*bos, *ids[begin : begin + body]]) for begin in places]] if places else []
+        if len(of_texts) == n:
+            break
+    if not of_texts:
         what = f"none of {len(texts)} texts has {length} tokens"
         raise DataError(what, where="--data", todo="give longer texts, or a shorter --window")
-    return Windows(tokens_NT=torch.tensor(rows), clusters=tuple(clusters))
+    in_turn = [window for turn in zip_longest(*of_texts) for window in turn if window is not None][:n]
+    names, rows = zip(*in_turn, strict=True)
+    return Windows(tokens_NT=torch.tensor(rows), clusters=names)

@@ -9,7 +9,8 @@ import numpy as np
 
 from gnomon.core.record import Row
 from gnomon.explain.induction.kinds import CHANCE, kind_of
-from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
+from gnomon.explain.induction.tables import Found, all_heads, by_order, few_heads
+from gnomon.report.base import Drawn, Estimate, Figure, Report
 from gnomon.report.figures import Dot, forest, heatmap, scatter
 from gnomon.report.words import number
 from gnomon.stats.intervals import Interval, clustered_mean, undefined
@@ -22,9 +23,10 @@ __all__ = ["report"]
 _MATCH, _COPY, _BACK = "prefix matching", "copying", "previous token"
 _NULL = ", null"
 _FAR = "out of reach of the head's window"
-_ON_TEXT = (_BACK, "in-context learning")
-# So many heads get estimates of their own; the table has all.
-_LISTED = 10
+_TRACE = "QK trace"
+_ON_TEXT = (_BACK, _TRACE, "in-context learning")
+# So many heads get estimates of their own, and of those that look back most at least so many; the table has all.
+_LISTED, _LISTED_BACK, _CARDS = 10, 2, 3
 
 
 def report(cfg: Induction, rows: Sequence[Row]) -> Report:
@@ -35,33 +37,45 @@ def report(cfg: Induction, rows: Sequence[Row]) -> Report:
     order = sorted(found, key=lambda key: -(found[key][by].value or 0.0))
     chance = {name: value for name in (_MATCH, _COPY) if (value := _chance(rows, name)) is not None}
     called = {key: _called(cfg, found[key], chance) for key in order}
-    listed = order[:_LISTED]
-    names = [name for name in found[order[0]] if not name.endswith(_NULL)]
+    listed = _listed(order, found)
+    names = [by, *(name for name in found[order[0]] if name != by and not name.endswith(_NULL))]
+    cards, orders = [(by, key) for key in order[:_CARDS]], _orders(rows[0])
     return Report(
         title=f"{len(rows)} heads",
         summary=_summary(order, found, called, by),
         estimates=[
-            Estimate.of(name, found[key][name], group=key, headline=name == by, null=chance.get(name))
+            Estimate.of(name, found[key][name], group=key, headline=(name, key) in cards, null=chance.get(name))
             for name in names
             for key in listed
         ]
-        + _orders(rows[0]),
+        + orders,
         figures=Drawn(lambda: _figures(rows, found, called)),
-        tables=[_table(order, found, called, names)],
+        tables=[all_heads(order, found, called, names)],
+        in_terminal=[few_heads(listed, found, called, names), *by_order(orders)],
         notes=_notes(cfg, chance, bool(rows[0].evidence["opened"])),
     )
+
+
+def _listed(order: Sequence[str], found: Found) -> list[str]:
+    """The first heads of an order, and those that look one token back most, which induction heads read."""
+    back = sorted(order, key=lambda key: -(found[key][_BACK].value or 0.0)) if _BACK in found[order[0]] else []
+    chosen = {*order[: _LISTED - _LISTED_BACK], *back[:_LISTED_BACK]}
+    chosen |= set([key for key in order if key not in chosen][: _LISTED - len(chosen)])
+    return [key for key in order if key in chosen]
 
 
 def _mean(row: Row, name: str, documents: Sequence[str]) -> Interval:
     """The mean over sequences, or over windows clustered by document; of one number from weights, that number."""
     read = row.evidence["read"][name]
     known = [value for value in read if value is not None]
+    if not known and name == _TRACE:
+        # A first layer's heads have no earlier ones; a later layer's lack a number where it has a window.
+        lacking = "its window does not show in weights" if row.evidence["layer"] else "no earlier head"
+        return undefined(lacking, n=len(read))
     if not known and len(read) > 1:
         return undefined(_FAR, n=len(read))
     if not known:
-        # A first layer's heads have no earlier ones; a later layer's lack a number where it has a window.
-        lacking = "its window does not show in weights" if row.evidence["layer"] else "no earlier head"
-        return undefined(lacking, n=1, clusters=1)
+        return undefined("no earlier head", n=1, clusters=1)
     if len(read) == 1:
         return undefined("read from the weights", n=1, clusters=1, value=known[0])
     return clustered_mean(known, documents if name.startswith(_ON_TEXT) else None)
@@ -94,9 +108,7 @@ def _called(cfg: Induction, of: Mapping[str, Interval], chance: Mapping[str, flo
     return kind_of(matches=matches, copies=above(_COPY), looks_back=most(_BACK) >= cfg.threshold)
 
 
-def _summary(
-    order: Sequence[str], found: Mapping[str, Mapping[str, Interval]], called: Mapping[str, str], by: str
-) -> str:
+def _summary(order: Sequence[str], found: Found, called: Mapping[str, str], by: str) -> str:
     kinds = {name: [key for key in order if called[key] == name] for name in dict.fromkeys(called.values()) if name}
     told = [f"{len(keys)} {name} head{'s' * (len(keys) > 1)}: {', '.join(keys[:8])}." for name, keys in kinds.items()]
     if by == _MATCH and "induction" not in kinds:
@@ -117,29 +129,7 @@ def _summary(
     return " ".join(told)
 
 
-def _table(
-    order: Sequence[str],
-    found: Mapping[str, Mapping[str, Interval]],
-    called: Mapping[str, str],
-    names: Sequence[str],
-) -> Table:
-    cells = [[key, called[key], *(_cell(found[key][name]) for name in names)] for key in order]
-    caption = (
-        "Means over random sequences or windows of text; empty where there is no earlier head, out of reach where a "
-        "head's window is shorter than what it would have to look across."
-    )
-    return Table(title="Heads", columns=("head", "called", *names), rows=cells, caption=caption)
-
-
-def _cell(of: Interval) -> float | str | None:
-    if of.value is not None:
-        return round(of.value, 3)
-    return "out of reach" if of.reason == _FAR else None
-
-
-def _figures(
-    rows: Sequence[Row], found: Mapping[str, Mapping[str, Interval]], called: Mapping[str, str]
-) -> list[Figure]:
+def _figures(rows: Sequence[Row], found: Found, called: Mapping[str, str]) -> list[Figure]:
     drawn = []
     first = next(iter(found.values()))
     if _MATCH in first:
@@ -166,7 +156,7 @@ def _figures(
     return drawn
 
 
-def _circuit(rows: Sequence[Row], found: Mapping[str, Mapping[str, Interval]]) -> list[Figure]:
+def _circuit(rows: Sequence[Row], found: Found) -> list[Figure]:
     """Which earlier heads, those that look back most, the heads that match most read their keys from."""
     keys = {row.key: row.evidence["keys"] for row in rows if "keys" in row.evidence}
     if not keys or _MATCH not in next(iter(found.values())):
