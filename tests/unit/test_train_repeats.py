@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from gnomon.core.errors import DataError, UsageError
+from gnomon.core.errors import DataError, Stopped, UsageError
 from gnomon.learn.optim import learning_rate
 from gnomon.models.families import load_folder
 from gnomon.models.load import checkpoint_folder
+from gnomon.train import repeats
 from gnomon.train._running import run_training
 from gnomon.train.repeats import Repeats, drop_out, language_of, repeated_numbers, slots_of, unique_numbers
 from gnomon.train.toy import new_toy
@@ -72,6 +75,25 @@ def test_what_no_training_has_is_refused() -> None:
     for more in ({"dropout": 1.0}, {"weight_decay": -0.1}):
         with pytest.raises(UsageError, match="--dropout is"):
             Repeats(**SMALL, **more)
+    # The next seed's documents would be those of the first seed's set.
+    with pytest.raises(UsageError, match="--seed is 256"):
+        Repeats(**SMALL, seed=256)
+
+
+def test_a_run_notes_how_fast_it_was_and_where_it_went_on(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = Repeats(**SMALL, share=0.0)
+    real = repeats.fit_toy
+
+    def stopped(cfg: Repeats, *more: Any, **named: Any) -> Path:
+        real(replace(cfg, tokens=cfg.tokens // 2), *more, **named)
+        raise Stopped("enough")
+
+    monkeypatch.setattr(repeats, "fit_toy", stopped)
+    with pytest.raises(Stopped):
+        run_training(cfg, "repeats", root=runs)
+    monkeypatch.setattr(repeats, "fit_toy", real)
+    notes = run_training(cfg, "repeats", root=runs).manifest.notes
+    assert notes["resumed_at"] == 10 and notes["tokens_a_second"] > 0
 
 
 def test_a_trained_model_is_trained_further_on_the_other_language(runs: Path) -> None:

@@ -11,6 +11,7 @@ documents that come once.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,11 +28,13 @@ from gnomon.data.repeats import Divided, Tokens, divide
 from gnomon.data.repeats import Schedule as Slots
 from gnomon.data.worlds.blocks import Blocks
 from gnomon.data.worlds.language import Documents, Language
+from gnomon.learn.checkpoint import saved_step
 from gnomon.learn.optim import Optim
 from gnomon.models.families import load_folder
 from gnomon.models.load import checkpoint_folder, content_hash
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.models.transformer import Block, Transformer
+from gnomon.train._fitting import STATE
 from gnomon.train._text import open_documents, text_hash
 from gnomon.train.toy import HELD_OUT, Drawn, Schedule, Toy, fit_toy, new_toy
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HELD_OUT_ROWS",
+    "SEEDS",
     "Repeats",
     "TextRows",
     "drop_out",
@@ -54,6 +58,8 @@ __all__ = [
 # Where the numbers of the documents of one seed's set begin, and how many each seed has.
 _SETS = 1 << 38
 _SET, _UNIQUE = 1 << 20, 1 << 30
+SEEDS = _SETS // _UNIQUE
+"""Seeds whose documents are apart."""
 HELD_OUT_ROWS = 256
 """Rows of a text that are held out; an artificial language has as many as are asked for."""
 
@@ -88,6 +94,8 @@ class Repeats(Toy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.seed < SEEDS:
+            raise UsageError(f"--seed is {self.seed}", todo=f"give one from 0 to {SEEDS - 1}")
         if self.start and self.data:
             raise UsageError("--start and --data have tokenizers of their own", todo="leave one of them out")
         if not (0 <= self.dropout < 1 and self.weight_decay >= 0):
@@ -99,6 +107,12 @@ class Repeats(Toy):
     def optim(self) -> Optim:
         """How weights move; the rate falls to 0, without which a small set is never quite known by heart."""
         return replace(super().optim, final=0.0, weight_decay=self.weight_decay)
+
+    def language(self) -> Language:
+        """What it is trained on, where it is no text."""
+        if self.text == "blocks":
+            return Blocks(vocabulary=self.vocabulary, seed=self.language_seed)
+        return super().language()
 
 
 def slots_of(cfg: Repeats) -> Slots:
@@ -132,11 +146,7 @@ def language_of(cfg: Repeats, folder: Path) -> tuple[Language, Tokenizer | None]
     Raises:
         DataError: a text that cannot be read, is too short once duplicates are dropped.
     """
-    if cfg.data:
-        return _of_text(cfg, folder)
-    if cfg.text == "blocks":
-        return Blocks(vocabulary=cfg.vocabulary, seed=cfg.language_seed), None
-    return cfg.language(), None
+    return _of_text(cfg, folder) if cfg.data else (cfg.language(), None)
 
 
 def identity(cfg: Repeats) -> dict[str, str]:
@@ -147,6 +157,8 @@ def identity(cfg: Repeats) -> dict[str, str]:
 
 def train(cfg: Repeats, run: Run) -> Path:
     """Trains and returns the folder of the checkpoint; snapshots are `run:ID@STEP`.
+
+    The run notes from which step on it was trained in one go, and at how many tokens a second of processor time.
 
     Raises:
         Stopped: Ctrl-C; the same call goes on.
@@ -164,7 +176,12 @@ def train(cfg: Repeats, run: Run) -> Path:
     model = load_folder(checkpoint_folder(cfg.start)) if cfg.start else new_toy(cfg, len(language.words))
     if cfg.dropout:
         drop_out(model, cfg.dropout)
-    return fit_toy(cfg, run, language, Schedule(of), facts, start=model, tokenizer=tokenizer)
+    resumed_at, began = saved_step(run.folder / STATE), time.process_time()
+    folder = fit_toy(cfg, run, language, Schedule(of), facts, start=model, tokenizer=tokenizer)
+    if steps := cfg.num_steps - resumed_at:
+        speed = steps * cfg.batch * cfg.context / (time.process_time() - began)
+        run.note(resumed_at=resumed_at, tokens_a_second=round(speed))
+    return folder
 
 
 def drop_out(model: Transformer, chance: float) -> None:

@@ -142,7 +142,7 @@ class Toy:
         rise = warmup_steps(self)
         return Optim(peak=self.peak_rate, final=1.0, warmup_steps=rise, betas=(0.9, 0.99), weight_decay=0.0)
 
-    def language(self) -> Copies:
+    def language(self) -> Language:
         """What it is trained on."""
         return Copies(
             vocabulary=self.vocabulary,

@@ -6,9 +6,10 @@
 
 Hernandez et al. 2022, "Scaling Laws and Interpretability of Learning from Repeated Data" (arXiv 2205.10487). A family
 of trainings on as many tokens: of each size one on documents that come once, and for each share and number of epochs
-one of whose documents that share is a small set, gone through so often. Where repeating hurts most, copying, induction
-heads, another language and training further on that language are read too; and the same is trained on a language
-without copies, where there is nothing of induction to break.
+one of whose documents that share is a small set, gone through so often; and for each share one on the documents that
+come once alone, with so many fewer tokens. Where repeating hurts most, copying, induction heads, another language and
+training further on that language are read too. Negative controls are the same on a language without copies, where
+there is nothing of induction to break, and models without repeats of another draw.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gnomon.core.errors import Diverged, UsageError
 from gnomon.core.record import Row
 from gnomon.core.registry import registered
 from gnomon.data.repeats import check_apart
 from gnomon.study._trained import Studied, Trained, train_each
-from gnomon.study.repeated_data.family import AGAIN, WITHOUT_COPIES, Family, means
-from gnomon.study.repeated_data.measures import measure_all
+from gnomon.study.repeated_data.family import AGAIN, FEWER, OTHER_DRAW, WITHOUT_COPIES, Family, means
+from gnomon.study.repeated_data.measures import OTHER, measure_all
 from gnomon.study.repeated_data.summary import report
-from gnomon.train.repeats import HELD_OUT_ROWS, Repeats, repeated_numbers, unique_numbers
+from gnomon.train.repeats import HELD_OUT_ROWS, SEEDS, Repeats, repeated_numbers, unique_numbers
 from gnomon.train.toy import HELD_OUT
 
 __all__ = ["MITIGATIONS", "Cell", "RepeatedData", "row_of", "study"]
@@ -54,14 +55,16 @@ class RepeatedData:
     "Blocks have an MLP; copying then comes later in training."
     context: int = 128
     "Tokens of a document."
+    text: Literal["copies", "blocks"] = "copies"
+    "The language: chains of words with copies, or indented blocks of keys and values."
     data: Path | None = None
     "Train on this text file, JSON lines file or folder of such instead of the artificial language."
     copy_rate: float = 0.05
     "Chance at each place of the artificial language that a copy begins."
     fine_tune: int = 409_600
-    "Tokens of training further on the other language, blocks; 0 for none. With --data there is no other."
+    "Tokens of training further on the other language; 0 for none. With --data there is no other."
     without_copies: bool = True
-    "Train the worst share and epochs on a language without copies too. With --data there is none."
+    "Train the worst share and epochs on chains of words without copies too. With --data and blocks there are none."
     mitigate: bool = False
     "Train the worst share and epochs with weight decay and with dropout too, beside such without repeats."
     retry: bool = False
@@ -71,8 +74,9 @@ class RepeatedData:
 
     def __post_init__(self) -> None:
         named = (self.widths, self.shares, self.epochs)
-        if self.seeds < 1 or not all(named):
-            raise UsageError("a family needs a width, a share, a number of epochs and a seed", todo="--widths 32,64")
+        if not 1 <= self.seeds <= SEEDS // 2 or not all(named):
+            what = f"a family needs a width, a share, a number of epochs, and 1 to {SEEDS // 2} seeds"
+            raise UsageError(what, todo="--widths 32,64")
         if any(len(set(each)) < len(each) for each in named):
             raise UsageError("something is named twice", todo="name each of --widths, --shares and --epochs once")
         if min(self.shares) <= 0:
@@ -85,19 +89,17 @@ class RepeatedData:
     def cells(self) -> list[Cell]:
         """Every training of the grid, those without repeats first."""
         controls = [Cell("control", width, seed) for width in sorted(self.widths) for seed in range(self.seeds)]
-        return controls + [
-            replaced._replace(share=share, epochs=epochs, kind="repeats")
-            for replaced in controls
-            for share in sorted(self.shares)
-            for epochs in sorted(self.epochs)
-        ]
+        shares = [each._replace(share=share) for each in controls for share in sorted(self.shares)]
+        repeats = [each._replace(kind="repeats", epochs=e) for each in shares for e in sorted(self.epochs)]
+        return [*controls, *repeats, *(each._replace(kind=FEWER) for each in shares)]
 
 
 class Cell(NamedTuple):
     """A training's place in the family.
 
     Attributes:
-        kind: control, repeats; and after them, of the worst epochs, without copies, a mitigation, scratch and tuned.
+        kind: control, repeats and fewer tokens, whose share is that of the repeats it leaves out; and after them, of
+            the worst epochs, without copies, another draw, a mitigation, scratch and tuned.
         width: of the model.
         seed: which repetition.
         share, epochs: of the repeats; of a model that was trained further, those of its first training.
@@ -128,17 +130,22 @@ class Cell(NamedTuple):
             seed=self.seed,
             share=self.share,
             epochs=self.epochs,
+            text=cfg.text,
             data=cfg.data,
             copy_rate=cfg.copy_rate,
             **MITIGATIONS.get(self.kind.removesuffix(AGAIN), {}),
         )
         if self.kind.startswith(WITHOUT_COPIES):
             return replace(made, copy_rate=0.0)
+        if self.kind == FEWER:
+            return replace(made, share=0.0, tokens=round((1 - self.share) * cfg.tokens))
+        if self.kind == OTHER_DRAW:
+            return replace(made, seed=self.seed + SEEDS // 2)
         if self.kind in ("scratch", "tuned"):
             # Half the rate, as in the paper.
             rate = made.peak_rate / (2 if self.start else 1)
             further = replace(made, share=0.0, epochs=1.0, tokens=cfg.fine_tune, peak_rate=rate)
-            return replace(further, text="blocks", start=self.start)
+            return replace(further, text=OTHER[cfg.text], start=self.start)
         return made
 
 
@@ -154,7 +161,7 @@ def study(cfg: RepeatedData, root: Path | None, workers: int) -> Studied:
     if cfg.data is None:
         # Of a text, every training checks its own rows.
         for seed in range(cfg.seeds):
-            largest = cells[-1]._replace(seed=seed, epochs=min(cfg.epochs)).config(cfg)
+            largest = Cell("repeats", cfg.widths[0], seed, max(cfg.shares), min(cfg.epochs)).config(cfg)
             _check(unique_numbers(replace(largest, share=0.0)), largest)
     trained, rows = _done(cfg, cells, root, workers)
     more = list(
@@ -205,8 +212,10 @@ def _further(cfg: RepeatedData, family: Family, runs: Mapping[str, str]) -> Iter
         runs: ids of its trainings, by place.
     """
     share, width = max(cfg.shares), family.widths[-1]
-    wanted = [WITHOUT_COPIES] * (cfg.without_copies and not cfg.data) + list(MITIGATIONS) * cfg.mitigate
+    wanted = [WITHOUT_COPIES] * (cfg.without_copies and cfg.text == "copies" and not cfg.data)
+    wanted += list(MITIGATIONS) * cfg.mitigate
     for seed in range(cfg.seeds):
+        yield Cell(OTHER_DRAW, family.widths[len(family.widths) // 2], seed)
         for kind in wanted:
             yield Cell(kind, width, seed)
             yield Cell(kind + AGAIN, width, seed, share, family.worst(width, share))

@@ -14,7 +14,17 @@ from gnomon.stats.intervals import Interval, proportion, undefined
 from gnomon.stats.repeats import Peak, break_even, interior_peak
 from gnomon.study._family import spoken
 from gnomon.study._trained import over_seeds
-from gnomon.study.repeated_data.family import AGAIN, METRICS, WITHOUT_COPIES, Family, Matrix, Measured, apart, beside
+from gnomon.study.repeated_data.family import (
+    AGAIN,
+    METRICS,
+    OTHER_DRAW,
+    WITHOUT_COPIES,
+    Family,
+    Matrix,
+    Measured,
+    apart,
+    beside,
+)
 
 __all__ = ["curves", "estimates", "last", "peaks", "within"]
 
@@ -22,7 +32,7 @@ __all__ = ["curves", "estimates", "last", "peaks", "within"]
 def estimates(of: Family) -> list[Estimate]:
     """Every estimate of the family; the largest size at the largest share stands first."""
     found = [*_worst(of), *_multipliers(of), *_by_heart(of), *_double_descent(of), *_without_copies(of)]
-    found += [*_mitigations(of), *_tuned(of)]
+    found += [*_other_draw(of), *_mitigations(of), *_tuned(of)]
     return sorted(found, key=lambda e: not e.headline)
 
 
@@ -70,8 +80,10 @@ def _worst(of: Family) -> Iterator[Estimate]:
         as_low = [_until(k["curve"], last(c)) for c, k in zip(cell, control, strict=True)]
         metric = "share of the tokens after which models without repeats had as low a test loss"
         yield Estimate.of(metric, _reached(as_low), group=group)
-        harm = [last(c) - w for c, w in zip(cell, of.wasted(width, share), strict=True)]
-        yield Estimate.of("of it more than what new tokens are missing, nats", over_seeds(harm), group=group)
+        fewer = of.fewer(width, share)
+        if fewer is not None:
+            harm = apart(cell, fewer, METRICS["test loss"])
+            yield Estimate.of("of it more than where repeats are left out, nats", harm, group=group)
         for metric, name in (("copying", "paragraphs said again"), ("other language", "the other language")):
             found = apart(cell, control, METRICS[metric])
             yield Estimate.of(f"loss added on {name}, nats", found, group=group)
@@ -163,6 +175,20 @@ def _without_copies(of: Family) -> Iterator[Estimate]:
             yield Estimate.of("test loss added by repeats, nats", added, group=group)
             change = apart(one, other, METRICS["prefix matching"])
             yield Estimate.of("change of the most prefix matching of a head", change, group=group)
+
+
+def _other_draw(of: Family) -> Iterator[Estimate]:
+    """What is read where nothing is repeated and only the draw differs: the negative control of every cost."""
+    for kind, width, _, _ in of.places:
+        if kind == OTHER_DRAW:
+            group = f"no repeats, another draw, {_size(of, width)}"
+            added = apart(of.places[kind, width, 0.0, 1.0], of.control(width), METRICS["test loss"])
+            yield Estimate.of("test loss added by repeats, nats", added, group=group, null=0.0)
+            for name in METRICS:
+                worth = of.worth_other(name, width)
+                if worth is not None:
+                    metric = f"effective size over size, by {name}"
+                    yield Estimate.of(metric, multiplier(worth), group=group, null=1.0)
 
 
 def _tuned(of: Family) -> Iterator[Estimate]:

@@ -20,7 +20,9 @@ from gnomon.study._trained import over_seeds
 
 __all__ = [
     "AGAIN",
+    "FEWER",
     "METRICS",
+    "OTHER_DRAW",
     "WITHOUT_COPIES",
     "Family",
     "Matrix",
@@ -37,6 +39,10 @@ Place = tuple[str, int, float, float]
 """Kind, width, share and epochs."""
 WITHOUT_COPIES = "without copies"
 """Kind of trainings on a language without copies."""
+FEWER = "fewer tokens"
+"""Kind of trainings on what comes once beside a share of repeats, and on nothing else."""
+OTHER_DRAW = "other draw"
+"""Kind of trainings without repeats whose first weights and documents are others: what repeats add is 0 there."""
 AGAIN = ", repeats"
 """What the kind of a training with repeats ends with beside that of one without."""
 Matrix = NDArray[np.float64]
@@ -50,6 +56,7 @@ def _copied(of: Measured) -> list[float]:
 
 METRICS: Mapping[str, Callable[[Measured], Sequence[float]]] = {
     "test loss": lambda of: of["held-out"],
+    "loss of what is no copy": lambda of: of["fresh"],
     "copying": _copied,
     "prefix matching": lambda of: of["prefix"],
     "other language": lambda of: of["other"],
@@ -62,12 +69,14 @@ def means(of: Measured) -> dict[str, float]:
     found = {"parameters": of["parameters"], "share": of["share"], "epochs": of["epochs"], "documents": of["documents"]}
     lists = {"loss on the set": "set", "said by heart": "known"}
     found |= {name: float(np.mean(of[key])) for name, key in lists.items() if key in of}
+    found |= {name: of[name] for name in ("tokens a second", "resumed at") if name in of}
     return found | {name: float(np.mean(read(of))) for name, read in METRICS.items() if has(of, name)}
 
 
 def has(of: Measured, metric: str) -> bool:
     """Whether a metric was measured."""
-    return {"test loss": "held-out", "prefix matching": "prefix", "other language": "other"}.get(metric, metric) in of
+    keys = {"test loss": "held-out", "loss of what is no copy": "fresh", "prefix matching": "prefix"}
+    return {**keys, "other language": "other"}.get(metric, metric) in of
 
 
 def beside(place: Place) -> Place:
@@ -135,6 +144,10 @@ class Family:
         """Of models with repeats."""
         return self.places["repeats", width, share, epochs]
 
+    def fewer(self, width: int, share: float) -> Sequence[Measured] | None:
+        """Of models that saw what comes once beside the repeats alone; None where that diverged or was not trained."""
+        return self.places.get((FEWER, width, share, 1.0))
+
     def losses(self, width: int, share: float) -> Matrix:
         """Test losses [S, K] by number of epochs."""
         return np.array([_means(self.cell(width, share, e)) for e in self.epochs(width, share)]).T
@@ -156,6 +169,10 @@ class Family:
         """A model trained further, by its test loss there, beside the ladder of those trained there from scratch."""
         tuned = self.places["tuned", width, share, epochs]
         return self._worth(METRICS["test loss"], lambda w: self.places["scratch", w, 0.0, 1.0], tuned, width)
+
+    def worth_other(self, metric: str, width: int) -> Worth | None:
+        """Models without repeats of another draw beside the ladder; None where the metric was not measured."""
+        return self._worth(METRICS[metric], self.control, self.places[OTHER_DRAW, width, 0.0, 1.0], width)
 
     def _worth(
         self,
@@ -179,15 +196,6 @@ class Family:
             worth = self.worth(*place)
             self._read[place] = None if worth is None else multiplier(worth, resamples=_RESAMPLES)
         return self._read[place]
-
-    def wasted(self, width: int, share: float) -> list[float]:
-        """Test loss of each control at the snapshot nearest to as many tokens as come once with repeats."""
-        found = []
-        for of in self.control(width):
-            steps = np.array(of["curve"]["steps"])
-            place = int(np.abs(steps - (1 - share) * steps[-1]).argmin())
-            found.append(float(of["curve"]["held-out"][place]))
-        return found
 
 
 def apart(one: Sequence[Measured], other: Sequence[Measured], read: Callable[[Measured], Sequence[float]]) -> Interval:

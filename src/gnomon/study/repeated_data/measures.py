@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from gnomon.core.progress import progress, unseen
 from gnomon.core.seeds import Seed
-from gnomon.data.worlds.blocks import Blocks
 from gnomon.data.worlds.language import Language
 from gnomon.explain.induction.sequences import plain_tokens
 from gnomon.explain.repeated_data.readings import by_heart, losses, losses_by_copy, prefix_scores, said_again
@@ -33,8 +33,10 @@ from gnomon.study._trained import Trained, environment, shared
 from gnomon.train.repeats import Repeats, language_of, repeated_numbers, slots_of, unique_numbers
 from gnomon.train.toy import HELD_OUT
 
-__all__ = ["measure_all"]
+__all__ = ["OTHER", "measure_all"]
 
+OTHER: Mapping[str, Literal["copies", "blocks"]] = {"copies": "blocks", "blocks": "copies"}
+"""The other language of each."""
 _HELD_OUT, _CURVE, _PARAGRAPHS, _SEQUENCES, _BY_HEART = 128, 32, 50, 16, 64
 # Paragraphs of held-out documents that no loss is read of.
 _PARAGRAPHS_FROM = HELD_OUT + 192
@@ -50,10 +52,10 @@ def measure_all(trained: Sequence[Trained], *, root: Path | None, workers: int) 
     """What each training did, in order; `root` and `workers` are as in `train_all`.
 
     Of each: `parameters`, `share` and `epochs` as achieved, `documents` in the set; `training`, the loss of the last
-    steps on what they read, beside that of a `uniform` guess; `curve` by step (`steps`,
-    `held-out`, `set`, `unique`, `prefix`); `held-out`, `set`, `other` [N] by document, `copying` [P][C], `by index`
-    [T - 1], `heads` [L][H], `prefix` [N] of the best head, `known` and `known, held out` [N], and `said`: words and
-    losses of one paragraph.
+    steps on what they read, beside that of a `uniform` guess; what the run notes (`resumed at`, `tokens a second`);
+    `curve` by step (`steps`, `held-out`, `set`, `unique`, `prefix`); `held-out`, `fresh` (tokens that are no copies),
+    `set`, `other` [N] by document, `copying` [P][C], `by index` [T - 1], `heads` [L][H], `prefix` [N] of the best head,
+    `known` and `known, held out` [N], and `said`: words and losses of one paragraph.
     Losses are in nats a token; what cannot be read is left out.
     """
     with environment(root, workers):
@@ -91,10 +93,11 @@ def _measure(task: _Task) -> None:
 
 
 def _ending(task: _Task, tokenizer: Tokenizer) -> dict[str, float]:
-    """The loss of the last steps on what they read, and that of a model that knows nothing."""
+    """The loss of the last steps on what they read, that of a model that knows nothing, and how training went."""
     with closing(Run.find(str(task.folder))) as run:
         last = max((m for m in run.metrics() if m.name == "loss"), key=lambda m: m.step)
-    return {"training": round(last.value, 5), "uniform": round(math.log(tokenizer.vocab_size), 5)}
+        went = {name.replace("_", " "): value for name, value in run.manifest.notes.items()}
+    return {"training": round(last.value, 5), "uniform": round(math.log(tokenizer.vocab_size), 5), **went}
 
 
 def _curve(task: _Task, language: Language, tokenizer: Tokenizer) -> dict[str, list[float]]:
@@ -122,20 +125,23 @@ def _curve(task: _Task, language: Language, tokenizer: Tokenizer) -> dict[str, l
 
 def _last(cfg: Repeats, net: Transformer, language: Language, tokenizer: Tokenizer) -> dict[str, Any]:
     """What the trained model does."""
-    held_out = _tokens(cfg, language, range(HELD_OUT, HELD_OUT + _HELD_OUT))
-    assert held_out is not None
+    documents = language.documents(range(HELD_OUT, HELD_OUT + _HELD_OUT), cfg.context)
+    held_out = torch.from_numpy(documents.tokens)
     by_token = losses(net, held_out)
     found: dict[str, Any] = {
         "held-out": _digits(by_token.mean(1)),
         "by index": _digits(by_token.mean(0)),
         "known, held out": by_heart(net, held_out[:_BY_HEART]).int().tolist(),
     }
+    if documents.is_copy.any():
+        fresh = torch.from_numpy(documents.is_fresh[:, 1:])
+        found["fresh"] = _digits((by_token * fresh).sum(1) / fresh.sum(1))
     the_set = _tokens(cfg, language, repeated_numbers(cfg)[:_BY_HEART])
     if the_set is not None:
         found |= {"set": _digits(losses(net, the_set).mean(1)), "known": by_heart(net, the_set).int().tolist()}
-    if cfg.text == "copies" and not cfg.data:
-        other = _tokens(cfg, Blocks(vocabulary=cfg.vocabulary, seed=cfg.language_seed), range(HELD_OUT, HELD_OUT + 64))
-        assert other is not None
+    if not cfg.data:
+        away = replace(cfg, text=OTHER[cfg.text], start="").language()
+        other = torch.from_numpy(away.documents(range(HELD_OUT, HELD_OUT + 64), cfg.context).tokens)
         found["other"] = _digits(losses(net, other).mean(1))
     return found | _copying(cfg, net, language, tokenizer) | _heads(net, tokenizer)
 

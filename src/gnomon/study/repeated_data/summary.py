@@ -34,7 +34,7 @@ def report(rows: Sequence[Row]) -> Report:
         estimates=found,
         figures=Drawn(lambda: figures(of)),
         tables=[_cells(of), _regions(of), _peaks(of), *_copies(of)],
-        notes=[*_notes(of), *_diverged(rows)],
+        notes=[*_notes(of), *_went(rows), *_diverged(rows)],
     )
 
 
@@ -203,6 +203,17 @@ def _notes(of: Family) -> list[str]:
     if "copying" not in of.control(of.widths[0])[0]:
         told.append("the context does not hold two copies of five tokens: copying is not read")
     return told
+
+
+def _went(rows: Sequence[Row]) -> list[str]:
+    """How fast trainings were, and which were not done in one go."""
+    found = [row.evidence["means"] for row in rows if "means" in row.evidence]
+    speeds = [each["tokens a second"] for each in found if "tokens a second" in each]
+    if not speeds:
+        return []
+    resumed = sum(each["resumed at"] > 0 for each in found if "resumed at" in each)
+    told = f"trainings went at {min(speeds):,.0f} to {max(speeds):,.0f} tokens a second of processor time"
+    return [f"{told}; {resumed} of {len(speeds)} went on where an earlier call had stopped"]
 
 
 def _diverged(rows: Sequence[Row]) -> list[str]:
