@@ -116,7 +116,8 @@ class Maker:
         return self.renamed(case, rng) if operation.method == "POST" else case
 
     def renamed(self, case: Case, rng: Draws, *, besides: str | None = None) -> Case:
-        """The case with other texts in its body, where its schema allows: a server may have the first ones already.
+        """The case with other texts and identifying numbers in its body, where its schema allows: a server may have the
+        first ones already.
 
         Args:
             besides: JSON pointer of what stays as it is.
@@ -128,10 +129,8 @@ class Maker:
         valid, others = compiled.is_valid(body), list[Mapping[str, Any]]()
         for name, value in body.items():
             kept = (besides or "-").startswith(f"/{escaped(name)}") or self._refers(case.operation, name)
-            if isinstance(value, str) and value and not kept:
-                tag = f"{rng.randrange(36**6):x}"
-                short = value[: max(1, len(value) - len(tag))]
-                tagged = (f"{short}{tag}", f"{tag}{value[len(tag) :]}", f"{tag}{value}")
+            tagged = () if kept else _tagged(name, value, rng)
+            if tagged:
                 tried = chain(tagged, self._others(compiled, name, rng, others))
                 fitting = (each for each in tried if compiled.is_valid({**body, name: each}) is valid)
                 body = {**body, name: next(fitting, value)}
@@ -139,7 +138,7 @@ class Maker:
 
     def _refers(self, operation: Operation, name: str) -> bool:
         """Whether a member is the key of a kind of thing that the operation does not make; another text names none."""
-        kinds = [each for each in self._memory.resources.values() if each.name == subject_of(name)]
+        kinds = [each for each in self._memory.resources.values() if each.name == self._memory.refers(name)]
         return bool(kinds) and not any(operation in each.creates for each in kinds)
 
     def _others(self, compiled: Compiled, name: str, rng: Draws, others: list[Mapping[str, Any]]) -> Iterator[Any]:
@@ -207,7 +206,8 @@ class Maker:
 
     def _known(self, name: str, rng: Draws, about: str = "") -> Any:
         """A value that the server has answered under this name, or the key of what the name speaks of."""
-        found = self._memory.identifier(name, rng, about=about) if is_identifier(name) else None
+        names = is_identifier(name) or self._memory.refers(name)
+        found = self._memory.identifier(name, rng, about=about) if names else None
         return found if found is not None else self._memory.value(name, rng)
 
     def _body(self, operation: Operation, rng: Draws) -> tuple[Any, str]:
@@ -258,7 +258,7 @@ class Maker:
             ]
         # What a bare `name` identifies in GraphQL is as often new as known.
         own = 1 - _KNOWN_NAME if operation.root and not subject_of(name) and not is_key(name) else _MADE_ANYWAY
-        if at == besides or not is_identifier(name) or rng.random() < own:
+        if at == besides or not (is_identifier(name) or self._memory.refers(name)) or rng.random() < own:
             return value
         known = self._known(name, rng, operation.root.subject if operation.root else "")
         if type(value) is int and not operation.root:
@@ -266,6 +266,14 @@ class Maker:
             known = _as_number(known)
         alike = type(known) is type(value) or (operation.root and type(value) is int and type(known) is str)
         return known if alike else value
+
+
+def _tagged(name: str, value: Any, rng: Draws) -> tuple[Any, ...]:
+    """Texts like a text, or a number like one that identifies, which hardly anybody has; none for other values."""
+    if isinstance(value, str) and value:
+        tag = f"{rng.randrange(36**6):x}"
+        return f"{value[: max(1, len(value) - len(tag))]}{tag}", f"{tag}{value[len(tag) :]}", f"{tag}{value}"
+    return (rng.randrange(1, 10**6),) if type(value) is int and is_identifier(name) else ()
 
 
 def _as_number(known: Any) -> Any:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from gnomon.fuzz.base import Case, Exchange, Fault, Violation
 from gnomon.fuzz.certificate import certificate
-from gnomon.fuzz.checks.fingerprint import fingerprint
+from gnomon.fuzz.checks.fingerprint import fingerprint, texts_of
 from gnomon.fuzz.checks.promises import Promises
 from gnomon.fuzz.pointers import escaped, tokens
+from gnomon.fuzz.values.formats import FORMATS
 
 __all__ = ["method_not_allowed", "missing_header_accepted", "negative_data_accepted", "valid_data_rejected"]
 
 _OF_ANY_SERVER = frozenset({"HEAD", "OPTIONS"})
+_DISPUTED = re.compile("[\ud800-\udfff]|^0000-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:60")
 _INDEX = re.compile(r"/\d+(?=/|$)")
 
 
@@ -54,14 +57,17 @@ def valid_data_rejected(exchange: Exchange, promises: Promises) -> Iterator[Viol
     promises.rejected[key] += 1
     of_examples = case.technique == "example"
     if of_examples or (promises.rejected[key] >= 2 and promises.accepted[case.operation.key]):
+        certain = of_examples or not (_undeclared(case, promises) or _doubtful(case, promises))
         yield Violation(
             check="valid_data_rejected",
             key=("valid_data_rejected", *key),
             title=f"{case.operation.key} refuses {'its own example' if of_examples else 'what its schema allows'}",
             severity="medium",
-            certain=of_examples or not _undeclared(case, promises),
+            certain=certain,
             detail=exchange.reply.body[:1000].decode("utf-8", "replace"),
             steps=(exchange,),
+            # Words that tell of no value of this operation alone come from one place.
+            root=("valid_data_rejected", *key[1:]),
         )
 
 
@@ -106,14 +112,29 @@ def _told(case: Case, fault: Fault, promises: Promises) -> tuple[Fault, tuple[st
 
 def _undeclared(case: Case, promises: Promises) -> bool:
     """Whether a body has members that its schema does not name: what a loose schema allows says little."""
+    named = _named(case, promises)
+    return isinstance(case.body, dict) and named is not None and bool(case.body.keys() - named.keys())
+
+
+def _named(case: Case, promises: Promises) -> Mapping[str, Any] | None:
+    """Schemas of the members that a body's schema names; None where it names none."""
     media = case.operation.bodies.get(case.media_type)
-    if media is None or not isinstance(case.body, dict):
-        return False
-    schema = media.schema
+    schema = media.schema if media else True
     while isinstance(schema, Mapping) and "$ref" in schema:
         schema = promises.asked.get(str(schema["$ref"]).rpartition("/")[2], True)
     named = schema.get("properties") if isinstance(schema, Mapping) else None
-    return isinstance(named, Mapping) and bool(case.body.keys() - named.keys())
+    return named if isinstance(named, Mapping) else None
+
+
+def _doubtful(case: Case, promises: Promises) -> bool:
+    """Whether a text's format is one of the server's own, or a text is what standards allow and readers dispute: half
+    of a surrogate pair (RFC 8259, sec. 8.2), the year 0, the 61st second."""
+    sent = [p.schema for p in case.operation.parameters if (p.location, p.name) in case.parameters]
+    named = _named(case, promises) or {}
+    sent += [named[name] for name in named if isinstance(case.body, dict) and name in case.body]
+    texts = [each for each in sent if isinstance(each, Mapping) and "string" in str(each.get("type"))]
+    own = any("pattern" not in each and each.get("format", "uri") not in FORMATS for each in texts)
+    return own or any(map(_DISPUTED.search, texts_of(case)))
 
 
 def _accepted_fault(exchange: Exchange) -> Fault | None:

@@ -16,6 +16,7 @@ __all__ = ["carried", "content_type", "response_body", "response_headers", "undo
 
 _EXPECTED_OF_ANY_SERVER = frozenset({401, 403, 405, 406, 413, 415, 429})
 _READ = (None, "", "identity", "gzip", "x-gzip", "deflate")
+_LONG = 4096
 _WITHOUT_BODY = frozenset({204, 205, 304})
 
 
@@ -30,7 +31,7 @@ def undocumented_status(exchange: Exchange, promises: Promises) -> Iterator[Viol
         return
     if status in _EXPECTED_OF_ANY_SERVER and exchange.case.mode == "probe":
         return
-    advice = status in _EXPECTED_OF_ANY_SERVER or (status == 404 and "{" in operation.path)
+    advice = status in _EXPECTED_OF_ANY_SERVER or (status == 404 and "{" in operation.path) or _too_large(exchange)
     what, detail = f"answers {status}, which is not documented", f"documented: {', '.join(operation.answers)}"
     found = _violation(exchange, "undocumented_status", str(status), what, detail, certain=not advice)
     # The same words of refusal come from one place; those of the first are enough.
@@ -57,7 +58,8 @@ def content_type(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
     elif answer.content and promises.promised_type(exchange.case.operation, reply) is None:
         what = f"{reply.status} is {base_type(said)}, which is not documented"
         detail = f"documented: {', '.join(answer.content)}"
-        yield _violation(exchange, "undocumented_content_type", f"{reply.status} {base_type(said)}", what, detail)
+        key = f"{reply.status} {base_type(said)}"
+        yield _violation(exchange, "undocumented_content_type", key, what, detail, not _too_large(exchange))
 
 
 def response_body(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
@@ -122,6 +124,12 @@ def _answer(exchange: Exchange) -> Answer | None:
     if _other_method(exchange) or exchange.request.method == "HEAD":
         return None
     return exchange.case.operation.answer(exchange.reply.status)
+
+
+def _too_large(exchange: Exchange) -> bool:
+    """Whether a target or header is longer than servers read, most of which refuse it before any application."""
+    longest = max((len(value) for _, value in exchange.request.headers), default=0)
+    return exchange.reply.status in (400, 414, 431) and max(len(exchange.request.target), longest) > _LONG
 
 
 def _other_method(exchange: Exchange) -> bool:

@@ -13,7 +13,6 @@ from typing import Any
 from gnomon.fuzz.base import Exchange, Operation
 from gnomon.fuzz.sending import Sent
 from gnomon.fuzz.state.memory import Thing, leaves
-from gnomon.fuzz.state.names import subject_of
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.semantics import listed, moved, not_found, still_there, unseen_of
 from gnomon.fuzz.state.stories import Story
@@ -67,7 +66,7 @@ async def make(story: Story, resource: Resource, *, needed: frozenset[str] = fro
     for other in story.sender.memory.resources.values():
         if other.item in needed or other is resource or not other.creates or story.sender.memory.alive[other.item]:
             continue
-        if any(subject_of(name) == other.name for name in named):
+        if any(story.sender.memory.refers(name) == other.name for name in named):
             made = await make(story, other, needed=needed | {resource.item})
             if made is not None:
                 story.release(made)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gnomon.fuzz.base import Api, Exchange
-from gnomon.fuzz.state.names import is_identifier, singular, subject_of, words
+from gnomon.fuzz.state.names import is_identifier, kind_of, singular, subject_of, words
 from gnomon.fuzz.state.resources import Resource, Route, resources
 
 __all__ = ["Making", "Memory", "Thing", "identified", "leaves", "read_json", "rows_of"]
@@ -77,6 +77,8 @@ class Memory:
         self.values: dict[str, deque[Any]] = {}
         self.held: set[Thing] = set()
         self.makings: dict[tuple[str, str], Making] = {}
+        self._kinds = {each.name for each in self.resources.values()}
+        self._refers: dict[str, str] = {}
         self._creates = {op.key: each for each in self.resources.values() for op in each.creates}
         self._lists = {op.key: each for each in self.resources.values() for op in each.lists}
         self._own = {
@@ -141,13 +143,21 @@ class Memory:
                 return there[max(rng.randrange(len(there)), rng.randrange(len(there)))]
         return None
 
+    def refers(self, name: str) -> str:
+        """The kind of thing that a name identifies: `user` of userId, or of `user` where there are users; else ""."""
+        found = self._refers.get(name)
+        if found is None:
+            named = (each for each in (subject_of(name), kind_of(name)) if each in self._kinds)
+            found = self._refers[name] = next(named, "")
+        return found
+
     def identifier(self, name: str, rng: random.Random, *, about: str = "") -> Any:
         """A live value for a name such as userId: the key of a user; None where there is none.
 
         Args:
             about: what a bare `id` speaks of.
         """
-        subject = subject_of(name) or about
+        subject = self.refers(name) or about
         kinds = [each for each in self.resources.values() if each.name == subject]
         things = [each for kind in kinds for each in self.alive[kind.item] if each not in self.held]
         if not things:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["is_identifier", "is_key", "singular", "subject_of", "words"]
+__all__ = ["is_identifier", "is_key", "kind_of", "singular", "subject_of", "words"]
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _KEYS = frozenset({"id", "ids", "uuid", "guid"})
@@ -37,6 +37,11 @@ def is_key(name: str) -> bool:
     """Whether a name is that of an identifier and does not say of what: id, ids, uuid."""
     found = words(name)
     return len(found) == 1 and found[0] in _KEYS
+
+
+def kind_of(name: str) -> str:
+    """What a member may name that is called like a kind of thing and nothing else: `author` of author and authors."""
+    return singular("".join(words(name)))
 
 
 def subject_of(name: str) -> str:

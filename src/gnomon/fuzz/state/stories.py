@@ -155,5 +155,6 @@ class Story:
                 certain=certain,
                 steps=tuple(self.steps),
                 holds=holds,
+                root=(check, about),
             )
         )

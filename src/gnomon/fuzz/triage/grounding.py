@@ -9,7 +9,7 @@ from typing import Any
 from gnomon.fuzz.base import Exchange, Location, Take
 from gnomon.fuzz.pointers import escaped
 from gnomon.fuzz.state.memory import Making, Memory, Thing
-from gnomon.fuzz.state.names import is_identifier, is_key, subject_of
+from gnomon.fuzz.state.names import is_key
 
 __all__ = ["grounded", "with_history"]
 
@@ -106,7 +106,7 @@ class _Ground:
             return None
         for item, resource in self._memory.resources.items():
             by_path = bool(path) and resource.key == name and (path + "/").startswith(item + "/")
-            by_name = is_identifier(name) and subject_of(name) == resource.name
+            by_name = self._memory.refers(name) == resource.name
             root = step.case.operation.root
             by_name = by_name or bool(root and is_key(name) and root.subject == resource.name)
             telling = isinstance(value, str) and len(value) >= _TELLING

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gnomon.fuzz.base import Case, Exchange, Violation
 from gnomon.fuzz.triage.fewer import unbound, unlikely, without
 from gnomon.fuzz.triage.replay import bound
-from gnomon.fuzz.triage.smaller import smaller_cases
+from gnomon.fuzz.triage.smaller import fewer_values, smaller_cases
 
 __all__ = ["Reduction"]
 
@@ -34,6 +34,7 @@ class Reduction:
         await self._without_the_unlikely()
         await self._without_stretches()
         await self._without_makings()
+        await self._plain_makings()
         if self.violation.holds is None:
             while await self._simpler():
                 pass
@@ -60,6 +61,24 @@ class Reduction:
             steps = unbound(self.violation.steps, i)
             if steps:
                 await self._kept(without(steps, {i}))
+
+    async def _plain_makings(self) -> None:
+        """With as few parameters and members as will do in the steps that make what others name."""
+        for i in {take.step for step in self.violation.steps for take in step.takes}:
+            while await self._plainer(i):
+                pass
+
+    async def _plainer(self, i: int) -> bool:
+        step = self.violation.steps[i]
+        taken = frozenset((take.location, take.place) for take in step.takes)
+        for case in fewer_values(step.case, taken):
+            steps = [*self.violation.steps]
+            steps[i] = replace(step, case=case)
+            if await self._kept(steps):
+                return True
+            if not self.left():
+                return False
+        return False
 
     async def _simpler(self) -> bool:
         """Whether the last case could be made simpler once more."""

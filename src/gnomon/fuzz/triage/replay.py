@@ -25,10 +25,10 @@ async def shown_again(
     """
     found: list[Sent] = []
     try:
-        for i, step in enumerate(steps):
+        for step in steps:
             case = bound(step, [each.exchange for each in found])
             sent = await sender.send(case, again=True, takes=step.takes, caller=step.caller) if case else None
-            if sent and case and sent.exchange.reply.status == _CONFLICT != step.reply.status and i < len(steps) - 1:
+            if sent and case and sent.exchange.reply.status == _CONFLICT != step.reply.status:
                 sent = await sender.send(other(case), again=True, takes=step.takes, caller=step.caller)
             if sent is None:
                 return None

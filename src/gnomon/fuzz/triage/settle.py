@@ -17,7 +17,7 @@ from gnomon.fuzz.triage.replay import shown_again
 
 __all__ = ["Triage"]
 
-_REPLAYS, _A_STEP = 3, 10
+_REPLAYS, _MOSTLY, _A_STEP = 3, 2, 10
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Triage:
         return [*told, steps]
 
     async def _settled(self, met: _Met) -> Defect:
-        """The defect by the first telling that comes back every time, made small; else by the one that does most."""
+        """The defect by the first telling that comes back every time, else by the one that does most; made small."""
         best, most = met.violation, 0
         for steps in met.tellings:
             as_met = steps is met.violation.steps
@@ -118,6 +118,10 @@ class Triage:
                 return self._keep(met, await self._small(shown), times)
             if times > most:
                 best, most = shown, times
+        if most:
+            small = await self._small(best)
+            shown, times = await self._again(small, patient=True)
+            best, most = (shown, times) if times >= most else (best, most)
         return self._keep(met, best, most)
 
     async def _again(self, violation: Violation, *, patient: bool) -> tuple[Violation, int]:
@@ -134,7 +138,7 @@ class Triage:
         return await shown_again(self._sender, violation, steps, self._other)
 
     def _keep(self, met: _Met, violation: Violation, times: int, *, replayed: bool = True) -> Defect:
-        if violation.holds is not None and replayed and not times and violation.check != "service_down":
+        if violation.holds is not None and replayed and times < _MOSTLY and violation.check != "service_down":
             # Other requests may have been at the same thing; what several requests show must show again to be certain.
             violation = replace(violation, certain=False)
         elif not times and violation.steps[-1].reply.status == 503 and violation.steps[-1].reply.trace is None:
@@ -153,10 +157,15 @@ class Triage:
 
     async def _small(self, violation: Violation) -> Violation:
         """Made small within the budget; what was refused although its schema allows it stays within its schema."""
-        until = self._sender.requests + max(self._budget, _A_STEP * len(violation.steps))
+        left = max(self._budget, _A_STEP * len(violation.steps))
         stays_valid = violation.check in ("valid_data_rejected", "graphql_error")
 
         def may(case: Case) -> bool:
             return not (stays_valid and case.mode == "valid") or self._valid(case)
 
-        return await Reduction(violation, self._shown, may, lambda: self._sender.requests < until).smallest()
+        async def played(violation: Violation, steps: Sequence[Exchange]) -> Violation | None:
+            nonlocal left
+            left -= len(steps)
+            return await self._shown(violation, steps)
+
+        return await Reduction(violation, played, may, lambda: left > 0).smallest()

@@ -12,7 +12,7 @@ from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Case
 
-__all__ = ["simpler", "smaller_cases"]
+__all__ = ["fewer_values", "simpler", "smaller_cases"]
 
 _DEEPEST = 12
 
@@ -25,10 +25,9 @@ def smaller_cases(case: Case, kept: frozenset[tuple[str, str]] = frozenset()) ->
     """
     if case.malformed:
         return  # what is wrong is not among its values
-    required = {(p.location, p.name) for p in case.operation.parameters if p.required}
-    for key in case.parameters:
-        if key not in kept and key not in required and key[0] != "path":
-            yield replace(case, parameters={k: v for k, v in case.parameters.items() if k != key})
+    yield from _fewer_parameters(case, kept)
+    if case.headers:
+        yield replace(case, headers={})
     if case.body is not NOTHING and not case.operation.body_required:
         yield replace(case, body=NOTHING, media_type="")
     for selection in simpler(case.selection):
@@ -41,6 +40,21 @@ def smaller_cases(case: Case, kept: frozenset[tuple[str, str]] = frozenset()) ->
             for each in simpler(value):
                 if key[0] != "path" or each not in ("", None, [], {}):
                     yield replace(case, parameters={**case.parameters, key: each})
+
+
+def fewer_values(case: Case, kept: frozenset[tuple[str, str]] = frozenset()) -> Iterator[Case]:
+    """Cases with a parameter or members of the body fewer; arguments as of `smaller_cases`."""
+    yield from _fewer_parameters(case, kept)
+    for body in _fewer_members(case.body) if isinstance(case.body, Mapping) else ():
+        if all(place.split("/")[1] in body for location, place in kept if location == "body"):
+            yield replace(case, body=body)
+
+
+def _fewer_parameters(case: Case, kept: frozenset[tuple[str, str]]) -> Iterator[Case]:
+    required = {(p.location, p.name) for p in case.operation.parameters if p.required}
+    for key in case.parameters:
+        if key not in kept and key not in required and key[0] != "path":
+            yield replace(case, parameters={k: v for k, v in case.parameters.items() if k != key})
 
 
 def simpler(value: Any, depth: int = 0) -> Iterator[Any]:
@@ -66,15 +80,19 @@ def simpler(value: Any, depth: int = 0) -> Iterator[Any]:
 
 
 def _simpler_object(value: Mapping[str, Any], depth: int) -> Iterator[Any]:
+    yield from _fewer_members(value)
+    for name, each in value.items():
+        for inner in simpler(each, depth + 1):
+            yield {**value, name: inner}
+
+
+def _fewer_members(value: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if len(value) > 2:
         names = list(value)
         for half in (names[: len(names) // 2], names[len(names) // 2 :]):
             yield {name: value[name] for name in half}
     for name in value:
         yield {other: each for other, each in value.items() if other != name}
-    for name, each in value.items():
-        for inner in simpler(each, depth + 1):
-            yield {**value, name: inner}
 
 
 def _simpler_array(value: list[Any], depth: int) -> Iterator[Any]:
