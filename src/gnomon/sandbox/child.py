@@ -6,11 +6,13 @@ say by answering: frames carry answers, never verdicts.
 
 from __future__ import annotations
 
-import io
+import _thread
+import builtins
+import contextlib
 import os
 import sys
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from gnomon.sandbox.asked import read_call, read_load
 from gnomon.sandbox.codec import Unreadable, decode, encode
@@ -125,11 +127,13 @@ def _run_program(code: CodeType, begun: bytes) -> None:
         begun: the beginning of its input, which was read with the source.
     """
     os.dup2(REPLY, 1)
-    os.dup2(ASK, 0)
+    whole = begun + b"".join(iter(lambda: os.read(ASK, 1 << 16), b""))
     os.closerange(ASK, REPLY + 1)
-    whole = begun + b"".join(iter(lambda: os.read(0, 1 << 16), b""))
-    sys.stdin = io.TextIOWrapper(io.BytesIO(whole), encoding="utf-8", errors="surrogateescape")
-    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    _feed(whole)
+    how: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape", "closefd": False}
+    sys.stdin = sys.__stdin__ = open(0, **how)  # type: ignore[misc]  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = out = open(1, "w", **how)  # type: ignore[misc]  # noqa: SIM115
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)
     module = ModuleType("__main__")
     sys.modules["__main__"] = module
     status = 0
@@ -139,8 +143,45 @@ def _run_program(code: CodeType, begun: bytes) -> None:
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:
         status = 1
-    sys.stdout.flush()
+    try:
+        _wind_up(out)
+    except BaseException:
+        status = status or 120
     os._exit(status & 0xFF)
+
+
+def _feed(whole: bytes) -> None:
+    """Makes descriptor 0 a pipe that holds `whole` and then ends: some programs read it without `sys.stdin`."""
+    end, begin = os.pipe()
+    os.dup2(end, 0)
+    os.close(end)
+    os.set_blocking(begin, False)
+    try:
+        rest = whole[os.write(begin, whole) :] if whole else b""
+    except BlockingIOError:
+        rest = whole
+    os.set_blocking(begin, True)
+
+    def write() -> None:
+        with contextlib.suppress(OSError):
+            write_all(begin, rest)
+        os.close(begin)
+
+    if rest:
+        _thread.start_new_thread(write, ())
+    else:
+        os.close(begin)
+
+
+def _wind_up(out: TextIO) -> None:
+    """As the interpreter at its end: waits for threads, calls what was registered, writes what is held."""
+    if "threading" in sys.modules:
+        sys.modules["threading"]._shutdown()
+    if "atexit" in sys.modules:
+        sys.modules["atexit"]._run_exitfuncs()
+    for stream in (sys.stdout, out):
+        if not stream.closed:
+            stream.flush()
 
 
 def _described(error: BaseException) -> bytes:

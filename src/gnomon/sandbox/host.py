@@ -23,7 +23,7 @@ from gnomon.sandbox.codec import Unreadable, decode, encode
 from gnomon.sandbox.frames import HEADER, pack
 from gnomon.sandbox.limits import Limits
 
-__all__ = ["Ended", "Raised", "Session", "Zygote"]
+__all__ = ["Ended", "Raised", "Session", "Zygote", "how_it_ended"]
 
 _LOOK_SECONDS = 0.05
 _MOST_SAID = 4096
@@ -43,8 +43,8 @@ class Ended(BaseException):
     """The candidate can answer no more; not an Exception, so that no test catches it.
 
     Attributes:
-        cause: "timeout", "crash", "unreadable", "output", "infrastructure", or "unforeseen": the test did not call what
-            it had been foreseen to.
+        cause: "timeout", "crash", "crowded", "unreadable", "output", "infrastructure", or "unforeseen": the test
+            did not call what it had been foreseen to.
     """
 
     def __init__(self, cause: str, detail: str = "") -> None:
@@ -112,7 +112,9 @@ class Zygote:
         return Session(self, self._limits, ask_ours, reply_ours)
 
     def look(self) -> dict[str, Any]:
-        """The candidate's processor seconds (`cpu`), and whether a thread of it computes or waits to (`awake`)."""
+        """The candidate's processor seconds (`cpu`), whether a thread of it computes or waits to (`awake`), and whether
+        it has too many (`crowded`).
+        """
         return self._ask(None, b"L")
 
     def end(self, wait: bool = False) -> dict[str, Any]:
@@ -150,12 +152,14 @@ class Session:
     Attributes:
         broken: how it ended, once it can answer no more: a test that swallows the exception changes nothing.
         calls: answered so far.
+        killed: it did not end by itself.
     """
 
     def __init__(self, zygote: Zygote, limits: Limits, ask: int, reply: int) -> None:
         self._zygote, self._limits, self._ask, self._reply = zygote, limits, ask, reply
         self.broken: Ended | None = None
         self.calls = 0
+        self.killed = False
         self.cpu_seconds = 0.0
         self._began = self._looked = time.monotonic()
         self._cpu, self._idle = 0.0, 0.0
@@ -174,6 +178,8 @@ class Session:
         kind, body = self._sent(b"".join((load_frame(code, names), *foreseen)))
         if kind == b"f":
             raise _raised(body)
+        if kind != b"l":
+            self._break("unreadable", "an answer before anything was asked")
         return body.decode("utf-8", "replace").split(",")
 
     def call(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], *, back: bool) -> tuple[Any, list[Any]]:
@@ -203,7 +209,10 @@ class Session:
         os.close(self._ask)
         self._ask = -1
         printed = self._read_to_end(self._limits.output_bytes)
-        return printed.decode("utf-8", "replace"), self.end(wait=True)
+        status = self.end(wait=True)
+        if self.killed:
+            self._break("timeout", "its output ended and it did not")
+        return printed.decode("utf-8", "replace"), status
 
     def end(self, wait: bool = False) -> int:
         """Ends the process; the wait status it had ended with by itself, else 0. `wait` as for `Zygote.end`."""
@@ -213,6 +222,7 @@ class Session:
         self._ask = self._reply = -1
         found = self._zygote.end(wait)
         self.cpu_seconds = max(self.cpu_seconds, float(found["cpu"]))
+        self.killed = bool(found["killed"])
         return int(found["status"])
 
     def _numbered(self, function: Callable[..., Any]) -> int:
@@ -301,7 +311,9 @@ class Session:
     def _wait(self, fd: int, event: int) -> None:
         poll = select.poll()
         poll.register(fd, event)
-        if not poll.poll(_LOOK_SECONDS * 1000):
+        quiet = not poll.poll(_LOOK_SECONDS * 1000)
+        # one that says a byte now and then is never quiet
+        if quiet or time.monotonic() - self._looked > _BETWEEN_LOOKS_SECONDS:
             self._keep_time()
 
     def _keep_time(self) -> None:
@@ -315,6 +327,8 @@ class Session:
         passed, computed = now - self._looked, found["cpu"] - self._cpu
         if not found["awake"]:
             self._idle += max(0.0, passed - computed)
+        if found["crowded"]:
+            self._break("crowded", "too many threads at once")
         self._looked, self._cpu = now, found["cpu"]
         self.cpu_seconds = max(self.cpu_seconds, self._cpu)
         most = self._limits.cpu_seconds
@@ -327,12 +341,18 @@ class Session:
             number = os.WTERMSIG(status)
             if number == signal.SIGXCPU or (number == signal.SIGKILL and self.cpu_seconds > self._limits.cpu_seconds):
                 self._break("timeout", f"{self.cpu_seconds:.2f} s computed")
-            self._break("crash", f"ended by {signal.Signals(number).name}")
-        self._break("crash", f"left with status {os.WEXITSTATUS(status)}")
+        self._break("crash", how_it_ended(status))
 
     def _break(self, cause: str, detail: str) -> NoReturn:
         self.broken = Ended(cause, detail)
         raise self.broken
+
+
+def how_it_ended(status: int) -> str:
+    """A wait status in words."""
+    if os.WIFSIGNALED(status):
+        return f"ended by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"left with status {os.WEXITSTATUS(status)}"
 
 
 def _raised(body: bytes) -> Raised:

@@ -5,6 +5,7 @@ The candidate has no way to the verdict: it answers calls, and the judge compare
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any
 from gnomon.sandbox.asked import compiled
 from gnomon.sandbox.codec import Unreadable
 from gnomon.sandbox.foresee import foreseen, run_test
-from gnomon.sandbox.host import Ended, Raised, Session, Zygote
+from gnomon.sandbox.host import Ended, Raised, Session, Zygote, how_it_ended
 from gnomon.sandbox.output import same_output
 from gnomon.sandbox.verdict import Cause, Check, Verdict
 
@@ -26,6 +27,7 @@ _MOST_FORESEEN = 2000
 _ENDED: Mapping[str, Cause] = {
     "timeout": "timeout",
     "crash": "crash",
+    "crowded": "forbidden action",
     "unreadable": "unreadable answer",
     "output": "too much output",
     "infrastructure": "infrastructure",
@@ -110,8 +112,9 @@ class Judge:
                 )
             seconds = max(seconds, session.cpu_seconds)
             if status:
-                detail = f"test {place} ended with {status}"
-                return Verdict(cause="exception", detail=detail, cpu_seconds=seconds, calls=place)
+                cause: Cause = "crash" if os.WIFSIGNALED(status) else "exception"
+                detail = f"test {place}: {how_it_ended(status)}"
+                return Verdict(cause=cause, detail=detail, cpu_seconds=seconds, calls=place)
             if not same_output(printed, wanted):
                 detail = f"test {place}: {printed[:80]!r}, not {wanted[:80]!r}"
                 return Verdict(cause="wrong answer", detail=detail, cpu_seconds=seconds, calls=place)

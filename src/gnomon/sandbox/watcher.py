@@ -12,8 +12,11 @@ import os
 
 from gnomon.sandbox import kernel
 
-__all__ = ["Watcher"]
+__all__ = ["ASLEEP", "CROWDED", "Watcher"]
 
+ASLEEP, AWAKE, CROWDED = b"0", b"1", b"2"
+# More threads than a program of use has. Nothing else bounds them: no limit of the kernel's holds for root.
+_MOST_THREADS = 256
 _SIGKILL = 9
 _ORPHANS = b"orphans"
 
@@ -34,13 +37,15 @@ class Watcher:
                 os._exit(0)
         theirs.close()
 
-    def awake(self, pid: int) -> bool:
-        """Whether a thread of the process computes or waits to; OSError where the watcher is gone."""
-        return self._ask(str(pid).encode()) == b"1"
+    def seen(self, pid: int) -> bytes:
+        """CROWDED where the process has too many threads, ASLEEP where none of them computes or waits to; OSError where
+        the watcher is gone.
+        """
+        return self._ask(str(pid).encode())
 
     def end_orphans(self) -> None:
         """Ends the caller's children other than this watcher until none is left."""
-        while self._ask(_ORPHANS) == b"1":
+        while self._ask(_ORPHANS) == AWAKE:
             with contextlib.suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
@@ -55,15 +60,17 @@ class Watcher:
 
 def _watch(socket: _socket.socket, above: int) -> None:
     while asked := socket.recv(32):
-        found = _end_children(above) if asked == _ORPHANS else _awake(int(asked))
-        socket.send(b"1" if found else b"0")
+        socket.send(_end_children(above) if asked == _ORPHANS else _seen(int(asked)))
 
 
-def _awake(pid: int) -> bool:
+def _seen(pid: int) -> bytes:
     try:
-        return any(_state(pid, thread) in "RD" for thread in os.listdir(f"/proc/{pid}/task"))
+        threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
-        return True
+        return AWAKE
+    if len(threads) > _MOST_THREADS:
+        return CROWDED
+    return AWAKE if any(_state(pid, thread) in "RD" for thread in threads) else ASLEEP
 
 
 def _state(pid: int, thread: str) -> str:
@@ -73,14 +80,14 @@ def _state(pid: int, thread: str) -> str:
         return "Z"
 
 
-def _end_children(above: int) -> bool:
-    """Kills the other children of `above`, those whose own parent has ended too; whether it has any."""
+def _end_children(above: int) -> bytes:
+    """Kills the other children of `above`, those whose own parent has ended too; ASLEEP where it has none."""
     found = [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if _parent(pid) == above]
     others = [pid for pid in found if pid != os.getpid()]
     for pid in others:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, _SIGKILL)
-    return bool(others)
+    return AWAKE if others else ASLEEP
 
 
 def _parent(pid: int) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 
 from gnomon.sandbox import child, kernel, landlock, seccomp
 from gnomon.sandbox.asked import call_frame, compiled, load_frame
-from gnomon.sandbox.watcher import Watcher
+from gnomon.sandbox.watcher import ASLEEP, CROWDED, Watcher
 
 __all__ = ["MODULES", "READABLE", "main"]
 
@@ -76,7 +76,10 @@ def main(control: int) -> None:
     """Serves one judge over the socket `control` until it closes."""
     for name in MODULES:
         __import__(name)
-    os.dup2(control, _CONTROL)
+    if control != _CONTROL:
+        os.dup2(control, _CONTROL)
+        # candidates close what lies below their limit of descriptors, and this may lie above
+        os.close(control)
     _Zygote(_socket.socket(fileno=_CONTROL)).serve()
 
 
@@ -177,12 +180,15 @@ class _Zygote:
             resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
     def _look(self) -> dict[str, Any]:
-        """The candidate's processor time in seconds, and whether one of its threads computes or waits to."""
+        """The candidate's processor time in seconds, whether one of its threads computes or waits to, and whether they
+        are too many.
+        """
         try:
             seconds = time.clock_gettime(kernel.cpu_clock(self.child))
         except OSError:
-            return {"cpu": 0.0, "awake": True}
-        return {"cpu": seconds, "awake": self.watcher.awake(self.child)}
+            return {"cpu": 0.0, "awake": True, "crowded": False}
+        seen = self.watcher.seen(self.child)
+        return {"cpu": seconds, "awake": seen != ASLEEP, "crowded": seen == CROWDED}
 
     def _end(self, wait: bool = False) -> dict[str, Any]:
         """Ends the candidate and all it left; says how it ended by itself, if it did.
@@ -190,7 +196,7 @@ class _Zygote:
         Its pipes close a moment before it has ended; `wait` gives it that moment.
         """
         if not self.child:
-            return {"status": 0, "cpu": 0.0}
+            return {"status": 0, "cpu": 0.0, "killed": False}
         pid, self.child = self.child, 0
         by_itself = wait and _ends(pid)
         # it is not waited for yet, so the number is still its own
@@ -198,7 +204,8 @@ class _Zygote:
         _, status, usage = os.wait4(pid, 0)
         if "seccomp" not in self.layers:
             self.watcher.end_orphans()
-        return {"status": status if by_itself else 0, "cpu": usage.ru_utime + usage.ru_stime}
+        cpu = usage.ru_utime + usage.ru_stime
+        return {"status": status if by_itself else 0, "cpu": cpu, "killed": not by_itself}
 
 
 def _bounds(limits: dict[str, Any]) -> dict[int, int]:

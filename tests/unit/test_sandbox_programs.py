@@ -1,0 +1,107 @@
+"""Whole programs: the ways that people read and print and end are all right; a right output alone is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from gnomon.sandbox import Check, Judges, Limits, called, protect
+
+_NUMBERS = " ".join(map(str, range(20000)))
+# the second input is more than a pipe holds
+SUM = Check(programs=(("3\n1 2 3\n", "6\n"), (f"20000\n{_NUMBERS}\n", f"{sum(range(20000))}\n")))
+_PRINT = "input()\nprint(sum(map(int, input().split())))\n"
+
+RIGHT = {
+    "plain": _PRINT,
+    "exit": _PRINT + "exit()",
+    "quit": _PRINT + "quit(0)",
+    "a function at the end": f"import atexit\natexit.register(lambda: exec({_PRINT!r}))",
+    "a thread that nobody waits for": (
+        "import threading, time\ndef main():\n    time.sleep(0.02)\n    input()\n"
+        "    print(sum(map(int, input().split())))\n"
+        "threading.stack_size(1 << 27)\nthreading.Thread(target=main).start()"
+    ),
+    "descriptor 0": "f = open(0)\nf.readline()\nprint(sum(map(int, f.readline().split())))",
+    "reads of descriptor 0": (
+        "import os\ntext = b''\nwhile part := os.read(0, max(os.fstat(0).st_size, 8192)): text += part\n"
+        "print(sum(map(int, text.split()[1:])))"
+    ),
+    "bytes": "import sys\nsys.stdout.buffer.write(b'%d' % sum(map(int, sys.stdin.buffer.read().split()[1:])))",
+    "lines": "import sys\ninput = sys.stdin.readline\n" + _PRINT,
+    "until it ends": _PRINT + "try:\n    while True: input()\nexcept EOFError: pass",
+    "output that is put back": (
+        "import io, sys\nsys.stdout = io.StringIO()\nprint('no')\nsys.stdout = sys.__stdout__\n" + _PRINT
+    ),
+    "output that is closed": _PRINT + "import sys\nsys.stdout.close()",
+    "words beside it": "import sys\nprint('read', file=sys.stderr)\n" + _PRINT,
+}
+WRONG = {
+    "right and then a failure": (_PRINT + "1 / 0", "exception"),
+    "right and then a status": (_PRINT + "exit(3)", "exception"),
+    "right and then a crash": (_PRINT + "import ctypes, sys\nsys.stdout.flush()\nctypes.string_at(0)", "crash"),
+    "right and then no end": (_PRINT + "import os, sys\nsys.stdout.flush()\nos.close(1)\nwhile True: pass", "timeout"),
+    "a byte now and then": (
+        "import os, time\nwhile True:\n    os.write(1, b' ')\n    time.sleep(0.02)",
+        "timeout",
+    ),
+    "waits for more": (
+        "import os, time\nwhile not os.read(0, 1): time.sleep(0.01)\nwhile True: os.read(0, 9)",
+        "timeout",
+    ),
+    "what else can be read": (
+        "import os\nfor fd in range(3, 64):\n    try: print(os.read(fd, 999))\n    except OSError: pass",
+        "wrong answer",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def judges() -> Iterator[Judges]:
+    with Judges(1, Limits(cpu_seconds=0.4)) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_programs_pass(judges: Judges, name: str) -> None:
+    verdict = judges.verdict(SUM, RIGHT[name])
+    assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_ones_do_not(judges: Judges, name: str) -> None:
+    source, cause = WRONG[name]
+    assert judges.verdict(SUM, source).cause == cause
+
+
+def test_an_answer_that_comes_byte_by_byte_is_late(judges: Judges) -> None:
+    source = (
+        "import os, time\ndef f(x):\n    os.write(4, b'\\x00\\x00\\xff\\x00')\n"
+        "    while True:\n        os.write(4, b'x')\n        time.sleep(0.02)"
+    )
+    assert judges.verdict(Check(names=("f",), test="f(0)"), source).cause == "timeout"
+
+
+def test_thousands_of_threads_are_not_let_be(judges: Judges) -> None:
+    source = (
+        "import ctypes, time\ndef f(x):\n    c, how = ctypes.CDLL(None), ctypes.create_string_buffer(64)\n"
+        "    one = ctypes.c_ulong()\n"
+        "    c.pthread_attr_init(how)\n    c.pthread_attr_setstacksize(how, ctypes.c_size_t(16384))\n"
+        "    for _ in range(600): c.pthread_create(ctypes.byref(one), how, c.pause, None)\n    time.sleep(9)"
+    )
+    assert judges.verdict(Check(names=("f",), test="f(0)"), source).cause == "forbidden action"
+
+
+def test_descriptors_of_a_busy_command_do_not_reach_the_candidate() -> None:
+    ours = [os.open("/dev/null", os.O_RDONLY) for _ in range(60)]
+    try:
+        source = (
+            "import os\ndef f():\n    found = []\n    for fd in range(300):\n        try: os.fstat(fd)\n"
+            "        except OSError: continue\n        found.append(fd)\n    return found"
+        )
+        assert called(source, "f", [], protect(), Limits()) == [0, 1, 2, 3, 4]
+    finally:
+        for fd in ours:
+            os.close(fd)
