@@ -8,7 +8,7 @@ from dataclasses import replace
 from graphql import get_named_type
 
 from gnomon.fuzz.base import Operation
-from gnomon.fuzz.graphql.kept import changes_of, kept_of, reads_of, unchanged
+from gnomon.fuzz.graphql.kept import changes_of, kept_of, names_of, reads_of, unchanged
 from gnomon.fuzz.state.memory import Thing
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.stories import Story
@@ -77,20 +77,25 @@ async def _change(story: Story, thing: Thing) -> None:
     if not reads or not changes or broken is None:
         return
     changing = story.rng.choice(changes)
-    await _ask(story, reads[0], thing, whole=True)
+    # A field that fails would hide the others, so only those that the change speaks of are read.
+    spoken = names_of(changing)
+    await _ask(story, reads[0], thing, only=spoken)
     await _ask(story, changing, thing)
-    await _ask(story, reads[0], thing, whole=True)
+    await _ask(story, reads[0], thing, only=spoken)
     fields = unchanged(story.steps, thing.resource)
     if fields:
         what = f"accepts a change of {', '.join(sorted(fields))} that a read does not show"
         story.broken("update_not_visible", thing, what, (changing.key, sorted(fields)[0]), broken)
 
 
-async def _ask(story: Story, operation: Operation, thing: Thing | None, *, whole: bool = False) -> Thing | None:
-    """Sends a valid case about a thing, for a drawn selection or all plain fields; returns what it made."""
+async def _ask(
+    story: Story, operation: Operation, thing: Thing | None, *, whole: bool = False, only: frozenset[str] = frozenset()
+) -> Thing | None:
+    """Sends a valid case about a thing, for a drawn selection, all plain fields or those named; returns what it
+    made."""
     case = story.maker.valid(operation, story.rng, path=dict(thing.params) if thing else {})
-    if whole and operation.root:
+    if (whole or only) and operation.root:
         asked = operation.root.graph.selections.leaves(get_named_type(operation.root.field.type), story.rng)
-        case = replace(case, selection=asked)
+        case = replace(case, selection={name: node for name, node in asked.items() if whole or name in only})
     sent = await story.send(replace(case, technique="state"), None)
     return sent.made if sent else None

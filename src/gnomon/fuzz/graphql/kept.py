@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from graphql import get_nullable_type, is_list_type
+from graphql import GraphQLInputObjectType, get_named_type, get_nullable_type, is_list_type
 
 from gnomon.fuzz.base import Exchange, Operation
 from gnomon.fuzz.graphql.reading import Answered
@@ -15,7 +15,7 @@ from gnomon.fuzz.state.names import is_identifier, is_key
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.semantics import is_soft_deleted, unseen
 
-__all__ = ["changes_of", "kept_of", "lost", "reads_of", "sent_by", "still_read", "unchanged"]
+__all__ = ["changes_of", "kept_of", "lost", "names_of", "reads_of", "sent_by", "still_read", "unchanged"]
 
 _SETS = re.compile(r"^(update|edit|change|modify|patch|set|save|rename|replace|put)", re.IGNORECASE)
 "Names of mutations after which a thing is as their arguments say; `addTag` and `reserve` may mean anything else."
@@ -29,6 +29,14 @@ def reads_of(resource: Resource) -> tuple[Operation, ...]:
 def changes_of(resource: Resource) -> tuple[Operation, ...]:
     """The mutations that set what a thing says."""
     return tuple(each for each in resource.updates if _SETS.match(each.path))
+
+
+def names_of(change: Operation) -> frozenset[str]:
+    """Names of a mutation's arguments and of the members of its input objects."""
+    arguments = change.root.field.args if change.root else {}
+    kinds = [get_named_type(each.type) for each in arguments.values()]
+    inner = [name for kind in kinds if isinstance(kind, GraphQLInputObjectType) for name in kind.fields]
+    return frozenset([*arguments, *inner])
 
 
 def lost(steps: Sequence[Exchange], resource: Resource) -> bool:
