@@ -55,10 +55,10 @@ def test_a_cell_where_few_starts_agree_is_not_drawn_as_settled(agreeing: int, va
     assert starts[1]["x"] == pytest.approx(10) and starts[0]["y"] == pytest.approx(1)
 
 
-def dense(w: torch.Tensor, density: float) -> Row:
+def dense(w: torch.Tensor, density: float, start: int = 0) -> Row:
     against = {"value": -0.1, "se": 0.01, "n": 100}
-    facts = {"density": density, "w": w.tolist(), "dims": w.shape[0], "against_pairs": against}
-    return Row(key=f"{density}/0", cluster=f"density {density}", evidence=facts)
+    facts = {"density": density, "w": w.tolist(), "dims": w.shape[0], "against_pairs": against, "loss": 0.1}
+    return Row(key=f"{density}/{start}", cluster=f"density {density}", evidence=facts)
 
 
 def test_a_model_that_learned_nothing_is_told_so() -> None:
@@ -81,6 +81,12 @@ def test_where_the_curve_rests_is_measured_in_decades() -> None:
     assert found.value == pytest.approx(0.5 * 0.05 / 0.5 + 1 + 0.5 * 0.05 / 0.2)
     assert "what is trained costs less than the best of pairs from density 1 down" in told.summary
     assert [line[2] for line in told.tables[0].rows][:1] == ["-11.98 to -8.02"]
+    assert found.reason == "read off one curve" and found.low is None
+    # A second start whose curve passes by 1 / 2 at once.
+    more = [dense(scaled(star), 10**-x, 1) for x, star in ((0, 1.0), (0.5, 0.9), (1.5, 0.3), (2.0, 0.3))]
+    mean = uniform.told([row for pair in zip(rows, more, strict=True) for row in pair]).estimates[2]
+    second = 0.1 / 0.6
+    assert mean.value == pytest.approx((found.value + second) / 2) and mean.n == 2 and mean.low is not None
 
 
 def test_rows_of_an_earlier_version_are_refused() -> None:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise, takewhile
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -32,12 +33,22 @@ from gnomon.explain.superposition.geometry import (
 )
 from gnomon.explain.superposition.surface import in_pairs
 from gnomon.explain.superposition.toys import Training
-from gnomon.explain.superposition.trainings import Cell, Kept, Told, by_cell, compared, laid_out, trained, weights_of
+from gnomon.explain.superposition.trainings import (
+    Cell,
+    Kept,
+    Told,
+    best_rows,
+    by_cell,
+    compared,
+    laid_out,
+    trained,
+    weights_of,
+)
 from gnomon.report.base import Estimate, Figure, Table
 from gnomon.report.figures import Point, curves
 from gnomon.report.linked import Graph, Member, graphs
 from gnomon.report.words import number
-from gnomon.stats.intervals import Interval, proportion, t_interval
+from gnomon.stats.intervals import Interval, proportion, t_interval, undefined
 
 if TYPE_CHECKING:
     from gnomon.core.seeds import Seed
@@ -65,7 +76,7 @@ class _Size(NamedTuple):
     rarest: float
 
 
-_SIZES = {"small": _Size(120, 15, 12, 1, 0.05), "paper": _Size(400, 30, 20, 1, 0.01)}
+_SIZES = {"small": _Size(120, 15, 12, 5, 0.05), "paper": _Size(400, 30, 20, 1, 0.01)}
 
 
 def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
@@ -95,29 +106,25 @@ def told(rows: Sequence[Row]) -> Told:
     near = [(float(_on_a_line(share)), row.key) for row in sound for share in shares[row.key] if share >= _LEAST]
     on_lines = proportion([hit for hit, _ in near], [key for _, key in near])
     estimates = [Estimate.of("features within 0.03 of a line", on_lines, headline=True, null=_chance())]
-    points = [_starred(row) for row in sound]
-    first, last, half = points[0].y, points[-1].y, _rest(points, 1 / 2)
+    lines = _by_start(sound)
+    rests = {said: _over_starts([_rest(line, level) for line in lines]) for said, level in (("1", 1), ("1/2", 1 / 2))}
     estimates += [
-        Estimate(
-            metric=f"decades of density with D* within a tenth of {said}",
-            value=decades,
-            n=len(points),
-            clusters=len(points),
-            reason="read off one curve",
-        )
-        for said, decades in (("1", _rest(points, 1)), ("1/2", half))
+        Estimate.of(f"decades of density with D* within a tenth of {said}", decades) for said, decades in rests.items()
     ]
-    beaten = list(takewhile(lambda row: (_above_pairs(row).high or 0) < 0, reversed(sound)))
-    since = f"from density {beaten[-1].evidence['density']:.2g} down" if beaten else "nowhere"
+    first, last = (fmean(line[end].y for line in lines) for end in (0, -1))
+    costs_less = [all((_above_pairs(row).high or 0) < 0 for row in some) for some in cells.values()]
+    beaten = len(list(takewhile(bool, reversed(costs_less))))
+    since = f"from density {list(cells.values())[-beaten][0].evidence['density']:.2g} down" if beaten else "nowhere"
+    points = [point for line in lines for point in line]
     drawn = [
         curves(points, x="1 / density", y="D*", title="Dimensions a feature", log_x=True, section="uniform"),
-        *_levels(sound),
+        *_levels(list(best_rows(sound).values())),
     ]
     summary = (
         f"Equal features take D* {_star(first)} dimensions each where dense and {_star(last)} where rarest; "
         f"of those that take 0.3 or more, {number(on_lines.value, 2)} lie within 0.03 of a polytope's line (by chance "
-        f"{_chance():.2f}). D* is within a tenth of 1/2 over {number(half, 2)} decades of density; what is trained "
-        f"costs less than the best of pairs {since}."
+        f"{_chance():.2f}). D* is within a tenth of 1/2 over {number(rests['1/2'].value, 2)} decades of density; what "
+        f"is trained costs less than the best of pairs {since}."
     )
     return Told(summary, estimates, drawn, [_table(cells)])
 
@@ -141,7 +148,7 @@ def _levels(rows: Sequence[Row]) -> list[Figure]:
         x="1 / density",
         y="D_i",
         lines=LINES,
-        title="The share of a dimension that each learned feature has, and its group",
+        title="The share of a dimension that each learned feature of the best start has, and its group",
         caption="Dashed lines are the shares in polytopes. Below is the group of the feature under the pointer, seen "
         f"along its two longest axes; lines join what interferes, thicker where more, the {_EDGES} strongest at most.",
         section="uniform",
@@ -187,8 +194,24 @@ def _chance() -> float:
     return sum(map(_on_a_line, grid)) / len(grid)
 
 
-def _starred(row: Row) -> Point:
-    return Point(1 / row.evidence["density"], float(dimensions_per_feature(weights_of(row))))
+def _by_start(rows: Sequence[Row]) -> list[list[Point]]:
+    """D* by density, a line a start."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.key.rpartition("/")[2], []).append(row)
+    return [[_starred(row, f"start {place + 1}") for row in some] for place, some in enumerate(found.values())]
+
+
+def _starred(row: Row, series: str) -> Point:
+    return Point(1 / row.evidence["density"], float(dimensions_per_feature(weights_of(row))), series=series)
+
+
+def _over_starts(values: Sequence[float]) -> Interval:
+    if len(values) == 1:
+        return replace(undefined("read off one curve"), value=values[0], n=1, clusters=1)
+    return t_interval(
+        fmean(values), stdev(values) / len(values) ** 0.5, n=len(values), clusters=len(values), method="t over starts"
+    )
 
 
 def _star(value: float) -> str:
@@ -203,9 +226,11 @@ def _above_pairs(row: Row) -> Interval:
     return t_interval(of["value"], of["se"], n=of["n"], clusters=of["n"], method="paired")
 
 
-def _in_percent(row: Row) -> str:
-    found = _above_pairs(row)
-    return " to ".join(f"{100 * (end or 0):.2f}" for end in (found.low, found.high))
+def _in_percent(some: Sequence[Row]) -> str:
+    """By how much the starts of one density cost more, from the lowest end of their intervals to the highest."""
+    each = [_above_pairs(row) for row in some]
+    ends = min(one.low or 0 for one in each), max(one.high or 0 for one in each)
+    return " to ".join(f"{100 * end:.2f}" for end in ends)
 
 
 def _rest(points: Sequence[Point], level: float) -> float:
@@ -231,6 +256,6 @@ def _table(cells: dict[str, list[Row]]) -> Table:
         counts = Counter(group.name for row in some for group in groups(weights_of(row)))
         stars = [float(dimensions_per_feature(weights_of(row))) for row in some]
         said = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
-        lines.append([name, _star(sum(stars) / len(stars)), ", ".join(map(_in_percent, some)), said])
+        lines.append([name, _star(sum(stars) / len(stars)), _in_percent(some), said])
     columns = ("features", "D*, mean", "loss above that of pairs, %", "groups of all starts")
     return Table(title="Uniform: groups of features that interfere", columns=columns, rows=lines, section="uniform")
