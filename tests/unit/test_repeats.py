@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,17 @@ def test_slots_are_shared_across_epochs_and_nested_across_shares() -> None:
     assert not ((less.rows(0, 1000) < 0) & (few.rows(0, 1000) >= 0)).any()
 
 
+@given(schedules(), st.floats(0, 1))
+def test_repeats_may_all_come_early_and_are_the_same(made: Schedule, place: float) -> None:
+    until = made.share + place * (1 - made.share)
+    early = replace(made, until=until)
+    filled = early.rows(0, made.slots)
+    assert (filled[max(made.repeated, round(until * made.slots)) :] >= 0).all()
+    before = made.rows(0, made.slots)
+    assert filled[filled < 0].tolist() == before[before < 0].tolist()
+    assert filled[filled >= 0].tolist() == before[before >= 0].tolist()
+
+
 def test_batches_hold_the_share_in_expectation_and_epochs_differ_in_order() -> None:
     made = Schedule.of(slots=6400, share=0.5, epochs=32, seed=Seed(0))
     by_batch = (made.rows(0, 6400) < 0).reshape(-1, 32).mean(1)
@@ -77,6 +89,11 @@ def test_nothing_is_repeated_at_a_share_of_zero() -> None:
 def test_what_whole_rows_cannot_give_is_refused(slots: int, share: float, epochs: float, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Schedule.of(slots=slots, share=share, epochs=epochs, seed=Seed(0))
+
+
+def test_repeats_that_a_part_does_not_hold_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"a share of 0\.5 does not lie in 0\.4"):
+        Schedule.of(slots=100, share=0.5, epochs=5, seed=Seed(0), until=0.4)
 
 
 def _documents(count: int, *, length: int = 200) -> list[np.ndarray]:

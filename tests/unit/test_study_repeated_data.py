@@ -83,6 +83,7 @@ def _rows(seeds: int) -> list[Row]:
         add("other draw", 32, seed, 0.0, 1.0)
         add("without copies", 64, seed, 0.0, 1.0, matching=0.04)
         add("without copies, repeats", 64, seed, 0.9, 100.0, added=0.5, matching=0.04)
+        add("repeats early, repeats", 64, seed, 0.9, 100.0, added=0.1)
         add("dropout", 64, seed, 0.0, 1.0, added=0.1)
         add("dropout, repeats", 64, seed, 0.9, 100.0, added=0.3)
     return rows
@@ -167,6 +168,9 @@ def test_what_is_done_against_learning_by_heart_is_held_against_nothing_done(pla
     )
     price = planted.estimate("test loss that it adds without repeats, nats", group)
     assert price.value == pytest.approx(0.1, abs=0.03)
+    early = "repeats early, 160k, 90% repeats, 100 epochs"
+    assert planted.estimate("test loss added by repeats, nats", early).value == pytest.approx(0.1, abs=0.03)
+    assert not [e for e in planted.estimates if e.group == early and "without repeats" in e.metric]
 
 
 def test_losses_are_told_in_tokens_that_are_worth_as_much(planted: Report) -> None:
@@ -193,7 +197,7 @@ def _with_diverged(*lost: tuple[str, int, float, float]) -> list[Row]:
 
 def test_what_diverged_is_left_out_and_named() -> None:
     found = report(_with_diverged(("repeats", 32, 0.9, 100.0), ("scratch", 16, 0.0, 1.0)))
-    assert any(note.startswith("2 of 106 trainings diverged and are left out: ") for note in found.notes)
+    assert any(note.startswith("2 of 108 trainings diverged and are left out: ") for note in found.notes)
     table = next(t for t in found.tables if t.title == "Trainings")
     assert sum(row[0] == SIZES[32] for row in table.rows) == 10 and sum(row[0] == SIZES[64] for row in table.rows) == 11
     assert len(list(found.figures)) > 10
@@ -253,7 +257,7 @@ def test_the_table_of_results_has_a_line_a_training(tmp_path: Path) -> None:
     done, run = run_trainings(cfg, "repeated-data", root=tmp_path)
     lines = pq.read_table(run.folder / "results.parquet")
     kinds = lines["evidence.kind"].to_pylist()
-    assert kinds.count("control") == kinds.count("repeats") == kinds.count("dropout, repeats") == 1 and len(kinds) == 10
+    assert kinds.count("control") == kinds.count("repeats") == kinds.count("dropout, repeats") == 1 and len(kinds) == 11
     assert min(lines["evidence.means.tokens a second"].to_pylist()) > 0
     assert set(lines["evidence.means.resumed at"].to_pylist()) == {0}
     losses_told = dict(zip(lines["key"].to_pylist(), lines["evidence.means.test loss"].to_pylist(), strict=True))

@@ -44,21 +44,24 @@ class Schedule:
         repeated: how many of them are filled from the set.
         size: rows of the set; 0 where nothing is repeated.
         seed: of where the repeated slots lie, and of the order of each epoch.
+        until: share of the slots, from the first on, among which repeats lie.
     """
 
     slots: int
     repeated: int
     size: int
     seed: Seed
+    until: float = 1.0
 
     @classmethod
-    def of(cls, *, slots: int, share: float, epochs: float, seed: Seed) -> Schedule:
+    def of(cls, *, slots: int, share: float, epochs: float, seed: Seed, until: float = 1.0) -> Schedule:
         """The schedule nearest to the share and the epochs that are asked for, in whole rows.
 
         Args:
             slots: rows of the training, 1 or more.
             share: of the slots that are repeats, in [0, 1); 0 is a training on unique rows alone.
             epochs: how often each row of the set comes, 1 or more; unused with a share of 0.
+            until: see the class; from the share to 1.
 
         Raises:
             UsageError: in whole rows the share or the epochs are off by more than 2 %, or lie outside their range.
@@ -68,9 +71,12 @@ class Schedule:
                 f"{slots} rows, a share of {share:g} and {epochs:g} epochs",
                 todo="give 1 row or more, a share in [0, 1) and 1 epoch or more",
             )
+        if not share <= until <= 1:
+            what = f"a share of {share:g} does not lie in {until:g} of the training"
+            raise UsageError(what, todo="give a part from the share to 1")
         repeated = round(share * slots)
         size = max(1, round(repeated / epochs)) if share else 0
-        made = cls(slots=slots, repeated=repeated, size=size, seed=seed)
+        made = cls(slots=slots, repeated=repeated, size=size, seed=seed, until=until)
         for name, got, asked in (("share", made.share, share), ("epochs", made.epochs, epochs if share else 0.0)):
             if abs(got - asked) > _FARTHEST * asked:
                 what = (
@@ -101,7 +107,9 @@ class Schedule:
     @cached_property
     def _filled(self) -> NDArray[np.int64]:
         # One draw a slot whatever the share, so that a slot repeated at a small share is so at a large one.
-        rank = np.argsort(self.seed.child("slots").numpy().random(self.slots), kind="stable")
+        draws = self.seed.child("slots").numpy().random(self.slots)
+        draws[max(self.repeated, round(self.until * self.slots)) :] += 1
+        rank = np.argsort(draws, kind="stable")
         again = np.zeros(self.slots, dtype=bool)
         again[rank[: self.repeated]] = True
         filled = np.empty(self.slots, dtype=np.int64)
@@ -166,8 +174,8 @@ def divide(
     return Divided(found["unique"], found["repeated"], found["held_out"], int((~keep).sum()))
 
 
-def check_apart(sets: Mapping[str, Tokens]) -> None:
-    """Refuses sets that have a row, or `WINDOW` tokens in a row, in common with each other, or a row twice.
+def check_apart(sets: Mapping[str, Tokens], window: int = WINDOW) -> None:
+    """Refuses sets that have a row, or `window` tokens in a row, in common with each other, or a row twice.
 
     Windows are of tokens within a row; shorter rows are compared whole.
 
@@ -175,7 +183,7 @@ def check_apart(sets: Mapping[str, Tokens]) -> None:
         DataError: with the counts and three examples.
     """
     names = list(sets)
-    hashed = {name: _windows(rows) for name, rows in sets.items()}
+    hashed = {name: _windows(rows, window) for name, rows in sets.items()}
     for name in names:
         rows = sets[name]
         if twice := len(rows) - len(np.unique(rows, axis=0)):
@@ -185,7 +193,7 @@ def check_apart(sets: Mapping[str, Tokens]) -> None:
             places = np.flatnonzero(np.isin(hashed[other], hashed[one]).any(axis=1))
             if len(places):
                 told = "; ".join(f"row {p}: {sets[other][p][:8].tolist()} ..." for p in places[:_EXAMPLES])
-                what = f"{len(places)} of {len(sets[other])} rows share {WINDOW} tokens with {one}: {told}"
+                what = f"{len(places)} of {len(sets[other])} rows share {window} tokens with {one}: {told}"
                 raise DataError(what, where=other, todo="draw other documents")
 
 
@@ -201,10 +209,10 @@ def _first_of_its_kind(rows: Tokens) -> NDArray[np.bool_]:
     return keep
 
 
-def _windows(rows: Tokens) -> NDArray[np.uint64]:
-    """A hash of every window of each row, [N, T - WINDOW + 1]; of the whole row where that is shorter."""
+def _windows(rows: Tokens, window: int = WINDOW) -> NDArray[np.uint64]:
+    """A hash of every window of each row, [N, T - window + 1]; of the whole row where that is shorter."""
     count, width = rows.shape
-    length = min(WINDOW, width)
+    length = min(window, width)
     if not count:
         return np.empty((0, width - length + 1), dtype=np.uint64)
     return hashes_of_runs(list(rows.astype(np.uint32)), length).reshape(count, width - length + 1)

@@ -73,6 +73,8 @@ class Repeats(Toy):
     "Share of the documents that are repeats; 0 for none."
     epochs: float = 100.0
     "How often each document of the set comes."
+    repeats_until: float = 1.0
+    "Share of training after which no repeats come; so many as without it come before."
     text: Literal["copies", "blocks"] = "copies"
     "The language: chains of words with copies, or indented blocks of keys and values."
     data: Path | None = None
@@ -122,7 +124,8 @@ def slots_of(cfg: Repeats) -> Slots:
         UsageError: in whole documents the share or the epochs are off by more than 2 %.
     """
     seed = Seed(cfg.seed).child("repeats")
-    return Slots.of(slots=cfg.num_steps * cfg.batch, share=cfg.share, epochs=cfg.epochs, seed=seed)
+    slots = cfg.num_steps * cfg.batch
+    return Slots.of(slots=slots, share=cfg.share, epochs=cfg.epochs, seed=seed, until=cfg.repeats_until)
 
 
 def unique_numbers(cfg: Repeats) -> range:

@@ -28,6 +28,12 @@ from gnomon.study.repeated_data.family import (
 
 __all__ = ["curves", "estimates", "last", "peaks", "within"]
 
+_KINDS_OF_TEXT = {
+    "loss of what is no copy": "what is no copy",
+    "copying": "paragraphs said again",
+    "other language": "the other language",
+}
+
 
 def estimates(of: Family) -> list[Estimate]:
     """Every estimate of the family; the largest size at the largest share stands first."""
@@ -84,7 +90,7 @@ def _worst(of: Family) -> Iterator[Estimate]:
         if fewer is not None:
             harm = apart(cell, fewer, METRICS["test loss"])
             yield Estimate.of("of it more than where repeats are left out, nats", harm, group=group)
-        for metric, name in (("copying", "paragraphs said again"), ("other language", "the other language")):
+        for metric, name in _KINDS_OF_TEXT.items():
             found = apart(cell, control, METRICS[metric])
             yield Estimate.of(f"loss added on {name}, nats", found, group=group)
         prefix = apart(cell, control, METRICS["prefix matching"])
@@ -240,7 +246,8 @@ def _mitigations(of: Family) -> Iterator[Estimate]:
         yield Estimate.of("test loss added by repeats, nats", apart(cell, own, METRICS["test loss"]), group=group)
         less = apart(cell, of.cell(width, share, epochs), METRICS["test loss"])
         yield Estimate.of("test loss less that with nothing done, nats", less, group=group)
-        price = apart(own, of.control(width), METRICS["test loss"])
-        yield Estimate.of("test loss that it adds without repeats, nats", price, group=group)
+        if own is not of.control(width):
+            price = apart(own, of.control(width), METRICS["test loss"])
+            yield Estimate.of("test loss that it adds without repeats, nats", price, group=group)
         learnt = over_seeds([float(np.mean(c["set"])) for c in cell])
         yield Estimate.of("loss on the set, nats", learnt, group=group)

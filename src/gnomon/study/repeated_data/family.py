@@ -20,6 +20,7 @@ from gnomon.study._trained import over_seeds
 
 __all__ = [
     "AGAIN",
+    "EARLY",
     "FEWER",
     "METRICS",
     "OTHER_DRAW",
@@ -43,6 +44,8 @@ FEWER = "fewer tokens"
 """Kind of trainings on what comes once beside a share of repeats, and on nothing else."""
 OTHER_DRAW = "other draw"
 """Kind of trainings without repeats whose first weights and documents are others: what repeats add is 0 there."""
+EARLY = "repeats early"
+"""Kind of trainings whose repeats all come before the last part; without repeats that is the control."""
 AGAIN = ", repeats"
 """What the kind of a training with repeats ends with beside that of one without."""
 Matrix = NDArray[np.float64]
@@ -81,7 +84,9 @@ def has(of: Measured, metric: str) -> bool:
 
 def beside(place: Place) -> Place:
     """The place of the training without repeats that one with repeats, or of further training, is held against."""
-    base = {"repeats": "control", "tuned": "scratch"}.get(place[0], place[0].removesuffix(AGAIN))
+    base = {"repeats": "control", EARLY + AGAIN: "control", "tuned": "scratch"}.get(
+        place[0], place[0].removesuffix(AGAIN)
+    )
     return base, place[1], 0.0, 1.0
 
 
