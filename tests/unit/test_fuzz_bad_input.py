@@ -225,3 +225,21 @@ def test_what_is_too_much_is_tested_with_less_and_in_time() -> None:
 def test_bytes_are_no_matter_of_an_application() -> None:
     with pytest.raises(UsageError, match="an application has no bytes"):
         mounted(app, DOCUMENT, Fuzzing(raw=True))
+
+
+def test_a_mistake_of_ours_in_one_play_ends_that_play_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, plays = Campaign._play, []
+
+    async def mistaken(self: Campaign, play: Any) -> None:
+        plays.append(play)
+        if len(plays) % 10 == 5:
+            raise IndexError("a mistake")
+        await real(self, play)
+
+    monkeypatch.setattr(Campaign, "_play", mistaken)
+    assert main(["fuzz", f"{HERE}:broken", *FEW, "--out", str(tmp_path)]) == 3
+    said = capsys.readouterr()
+    assert "GET /users answers 500" in said.out and "plays were ended by mistakes of ours, IndexError" in said.out
+    assert list(tmp_path.rglob("report.html")) and "in mistaken" in next(tmp_path.glob("bug-*.txt")).read_text()

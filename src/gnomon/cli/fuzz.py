@@ -83,6 +83,8 @@ def _fuzz(
         for name, path in done.files.items():
             say(f"{name}: {path}")
         _show(done, fuzzing, json, page)
+        if done.mistakes:
+            raise done.mistakes[0]
         return 130 if done.stopped else done.report.exit_code
     except (GnomonError, OSError, ModuleNotFoundError):
         raise

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from gnomon.core.seeds import Seed
 from gnomon.fuzz.base import Api, Case, Defect, Exchange, Operation, Violation
@@ -34,7 +35,7 @@ _TECHNIQUES = ("valid", "negation", "havoc")
 _SETTLED = 0.2
 _PATIENT = 3
 _GRACE = 0.15
-_IDLE = 3000
+_IDLE, _MISTAKES = 3000, 100
 _ENOUGH, _SHUT = 20, frozenset({401, 403, 404, 405})
 _LATE = 1.0
 
@@ -83,6 +84,7 @@ class Campaign:
         self.stopped = self.gone = self._let_in = False
         self._shut: Counter[str] = Counter()
         self._idle = 0
+        self.mistakes: list[Exception] = []
         self._outage = asyncio.Lock()
         self.novelty = Novelty(kind_of_answer if self.api.dialect == "graphql" else fingerprint)
         self.rng = Draws(
@@ -139,7 +141,7 @@ class Campaign:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GRACE * self.budget.seconds):
                     while self.triage.waiting and not (self.gone or self.stopped):
-                        await self._settle()
+                        await self._isolated(self._settle())
             for defect in self.triage.unsettled():
                 self._found.put_nowait(defect)
         finally:
@@ -157,9 +159,18 @@ class Campaign:
             if self.sender.dead:
                 await self._await_return()
             elif self.triage.waiting and self.rng.random() < _SETTLED:
-                await self._settle()
+                await self._isolated(self._settle())
             else:
-                await self._play(self.schedule.next(self._busy))
+                await self._isolated(self._play(self.schedule.next(self._busy)))
+
+    async def _isolated(self, work: Coroutine[Any, Any, None]) -> None:
+        """A play, or the settling of a defect; one that meets a mistake of ours ends alone, and the search goes on."""
+        try:
+            await work
+        except Exception as error:
+            self.mistakes.append(error)
+            if len(self.mistakes) > _MISTAKES:
+                raise
 
     async def _await_return(self) -> None:
         """One worker looks after a service that listens no more; the others wait for what it finds."""
@@ -217,8 +228,9 @@ class Campaign:
         return isinstance(about, Operation) and self.sender.busy(about)
 
     def _other(self, case: Case) -> Case:
-        """The case with other texts; a valid one where it is none, since it is only to make something."""
-        renamed = self.maker.renamed(case, self.rng) if self.maker.is_valid(case) else case
+        """The case with other texts and what is wrong with it left; a valid one where it has none that may differ."""
+        wrong = next((each.pointer for each in case.why if each.location == "body"), None)
+        renamed = self.maker.renamed(case, self.rng, besides=wrong)
         if renamed != case:
             return renamed
         path = {name: value for (location, name), value in case.parameters.items() if location == "path"}

@@ -103,9 +103,14 @@ class Search:
             requests=self.sender.requests,
             seconds=self.sender.elapsed,
             began=time.time() - self.sender.elapsed,
-            notes=[*filter(None, [self.target.note]), *noted(), *self._quiet()],
+            notes=[*filter(None, [self.target.note]), *noted(), *self._quiet(), *self._mistaken()],
             document=str(Path(schema).resolve()) if schema and Path(schema).exists() else schema,
         )
+
+    def _mistaken(self) -> list[str]:
+        met = self.campaign.mistakes
+        kinds = ", ".join(sorted({type(each).__name__ for each in met}))
+        return [f"{len(met)} plays were ended by mistakes of ours, {kinds}"] if met else []
 
     def _quiet(self) -> list[str]:
         seconds = self.sender.quiet
@@ -119,6 +124,7 @@ class Finished(NamedTuple):
         found: all, certain ones and advice, in the order in which they were first seen.
         files: what was written for other tools, by format.
         stopped: whether the user ended it early.
+        mistakes: exceptions of this package, each of which ended one play.
     """
 
     manifest: Manifest
@@ -128,6 +134,7 @@ class Finished(NamedTuple):
     files: Mapping[str, Path]
     seconds: float
     stopped: bool
+    mistakes: Sequence[Exception] = ()
 
 
 def fuzz(
@@ -169,7 +176,8 @@ def fuzz(
         write(found, files)
         run.finish("done")
         manifest = run.manifest
-    return Finished(manifest, report, search.target, found, files, time.monotonic() - began, stopped)
+    took, mistakes = time.monotonic() - began, search.campaign.mistakes
+    return Finished(manifest, report, search.target, found, files, took, stopped, mistakes)
 
 
 async def _searched(target: Target, config: Fuzzing, identities: Mapping[str, Identity]) -> tuple[Search, bool]:

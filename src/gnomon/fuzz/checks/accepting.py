@@ -11,13 +11,14 @@ from gnomon.fuzz.base import Case, Exchange, Fault, Violation
 from gnomon.fuzz.certificate import certificate
 from gnomon.fuzz.checks.fingerprint import fingerprint, texts_of
 from gnomon.fuzz.checks.promises import Promises
+from gnomon.fuzz.checks.refusals import reasons, speaks_of_what_is_kept, told
 from gnomon.fuzz.pointers import escaped, tokens
 from gnomon.fuzz.values.formats import FORMATS
 
 __all__ = ["method_not_allowed", "missing_header_accepted", "negative_data_accepted", "valid_data_rejected"]
 
 _OF_ANY_SERVER = frozenset({"HEAD", "OPTIONS"})
-_DISPUTED = re.compile("[\ud800-\udfff]|^0000-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:60")
+_DISPUTED = re.compile("[\0\ud800-\udfff]|^0000-[0-9]{2}-[0-9]{2}|[0-9]{2}:[0-9]{2}:60")
 _INDEX = re.compile(r"/\d+(?=/|$)")
 
 
@@ -48,23 +49,29 @@ def missing_header_accepted(exchange: Exchange, promises: Promises) -> Iterator[
 
 
 def valid_data_rejected(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
-    """The second 400 or 422, saying the same, to requests within the schema, of an operation that takes others; or any,
-    where all values are the document's own examples."""
+    """The second 400 or 422, giving the same reason, to requests within the schema, of an operation that takes others;
+    or any, where all values are the document's own examples.
+
+    Advice where a reason is about what the server keeps, or a value is one that readers dispute.
+    """
     case, status = exchange.case, exchange.reply.status
     if case.mode != "valid" or status not in (400, 422) or case.technique == "dictionary":
         return
-    key = (case.operation.key, fingerprint(exchange.reply.body))
-    promises.rejected[key] += 1
     of_examples = case.technique == "example"
-    if of_examples or (promises.rejected[key] >= 2 and promises.accepted[case.operation.key]):
-        certain = of_examples or not (_undeclared(case, promises) or _doubtful(case, promises))
+    for reason in reasons(exchange.reply.body):
+        key = (case.operation.key, fingerprint(reason))
+        promises.rejected[key] += 1
+        if not of_examples and (promises.rejected[key] < 2 or not promises.accepted[case.operation.key]):
+            continue
+        doubtful = not of_examples and (_undeclared(case, promises) or _doubtful(case, promises))
+        what = "its own example" if of_examples else "what its schema allows"
         yield Violation(
             check="valid_data_rejected",
             key=("valid_data_rejected", *key),
-            title=f"{case.operation.key} refuses {'its own example' if of_examples else 'what its schema allows'}",
+            title=f"{case.operation.key} refuses {what}: {told(reason)}",
             severity="medium",
-            certain=certain,
-            detail=exchange.reply.body[:1000].decode("utf-8", "replace"),
+            certain=not (doubtful or speaks_of_what_is_kept(reason)),
+            detail=reason[:1000].decode("utf-8", "replace"),
             steps=(exchange,),
             # Words that tell of no value of this operation alone come from one place.
             root=("valid_data_rejected", *key[1:]),
@@ -128,12 +135,12 @@ def _named(case: Case, promises: Promises) -> Mapping[str, Any] | None:
 
 def _doubtful(case: Case, promises: Promises) -> bool:
     """Whether a text's format is one of the server's own, or a text is what standards allow and readers dispute: half
-    of a surrogate pair (RFC 8259, sec. 8.2), the year 0, the 61st second."""
+    of a surrogate pair (RFC 8259, sec. 8.2), U+0000, the year 0, the 61st second."""
     sent = [p.schema for p in case.operation.parameters if (p.location, p.name) in case.parameters]
     named = _named(case, promises) or {}
     sent += [named[name] for name in named if isinstance(case.body, dict) and name in case.body]
     texts = [each for each in sent if isinstance(each, Mapping) and "string" in str(each.get("type"))]
-    own = any("pattern" not in each and each.get("format", "uri") not in FORMATS for each in texts)
+    own = any(each.get("format", "uri") not in FORMATS for each in texts)
     return own or any(map(_DISPUTED.search, texts_of(case)))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from gnomon.fuzz.base import Exchange, Operation
+from gnomon.fuzz.checks.refusals import is_conflict
 from gnomon.fuzz.sending import Sent
 from gnomon.fuzz.state.memory import Thing, leaves
 from gnomon.fuzz.state.resources import Resource
@@ -60,7 +61,7 @@ async def make(story: Story, resource: Resource, *, needed: frozenset[str] = fro
         needed: item templates of what it is made for, which is not made again for its sake.
     """
     above = await _above(story, resource)
-    if above is None:
+    if above is None or not resource.creates:
         return None
     named = {name for name, _ in leaves(story.case(resource.creates[0], above).body)}
     for other in story.sender.memory.resources.values():
@@ -74,7 +75,7 @@ async def make(story: Story, resource: Resource, *, needed: frozenset[str] = fro
         for operation in resource.creates[:1]:
             case = story.case(operation, above)
             sent = await story.send(case, above)
-            if sent and sent.exchange.reply.status == 409:
+            if sent and is_conflict(sent.exchange.reply):
                 sent = await story.send(story.maker.renamed(case, story.rng), above)
             if sent and sent.ok and sent.made:
                 story.keep(sent.made)

@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gnomon.fuzz.base import NOTHING, Case, Exchange, Violation
+from gnomon.fuzz.checks.refusals import is_conflict
 from gnomon.fuzz.sending import Sender, Sent
 from gnomon.fuzz.state.expressions import evaluate, pointed, put
 
 __all__ = ["bound", "shown_again"]
-
-
-_CONFLICT = 409
 
 
 async def shown_again(
@@ -28,7 +26,7 @@ async def shown_again(
         for step in steps:
             case = bound(step, [each.exchange for each in found])
             sent = await sender.send(case, again=True, takes=step.takes, caller=step.caller) if case else None
-            if sent and case and sent.exchange.reply.status == _CONFLICT != step.reply.status:
+            if sent and case and is_conflict(sent.exchange.reply) and not is_conflict(step.reply):
                 sent = await sender.send(other(case), again=True, takes=step.takes, caller=step.caller)
             if sent is None:
                 return None

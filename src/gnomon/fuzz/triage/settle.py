@@ -89,6 +89,10 @@ class Triage:
         except asyncio.CancelledError:
             self._waiting.append(key)
             raise
+        except Exception:
+            # What was found is not lost by a mistake in playing it again.
+            self._keep(self._met[key], self._met[key].violation, 0, replayed=False)
+            raise
 
     def unsettled(self) -> list[Defect]:
         """What waits when time is up, as it was met."""

@@ -1,0 +1,124 @@
+"""Refusals of what the schema allows: which are certain, what tells one from another, and what is asked instead."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+import gnomon
+from gnomon.fuzz.base import Reply
+from gnomon.fuzz.checks.refusals import is_conflict, reasons, speaks_of_what_is_kept, told
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (b'{"author": ["Invalid pk \\"0\\" - object does not exist."]}', True),
+        (b'{"isbn": ["book with this isbn already exists."]}', True),
+        (b'{"author": ["Select a valid choice. That choice is not one of the available choices."]}', True),
+        (b"no such table", True),
+        (b"Customer not found", True),
+        (b"UNIQUE constraint failed", True),
+        (b'{"price": ["A valid number is required."]}', False),
+        (b'{"name": ["This field may not be blank."]}', False),
+        (b'{"detail": [{"msg": "Input should be a valid integer"}]}', False),
+    ],
+)
+def test_words_about_what_is_kept(said: bytes, kept: bool) -> None:
+    assert speaks_of_what_is_kept(said) is kept
+
+
+def test_a_conflict_is_409_or_words_of_one() -> None:
+    assert is_conflict(Reply(status=409)) and is_conflict(Reply(status=400, body=b"name already taken"))
+    assert not is_conflict(Reply(status=400, body=b"too long")) and not is_conflict(Reply(status=200, body=b"already"))
+
+
+def test_reasons_are_told_apart() -> None:
+    django = {"name": ["too long"], "age": ["no number", "too old"]}
+    pydantic = {"detail": [{"loc": ["body", "a"], "msg": "missing"}, {"loc": ["body", "b"], "msg": "no 3"}]}
+    assert [json.loads(each) for each in reasons(json.dumps(django).encode())] == [
+        {"name": ["too long"]},
+        {"age": ["no number", "too old"]},
+    ]
+    assert list(map(told, reasons(json.dumps(pydantic).encode()))) == ["missing", "no #"]
+    for whole in (b"<h1>no</h1>", b'{"error": "bad", "code": 3}', b"[1]", b""):
+        assert reasons(whole) == [whole]
+
+
+class Hotel:
+    """Guests and bookings that name a guest and a room; crashes at a booking of the twelfth floor. Room numbers are
+    taken once, which it says by 400."""
+
+    def __init__(self) -> None:
+        self.guests, self.rooms, self.numbers, self.booked = set[int](), set[int](), itertools.count(100), 0
+
+    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        if path == "/guests" and method == "POST":
+            self.guests.add(made := next(self.numbers))
+            return 201, {"id": made}
+        if path == "/rooms" and method == "POST":
+            if body["number"] in self.rooms:
+                return 400, {"number": ["there is one with this number already"]}
+            self.rooms.add(body["number"])
+            return (500, {}) if body.get("view") == "" else (201, {"number": body["number"]})
+        if path == "/bookings" and method == "POST":
+            if body["guest"] not in self.guests or body["room"] not in self.rooms:
+                return 400, {"guest": ["does not exist"]}
+            self.booked += 1
+            return 201, {}
+        kind, _, key = path[1:].partition("/")
+        there = {"guests": self.guests, "rooms": self.rooms}.get(kind, set())
+        return (200, {}) if method == "GET" and key.lstrip("-").isdecimal() and int(key) in there else (404, {})
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            raw = (await receive()).get("body", b"")
+            status, said = self.answer(scope["method"], scope["path"], json.loads(raw) if raw else None)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            status, said = 422, {"detail": "no"}
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(said).encode()})
+
+
+def made(**properties: Any) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "required": list(properties)[:2]}
+    answers = {str(status): {"description": ""} for status in (201, 400, 404, 422)}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": answers,
+    }
+
+
+def item(key: str) -> dict[str, Any]:
+    parameter = {"name": key, "in": "path", "required": True, "schema": {"type": "integer"}}
+    return {"parameters": [parameter], "get": {"responses": {"200": {"description": ""}, "404": {"description": ""}}}}
+
+
+NUMBER, TEXT = {"type": "integer"}, {"type": "string"}
+DOCUMENT = {
+    "openapi": "3.1.0",
+    "info": {"title": "t", "version": "1"},
+    "paths": {
+        "/guests": {"post": made(name=TEXT)},
+        "/guests/{id}": item("id"),
+        "/rooms": {"post": made(number=NUMBER, kind=TEXT, view=TEXT)},
+        "/rooms/{number}": item("number"),
+        "/bookings": {"post": made(guest=NUMBER, room=NUMBER)},
+    },
+}
+
+
+def test_members_called_like_a_kind_name_one_and_what_is_taken_is_named_anew() -> None:
+    hotel = Hotel()
+    found = gnomon.fuzz(hotel, DOCUMENT, max_requests=600, connections=1)
+    assert hotel.booked
+    (crash,) = [each for each in found.certain if each.violation.check != "negative_data_accepted"]
+    assert crash.violation.title == "POST /rooms answers 500" and crash.reproduced == (3, 3)
+    assert crash.violation.steps[-1].case.body["view"] == ""
+    assert all(each.reproduced[0] for each in found.defects)
+    kept = [each for each in found.defects if each.violation.check == "valid_data_rejected"]
+    assert all("exist" in each.violation.title or "already" in each.violation.title for each in kept)
