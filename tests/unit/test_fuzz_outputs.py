@@ -18,6 +18,7 @@ import yaml
 from gnomon.core.errors import UsageError
 from gnomon.fuzz.base import Case, Exchange, Media, Reply, Take
 from gnomon.fuzz.outputs import ALWAYS, FORMATS, paths_of, write
+from gnomon.fuzz.outputs.curl import _quoted
 from gnomon.fuzz.outputs.fresh import renewable
 from gnomon.fuzz.outputs.steps import steps_of
 from gnomon.fuzz.outputs.text import hidden, hidden_bytes, printable
@@ -163,3 +164,13 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b.har").exists()
     with pytest.raises(UsageError, match="cannot write it"):
         write(found(ODD), {"har": tmp_path / "file" / "b.har"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 2000 + "]" * 2000, '{"a":' * 300 + "1" + "}" * 300, "a'%\\" * 300, "plain'x", "x" + "-" * 300, "é" * 9],
+)
+def test_bash_reads_what_is_quoted_and_a_repetition_is_short(text: str) -> None:
+    quoted = _quoted(text)
+    assert subprocess.run(["bash", "-c", f"printf %s {quoted}"], capture_output=True, text=True).stdout == text
+    assert len(quoted) < 120

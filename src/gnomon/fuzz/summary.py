@@ -15,6 +15,7 @@ __all__ = ["Tally", "printable", "summarise"]
 
 _COUNT = "a count of this run, not an estimate"
 _EXCERPT = 400
+_FIRST = ("distinct defects", "causes", "operations with a 2xx")
 _SHUT = frozenset({401, 403, 404, 405})
 "Statuses of a server that lets nobody in, or knows no such path or method."
 
@@ -67,7 +68,8 @@ def summarise(
         "requests": requests,
     }
     estimates = [
-        Estimate(metric=name, value=value, n=requests, reason=_COUNT, headline=True) for name, value in counts.items()
+        Estimate(metric=name, value=value, n=requests, reason=_COUNT, headline=name in _FIRST)
+        for name, value in counts.items()
     ]
     of = f"{len(api.operations)} operations"
     return Report(

@@ -19,6 +19,7 @@ from gnomon.fuzz.transport.malformed import malformed
 __all__ = ["curl", "sent_as_bytes"]
 
 _MARK = re.compile(r"(\$\{(?:ID\d+|(?:OTHER_)?TOKEN\d*)\})")
+_RUN = re.compile(r"([ -~]{1,8}?)\1{199,}")
 _LONGEST_ARGUMENT = 100_000
 _BODY = "sed '1,/^\\r*$/d' | "
 
@@ -82,10 +83,25 @@ def sent_as_bytes(request: Request, origin: str) -> str:
 
 def _quoted(word: str) -> str:
     """Quoted for bash; variables of marks stay, and what a terminal would obey is written in escapes."""
-    return "".join(f'"{part}"' if i % 2 else _literal(part) for i, part in enumerate(_MARK.split(word)) if part) or "''"
+    return (
+        "".join(f'"{part}"' if i % 2 else _shortened(part) for i, part in enumerate(_MARK.split(word)) if part) or "''"
+    )
+
+
+def _shortened(part: str) -> str:
+    """Quoted, with a long repetition as a printf that says how often."""
+    written, end = [], 0
+    for run in _RUN.finditer(part):
+        unit, times = run[1], len(run[0]) // len(run[1])
+        again = unit.replace("\\", "\\\\").replace("%", "%%") + "%.0s"
+        written += [_literal(part[end : run.start()]), f'"$(printf -- {shlex.quote(again)} {{1..{times}}})"']
+        end = run.end()
+    return "".join([*written, _literal(part[end:])])
 
 
 def _literal(part: str) -> str:
+    if not part:
+        return ""
     if part.isprintable():
         return shlex.quote(part)
     escaped = "".join(

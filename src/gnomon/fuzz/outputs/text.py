@@ -13,6 +13,9 @@ from gnomon.fuzz.base import Defect
 __all__ = ["as_data", "hidden", "hidden_bytes", "mark", "presentable", "printable"]
 
 
+_ANSWER = 400
+
+
 def printable(text: str) -> str:
     r"""The text with everything that is not printed (escape sequences, NUL, marks of direction) as `\x1b` and the like.
 
@@ -57,7 +60,10 @@ def as_data(body: bytes) -> dict[str, Any]:
 
 
 def presentable(defect: Defect, secrets: Mapping[str, str]) -> Defect:
-    """The defect with title and detail that can be shown anywhere."""
-    found = defect.violation
-    title, detail = (printable(hidden(text, secrets)) for text in (found.title, found.detail))
+    """The defect with title and detail that can be shown anywhere; what several steps show has what came at last."""
+    found, last = defect.violation, defect.violation.steps[-1].reply
+    told = found.detail
+    if found.holds is not None and not told:
+        told = f"the last answer: {last.status} {last.body[:_ANSWER].decode('utf-8', 'replace')}"
+    title, detail = (printable(hidden(text, secrets)) for text in (found.title, told))
     return replace(defect, violation=replace(found, title=title, detail=detail))
