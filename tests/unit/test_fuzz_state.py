@@ -125,6 +125,8 @@ def test_expressions_point_into_requests_and_replies():
         ({"a": 2}, {"a": 1}, {"a": 2}, ([], False)),
         ({"a": " X "}, {"a": "y"}, {"a": "x"}, ([], False)),
         ({"a": "X"}, {"a": "y"}, {"a": "z"}, (["a"], False)),
+        ({"price": "7"}, {"price": "7.00"}, {"price": "7.00"}, ([], False)),
+        ({"price": "-1"}, {"price": "7.00"}, {"price": "7.00"}, (["price"], True)),
         ({"updated_at": 1}, {"updated_at": 0}, {"updated_at": 0}, ([], False)),
         ({"last_name": "b"}, {"last_name": "a"}, {"last_name": "a"}, (["last_name"], True)),
         ({"due_date": "2020-01-02"}, {"due_date": "2020-01-01"}, {"due_date": "2020-01-01"}, (["due_date"], True)),

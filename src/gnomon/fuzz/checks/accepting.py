@@ -141,7 +141,15 @@ def _doubtful(case: Case, promises: Promises) -> bool:
     sent += [named[name] for name in named if isinstance(case.body, dict) and name in case.body]
     texts = [each for each in sent if isinstance(each, Mapping) and "string" in str(each.get("type"))]
     own = any(each.get("format", "uri") not in FORMATS for each in texts)
-    return own or any(map(_DISPUTED.search, texts_of(case)))
+    # Null outside JSON is written as a text, which only the server knows to be none.
+    plain = [*case.parameters.values(), *([] if "json" in case.media_type else [case.body])]
+    return own or any(map(_has_null, plain)) or any(map(_DISPUTED.search, texts_of(case)))
+
+
+def _has_null(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_has_null, value.values() if isinstance(value, dict) else value))
+    return value is None
 
 
 def _accepted_fault(exchange: Exchange) -> Fault | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Exchange
@@ -185,13 +186,24 @@ def _unwrapped(body: Any) -> Any:
 def _same(sent: Any, read: Any) -> bool:
     """Equal as servers write: text without blanks around it and whatever its case, one moment, numbers by value."""
     if isinstance(sent, str) and isinstance(read, str):
-        moment = _moment(sent)
+        moment, number = _moment(sent), _number(sent)
+        if number is not None and number == _number(read):
+            return True
         return sent.strip().casefold() == read.strip().casefold() or (moment is not None and moment == _moment(read))
     if isinstance(sent, Mapping) and isinstance(read, Mapping):
         return all(name in read and _same(value, read[name]) for name, value in sent.items())
     if isinstance(sent, list) and isinstance(read, list):
         return len(sent) == len(read) and all(map(_same, sent, read))
     return bool(sent == read)
+
+
+def _number(text: str) -> Decimal | None:
+    """The number that a text writes, as prices are written; None where it writes none."""
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() else None
 
 
 def _moment(text: str) -> datetime | None:
