@@ -44,14 +44,18 @@ class Splitter:
 
     def __init__(self, *, answers: bool) -> None:
         self._answers, self._asked = answers, list[str]()
+        self._unexpected = 0
         self._buffer = bytearray()
         self._message: Message | None = None
         self._left = 0
         self._mode = ""
 
     def expect(self, method: str) -> None:
-        """Says which method the next answer that is not yet expected belongs to."""
-        self._asked.append(method)
+        """Says which method the next answer that is not yet expected belongs to, be it that the answer is here."""
+        if self._unexpected:
+            self._unexpected -= 1
+        else:
+            self._asked.append(method)
 
     def feed(self, data: bytes) -> list[Message]:
         """Messages that end here; `Unreadable` where the stream cannot be followed."""
@@ -108,6 +112,8 @@ class Splitter:
     def _bodiless(self, message: Message) -> bool:
         if message.status < 200:
             return True
+        if not self._asked:
+            self._unexpected += 1
         method = self._asked.pop(0) if self._asked else "GET"
         return method == "HEAD" or message.status in (204, 304)
 

@@ -72,6 +72,7 @@ class Client(asyncio.Protocol):
         self._waiting: list[bytes] | None = []
         self._requests, self._answers = Splitter(answers=False), Splitter(answers=True)
         self._asked: deque[tuple[Message, float]] = deque()
+        self._early: deque[Message] = deque()
         self._blind = False
         self.transport: Any = None
         self._service: Any = None
@@ -101,8 +102,11 @@ class Client(asyncio.Protocol):
             return
         try:
             for request in self._requests.feed(data):
-                self._asked.append((request, began))
                 self._answers.expect(request.start[0])
+                if self._early:
+                    self._book.note(request, self._early.popleft(), began)
+                else:
+                    self._asked.append((request, began))
         except Unreadable:
             self._blind = True
 
@@ -125,10 +129,12 @@ class Client(asyncio.Protocol):
         self.transport.close()
 
     def _note(self, answer: Message) -> None:
-        # A service may answer a request before all of it has come.
         if self._asked:
             request, began = self._asked.popleft()
             self._book.note(request, answer, began)
+        else:
+            # A service may answer a request before all of it has come; the answer waits for the rest.
+            self._early.append(answer)
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._service is not None:

@@ -106,6 +106,34 @@ def test_the_relay_passes_on_and_writes_down(tmp_path: Path) -> None:
     assert noted["frames"][-1][1] == "_list"
 
 
+def test_an_answer_before_the_whole_request_has_come_is_that_requests(tmp_path: Path) -> None:
+    async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for status in (405, 200, 204):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 %d X\r\ncontent-length: 0\r\n\r\n" % status)
+            if status == 405:
+                await reader.readexactly(4)
+
+    async def story() -> None:
+        book, loop = Book(tmp_path), asyncio.get_running_loop()
+        service = await asyncio.start_server(early, "127.0.0.1", 0)
+        upstream = service.sockets[0].getsockname()[1]
+        relay = await loop.create_server(lambda: Client(upstream, book), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.sockets[0].getsockname()[1])
+        for head, rest in ((b"TRACE /a", b"body"), (b"HEAD /b", b""), (b"PUT /c", b"")):
+            writer.write(head + b" HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(rest))
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(rest)
+        writer.close()
+        relay.close()
+        service.close()
+        book.close()
+
+    asyncio.run(story())
+    found = [(e["method"], e["status"]) for e in lines_of(tmp_path / "exchanges.ndjson")]
+    assert found == [("TRACE", 405), ("HEAD", 200), ("PUT", 204)]
+
+
 def test_a_request_that_is_dropped_has_status_0(tmp_path: Path) -> None:
     async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10)
