@@ -108,6 +108,7 @@ def test_files_of_every_kind(tmp_path: Path) -> None:
         ([7], "line 1: holds a int, not an object"),
         ([], "holds no problems"),
         ([{**APPS, "input_output": ""}], "the problem has no tests"),
+        ([{**HUMANEVAL, "prompt": "def f(:\n"}], "line 1: row does not fit its form"),
         ([{**MBPP, "test_list": ["assert 1"]}], "call nothing that the solution defines"),
     ],
 )
@@ -169,3 +170,27 @@ def test_extraction(reply: str, route: str) -> None:
         names: dict[str, Any] = {}
         exec(source, names)
         assert names["add"](2, 3) == 5
+
+
+def test_files_that_windows_or_other_writers_made(tmp_path: Path) -> None:
+    row = {**HUMANEVAL, "prompt": HUMANEVAL["prompt"].replace("Add", "Add \u2028 \x85")}
+    text = "\ufeff" + json.dumps(row, ensure_ascii=False) + "\r\n"
+    (tmp_path / "p.jsonl").write_text(text, encoding="utf-8", newline="")
+    problems = read_problems(tmp_path / "p.jsonl")
+    sample = {"task_id": "HumanEval/0", "completion": "    # \u2028\n    return x + y\n"}
+    text = "\ufeff" + json.dumps(sample, ensure_ascii=False) + "\r\n\r\n"
+    (tmp_path / "s.jsonl").write_text(text, encoding="utf-8", newline="")
+    assert [s.record for s in read_samples(tmp_path / "s.jsonl", problems)] == [sample]
+
+
+def test_infinity_among_the_inputs(tmp_path: Path) -> None:
+    path = lines(tmp_path / "p.jsonl", [{**PLUS, "plus_input": [[float("inf"), 1]]}])
+    (problem,) = read_problems(path).values()
+    with Judges(1) as judges:
+        assert judges.verdict(check_of(problem), problem.reference).passed
+
+
+def test_a_test_that_calls_by_name_never_tests_the_reference_in_place_of_the_candidate() -> None:
+    with Judges(1) as judges:
+        found = judges.verdict(check_of(parse_problem(MBPP, "here"), "reference"), "def twice(x):\n    return 0\n")
+        assert found.cause == "wrong answer"

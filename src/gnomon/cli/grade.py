@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -106,7 +107,7 @@ def grade_command(
 
 
 def _check(timeout: float, memory: int, workers: int | None) -> None:
-    if timeout <= 0 or memory < 128:
+    if not 0 < timeout < inf or memory < 128:
         raise UsageError(f"--timeout {timeout:g} --memory {memory}", todo="give above 0 seconds and at least 128 MiB")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers is {workers}", todo="give at least 1")

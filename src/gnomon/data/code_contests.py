@@ -102,7 +102,7 @@ def with_tests(problem: Problem, tests: Sequence[Mapping[str, str]]) -> Problem:
 
 
 def _calls(name: str, inputs: Sequence[Any], wanted: Sequence[Any]) -> str:
-    return f"INPUTS = {inputs!r}\nWANTED = {wanted!r}\n{_TEST.format(name=name)}"
+    return f"from math import inf, nan\nINPUTS = {inputs!r}\nWANTED = {wanted!r}\n{_TEST.format(name=name)}"
 
 
 def _lines(text: object) -> str:

@@ -99,7 +99,11 @@ def problem_from(fields: Mapping[str, Any]) -> Problem:
 
 def _returns(code: str, entry: str) -> bool:
     """Whether the last function `entry` of `code` gives something back."""
-    found = [n for n in ast.parse(code).body if isinstance(n, ast.FunctionDef) and n.name == entry]
+    try:
+        body = ast.parse(code).body
+    except SyntaxError:  # a published solution may be of another Python; the tests do not need it
+        return True
+    found = [n for n in body if isinstance(n, ast.FunctionDef) and n.name == entry]
     if not found:
         return True
     return any(

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from gnomon.core.errors import DataError, closest
 from gnomon.data.code_sets import Problem
-from gnomon.data.formats import read_bytes
+from gnomon.data.formats import read_jsonl
 
 __all__ = ["MOST_CHARS", "Sample", "made_samples", "read_samples"]
 
@@ -52,18 +51,15 @@ def read_samples(path: Path, problems: Mapping[str, Problem]) -> list[Sample]:
     Raises:
         DataError: a line is no sample, or of no known problem; the message names it.
     """
-    try:
-        text = read_bytes(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"is no UTF-8 text: {error}", where=str(path)) from None
     seen: Counter[str] = Counter()
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            where = f"{path}, line {number}"
-            sample = _sample(_parsed(line, where), problems, seen, where)
-            seen[sample.task] += 1
-            found.append(sample)
+    for number, record in read_jsonl(path):
+        where = f"{path}, line {number}"
+        if not isinstance(record, dict):
+            raise DataError(f"holds a {type(record).__name__}, not an object", where=where)
+        sample = _sample(record, problems, seen, where)
+        seen[sample.task] += 1
+        found.append(sample)
     if not found:
         raise DataError("holds no samples", where=str(path))
     return found
@@ -76,16 +72,6 @@ def made_samples(kind: str, problems: Iterable[Problem]) -> Iterator[Sample]:
         source = problem.opening if kind == "empty" else problem.reference
         record = {"task_id": problem.id, "completion": completion}
         yield Sample(task=problem.id, index=0, source=source + problem.adapter, record=record)
-
-
-def _parsed(line: str, where: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"is no JSON: {error}", where=where) from None
-    if not isinstance(record, dict):
-        raise DataError(f"holds a {type(record).__name__}, not an object", where=where)
-    return record
 
 
 def _sample(record: dict[str, Any], problems: Mapping[str, Problem], seen: Counter[str], where: str) -> Sample:

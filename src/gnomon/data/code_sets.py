@@ -15,7 +15,7 @@ from typing import Any
 from gnomon.core.errors import DataError
 from gnomon.data.code_contests import apps_problem, live_problem
 from gnomon.data.code_problem import STOPS, Problem, problem_from
-from gnomon.data.formats import read_bytes, read_parquet
+from gnomon.data.formats import read_bytes, read_jsonl, read_parquet
 
 __all__ = ["STOPS", "Problem", "parse_problem", "problem_from", "read_problems"]
 
@@ -49,8 +49,10 @@ def parse_problem(record: Mapping[str, Any], where: str) -> Problem:
     try:
         for needed, read in _FORMS:
             if needed <= record.keys():
-                return read(record)
-    except (KeyError, TypeError, ValueError, SyntaxError) as error:
+                problem = read(record)
+                ast.parse(problem.setup)
+                return problem
+    except (KeyError, TypeError, ValueError, SyntaxError, RecursionError) as error:
         raise DataError(f"row does not fit its form ({type(error).__name__}: {error})", where=where) from None
     raise DataError(
         f"row is no problem; it has {', '.join(map(str, record))}",
@@ -63,19 +65,13 @@ def _records(path: Path) -> Iterator[tuple[int, Any]]:
     if path.name.endswith(".parquet"):
         yield from read_parquet(path)
         return
+    if not read_bytes(path).lstrip(b"\xef\xbb\xbf \n\r\t").startswith(b"["):
+        yield from read_jsonl(path)
+        return
     try:
-        text = read_bytes(path).decode("utf-8")
-        if text.lstrip().startswith("["):
-            yield from enumerate(json.loads(text), 1)
-            return
-    except ValueError as error:
+        yield from enumerate(json.loads(read_bytes(path)), 1)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"cannot be read: {error}", where=str(path)) from None
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except ValueError as error:
-                raise DataError(f"is no JSON: {error}", where=f"{path}, line {number}") from None
 
 
 def _humaneval(row: Mapping[str, Any]) -> Problem:
@@ -125,7 +121,7 @@ def _table(row: Mapping[str, Any]) -> Problem:
     reference = row["prompt"] + row["canonical_solution"]
     inputs = [*row["base_input"], *row["plus_input"]]
     setup = f"{reference}\nREFERENCE = {entry}\n"
-    test = f"INPUTS = {inputs!r}\nATOL = {row.get('atol', 0)!r}\n{_TABLE_TEST}"
+    test = f"from math import inf, nan\nINPUTS = {inputs!r}\nATOL = {row.get('atol', 0)!r}\n{_TABLE_TEST}"
     return Problem(
         id=str(row["task_id"]),
         prompt=row["prompt"],

@@ -20,7 +20,7 @@ from typing import Any
 from gnomon.core.errors import DataError
 from gnomon.core.record import Item
 
-__all__ = ["read_bytes", "read_items", "read_parquet"]
+__all__ = ["read_bytes", "read_items", "read_jsonl", "read_parquet"]
 
 Record = Mapping[str, Any]
 _BY_LINE = ("jsonl", "csv", "txt")
@@ -108,6 +108,15 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"cannot be read: {e}", where=str(path)) from None
 
 
+def read_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
+    """The rows of a file of JSON lines with the numbers of their lines, from 1; `DataError` where one is no JSON."""
+    text = _text(path)
+    # Not splitlines: JSON texts may hold further line separators as they stand.
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, _parsed(line, f"{path}, line {number}")
+
+
 def read_parquet(path: Path) -> Iterator[tuple[int, Record]]:
     """The rows of a Parquet file, numbered from 1; `DataError` where it is none."""
     import pyarrow as pa
@@ -133,21 +142,13 @@ def _text(path: Path) -> str:
         raise DataError(f"cannot be read: {e}", where=str(path)) from None
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, Record]]:
-    text = _text(path)
-    # Not splitlines: JSON texts may hold further line separators as they stand.
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield number, _parsed(line, f"{path}, line {number}")
-
-
 def _json(path: Path) -> Iterator[tuple[int, Record]]:
     text = _text(path)
     try:
         whole = json.loads(text)
     except json.JSONDecodeError:
         # Published .json files are sometimes JSON lines.
-        yield from _jsonl(path)
+        yield from read_jsonl(path)
         return
     if isinstance(whole, dict):
         whole = whole.get("Data") or whole.get("examples") or whole.get("data") or [whole]
@@ -159,7 +160,7 @@ def _json(path: Path) -> Iterator[tuple[int, Record]]:
 def _parsed(line: str, where: str) -> Record:
     try:
         record: Record = json.loads(line)
-    except json.JSONDecodeError as e:
+    except (ValueError, RecursionError) as e:
         raise DataError(f"is no JSON: {e}", where=where, todo="mend the line or remove it") from None
     return record
 
@@ -194,7 +195,7 @@ def _logiqa(path: Path) -> Iterator[tuple[int, Record]]:
 
 
 _ROWS: dict[str, Callable[[Path], Iterator[tuple[int, Record]]]] = {
-    "jsonl": _jsonl,
+    "jsonl": read_jsonl,
     "json": _json,
     "csv": _csv,
     "txt": _logiqa,

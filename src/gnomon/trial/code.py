@@ -40,7 +40,8 @@ def check_of(problem: Problem, bind: Binding = "candidate") -> Check:
         test=problem.test,
         setup=problem.setup,
         call=problem.call,
-        reference_bound=bind == "reference",
+        # a test that calls the function by its name has no other way to the candidate
+        reference_bound=bind == "reference" and bool(problem.call),
         back=problem.in_place,
         programs=problem.programs,
     )
