@@ -34,6 +34,25 @@ def judges() -> Iterator[Judges]:
         ("def f(x): return [0] * 10 ** 7", "unreadable answer"),
         ("def f(x):\n    a = []\n    a.append(a)\n    return a", "unreadable answer"),
         ("def f(x):\n    a = []\n    for _ in range(10 ** 5): a = [a]\n    return a", "unreadable answer"),
+        ("from fractions import Fraction\ndef f(x): return Fraction(x * x)", "passed"),
+        ("from decimal import Decimal\ndef f(x): return Decimal(x * x)", "passed"),
+        ("from decimal import Decimal\ndef f(x): return Decimal('sNaN')", "wrong answer"),
+        ("from fractions import Fraction\ndef f(x): return Fraction(1, 10 ** 6000)", "unreadable answer"),
+        ("from decimal import Decimal\ndef f(x): return Decimal('1' * 6000)", "unreadable answer"),
+        (
+            "class Fraction:\n    __module__ = 'fractions'\n    numerator, denominator = 4, 0\n"
+            "def f(x): return Fraction()",
+            "unreadable answer",
+        ),
+        (
+            "class Decimal:\n    __module__ = 'decimal'\n    __eq__ = lambda s, o: True\n    def __str__(s): return '1'\n"
+            "def f(x): return Decimal()",
+            "wrong answer",
+        ),
+        (
+            "import enum\nclass A(enum.StrEnum):\n    B = 'b'\n    def __eq__(s, o): return True\ndef f(x): return A.B",
+            "wrong answer",
+        ),
         ("(" * 10**5, "syntax"),
         ("-" * 10**5 + "1", "syntax"),
         ("f = 1" + " + 1" * 10**5, "syntax"),

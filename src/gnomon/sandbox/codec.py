@@ -24,6 +24,8 @@ _SHORT = 20_000
 # More integers with one hash than this are no accident: they make a set of them quadratic.
 _MOST_COLLISIONS = 200
 _MODULUS = (1 << 61) - 1
+# Longer fractions and decimals take long to be brought into their form.
+_MOST_BITS, _MOST_DIGITS = 1 << 14, 5000
 _DECODER = json.JSONDecoder()
 
 
@@ -89,7 +91,7 @@ def _loaded(text: bytes, **how: Any) -> Any:
         raise
     except RecursionError:
         raise Unreadable("an answer nested too deeply") from None
-    except (ValueError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+    except (ValueError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
         raise Unreadable(f"no encoded value ({type(error).__name__})") from None
 
 
@@ -119,13 +121,20 @@ class _Plain:
         return self._other(value, kind)
 
     def _other(self, value: Any, kind: type) -> Any:
-        """What equals a built-in value without being one: named tuples, members of integer enumerations, views."""
+        """What equals a built-in value: named tuples, members of enumerations, exact numbers, views."""
         if kind in _VIEWS:
             return {_VIEWS[kind]: [self.plain(x) for x in value]}
         if issubclass(kind, tuple) and hasattr(kind, "_fields"):
             return {"t": [self.plain(x) for x in tuple.__iter__(value)]}
         if issubclass(kind, int) and issubclass(kind, Enum):
             return self.plain(int.__add__(value, 0))
+        if issubclass(kind, str) and issubclass(kind, Enum):
+            return str.__str__(value)
+        # by name, so that a candidate's process loads neither module
+        if (kind.__module__, kind.__name__) == ("fractions", "Fraction"):
+            return {"F": [self.plain(value.numerator), self.plain(value.denominator)]}
+        if (kind.__module__, kind.__name__) == ("decimal", "Decimal"):
+            return {"D": str(value)}
         if kind in _ITERATORS or isinstance(value, Iterator):
             drawn = [self.plain(x) for x in islice(value, _MOST_DRAWN + 1)]
             if len(drawn) > _MOST_DRAWN:
@@ -148,7 +157,25 @@ _VIEWS: dict[type, str] = {type({}.keys()): "k", type({}.values()): "v", type({}
 _ITERATORS = (map, filter, zip, reversed, enumerate)
 
 
+def _fraction(parts: list[Any]) -> Any:
+    from fractions import Fraction
+
+    if max(part.bit_length() for part in parts) > _MOST_BITS:
+        raise Unreadable("a fraction of too many digits")
+    return Fraction(*parts)
+
+
+def _decimal(text: str) -> Any:
+    from decimal import Decimal
+
+    if len(text) > _MOST_DIGITS:
+        raise Unreadable("a decimal of too many digits")
+    return Decimal(text)
+
+
 _BUILD: dict[str, Callable[[Any], Any]] = {
+    "F": _fraction,
+    "D": _decimal,
     "i": lambda c: int(c, 16),
     "t": tuple,
     "s": set,
