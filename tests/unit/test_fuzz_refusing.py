@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 import gnomon
-from gnomon.fuzz.base import Reply
-from gnomon.fuzz.checks.refusals import is_conflict, reasons, speaks_of_what_is_kept, told
+from gnomon.fuzz.base import Answer, Api, Case, Exchange, Operation, Parameter, Reply, Request
+from gnomon.fuzz.checks import Promises, violations
+from gnomon.fuzz.checks.refusals import is_beyond_schemas, is_conflict, reasons, told
+
+NUMBER, TEXT, JSON = {"type": "integer"}, {"type": "string"}, "application/json"
 
 
 @pytest.mark.parametrize(
@@ -25,10 +28,18 @@ from gnomon.fuzz.checks.refusals import is_conflict, reasons, speaks_of_what_is_
         (b'{"price": ["A valid number is required."]}', False),
         (b'{"name": ["This field may not be blank."]}', False),
         (b'{"detail": [{"msg": "Input should be a valid integer"}]}', False),
+        (b"`start` must be strictly earlier than `end`", True),
+        (b"Lower bound must be strictly less than upper bound", True),
+        (b"Input should be greater than 0", False),
+        (b"Input should be less than or equal to 100", False),
+        (b"must be lower case", False),
+        (b"Invalid cursor format: 0", True),
+        (b"Invalid annotation configuration ID", True),
+        (b"An API key is required", True),
     ],
 )
-def test_words_about_what_is_kept(said: bytes, kept: bool) -> None:
-    assert speaks_of_what_is_kept(said) is kept
+def test_words_about_what_no_schema_tells(said: bytes, kept: bool) -> None:
+    assert is_beyond_schemas(said) is kept
 
 
 def test_a_conflict_is_409_or_words_of_one() -> None:
@@ -46,6 +57,24 @@ def test_reasons_are_told_apart() -> None:
     assert list(map(told, reasons(json.dumps(pydantic).encode()))) == ["missing", "no #"]
     for whole in (b"<h1>no</h1>", b'{"error": "bad", "code": 3}', b"[1]", b""):
         assert reasons(whole) == [whole]
+
+
+def test_another_path_is_no_promise_and_a_page_is_no_method() -> None:
+    key = Parameter(name="id", location="path", schema=TEXT, required=True)
+    read = Operation(method="GET", path="/a/{id}", parameters=(key,), answers={"200": Answer(content={JSON: True})})
+    promises = Promises(Api(title="", version="", dialect="openapi-3.1", operations=(read,)))
+
+    def told(value: str, method: str = "", status: int = 200) -> list[tuple[str, bool]]:
+        case = Case(operation=read, parameters={("path", "id"): value}, method=method, mode="probe")
+        page = Reply(status=status, headers=(("content-type", "text/html"),), body=b"<html>")
+        asked = Request(method=method or "GET", target="/a")
+        found = violations(Exchange(case=case, request=asked, reply=page), promises)
+        return [(each.check, each.certain) for each in found]
+
+    assert told("x") == [("undocumented_content_type", True)]
+    assert told("x/y") == told("..") == [("undocumented_content_type", False)]
+    assert told("x/y", status=500)[0] == ("server_error", True)
+    assert told("x", "PUT") == [("method_not_allowed", False)]
 
 
 class Hotel:
@@ -98,7 +127,6 @@ def item(key: str) -> dict[str, Any]:
     return {"parameters": [parameter], "get": {"responses": {"200": {"description": ""}, "404": {"description": ""}}}}
 
 
-NUMBER, TEXT = {"type": "integer"}, {"type": "string"}
 DOCUMENT = {
     "openapi": "3.1.0",
     "info": {"title": "t", "version": "1"},

@@ -24,7 +24,7 @@ from gnomon.fuzz.sending import Sender
 from gnomon.fuzz.state.expressions import evaluate
 from gnomon.fuzz.state.memory import identified
 from gnomon.fuzz.state.resources import Resource
-from gnomon.fuzz.state.semantics import listed, moved, not_found, same_answer, still_there, taken, unseen_of
+from gnomon.fuzz.state.semantics import is_read, listed, moved, not_found, same_answer, still_there, taken, unseen_of
 from gnomon.fuzz.targets import Target
 from gnomon.fuzz.triage.replay import shown_again
 from gnomon.fuzz.values import Draws
@@ -206,6 +206,8 @@ def _lists(resource: Resource, *, removed: bool) -> Holds:
 
     def holds(steps: Sequence[Exchange]) -> bool:
         gone = any(each.request.method == "DELETE" and 200 <= each.reply.status < 300 for each in steps)
+        if not removed and not is_read(steps, resource):
+            return False
         return gone is removed and listed(steps, resource, identifier) is removed
 
     return holds

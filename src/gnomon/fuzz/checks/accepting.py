@@ -11,7 +11,7 @@ from gnomon.fuzz.base import Case, Exchange, Fault, Violation
 from gnomon.fuzz.certificate import certificate
 from gnomon.fuzz.checks.fingerprint import fingerprint, texts_of
 from gnomon.fuzz.checks.promises import Promises
-from gnomon.fuzz.checks.refusals import reasons, speaks_of_what_is_kept, told
+from gnomon.fuzz.checks.refusals import is_beyond_schemas, reasons, told
 from gnomon.fuzz.pointers import escaped, tokens
 from gnomon.fuzz.values.formats import FORMATS
 
@@ -70,7 +70,7 @@ def valid_data_rejected(exchange: Exchange, promises: Promises) -> Iterator[Viol
             key=("valid_data_rejected", *key),
             title=f"{case.operation.key} refuses {what}: {told(reason)}",
             severity="medium",
-            certain=not (doubtful or speaks_of_what_is_kept(reason)),
+            certain=not (doubtful or is_beyond_schemas(reason)),
             detail=reason[:1000].decode("utf-8", "replace"),
             steps=(exchange,),
             # Words that tell of no value of this operation alone come from one place.
@@ -86,7 +86,9 @@ def method_not_allowed(exchange: Exchange, promises: Promises) -> Iterator[Viola
         yield _method(exchange, "405 without Allow", "answers 405 and does not say which methods are allowed", False)
     undeclared = case.method and method not in promises.methods[case.operation.path]
     if undeclared and 200 <= reply.status < 300 and method not in _OF_ANY_SERVER:
-        yield _method(exchange, method, f"takes {method}, which is not documented", True)
+        # A page for whatever is asked tells that nobody heard of the path.
+        page = "html" in (reply.header("content-type") or "")
+        yield _method(exchange, method, f"takes {method}, which is not documented", not page)
 
 
 def _lacks(exchange: Exchange, fault: Fault) -> bool:

@@ -59,7 +59,8 @@ def content_type(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
         what = f"{reply.status} is {base_type(said)}, which is not documented"
         detail = f"documented: {', '.join(answer.content)}"
         key = f"{reply.status} {base_type(said)}"
-        yield _violation(exchange, "undocumented_content_type", key, what, detail, not _too_large(exchange))
+        found = _violation(exchange, "undocumented_content_type", key, what, detail, not _too_large(exchange))
+        yield replace(found, root=("undocumented_content_type", key, *answer.content))
 
 
 def response_body(exchange: Exchange, promises: Promises) -> Iterator[Violation]:

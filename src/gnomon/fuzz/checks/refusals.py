@@ -10,12 +10,19 @@ from typing import Any
 from gnomon.fuzz.base import Reply
 from gnomon.fuzz.checks.fingerprint import masked
 
-__all__ = ["is_conflict", "reasons", "speaks_of_what_is_kept", "told"]
+__all__ = ["is_beyond_schemas", "is_conflict", "reasons", "told"]
 
 _TAKEN = re.compile(rb"already|\bunique\b|duplicate|\btaken\b|in use|conflict", re.IGNORECASE)
 _ABSENT = re.compile(
     rb"not? (?:\w+ )?(?:exist|found|such)|unknown|no longer|invalid (?:pk|id|reference)|available choices"
-    rb"|refers? to|foreign key|could not find|cannot find",
+    rb"|refers? to|foreign key|could not find|cannot find"
+    rb"|(?:invalid|malformed) (?:[\w-]+ ){0,4}(?:ids?|identifiers?|cursor|token|key|uuid|handle)\b",
+    re.IGNORECASE,
+)
+# A schema knows one value at a time, and nothing of who asks.
+_OTHERWISE = re.compile(
+    rb"\b(?:than|before|after|equal to) (?!or\b)[`'\"]?[a-z_]|does not match|must match"
+    rb"|api.?key|credential|permission|acknowledge",
     re.IGNORECASE,
 )
 _SAYS = ("msg", "message", "detail", "error", "description", "title", "reason")
@@ -28,9 +35,10 @@ def is_conflict(reply: Reply) -> bool:
     return reply.status == 409 or (reply.status in (400, 422) and bool(_TAKEN.search(reply.body[:_LONGEST])))
 
 
-def speaks_of_what_is_kept(said: bytes) -> bool:
-    """Whether words of a refusal are about what is there or is not, which no schema tells of."""
-    return bool(_TAKEN.search(said) or _ABSENT.search(said))
+def is_beyond_schemas(said: bytes) -> bool:
+    """Whether words of a refusal are about what no schema tells of: what is there or is not, how values stand to each
+    other, or who asks."""
+    return any(each.search(said) for each in (_TAKEN, _ABSENT, _OTHERWISE))
 
 
 def reasons(body: bytes) -> list[bytes]:

@@ -15,7 +15,7 @@ from gnomon.fuzz.checks.refusals import is_conflict
 from gnomon.fuzz.sending import Sent
 from gnomon.fuzz.state.memory import Thing, leaves
 from gnomon.fuzz.state.resources import Resource
-from gnomon.fuzz.state.semantics import listed, moved, not_found, still_there, unseen_of
+from gnomon.fuzz.state.semantics import is_read, listed, moved, not_found, still_there, unseen_of
 from gnomon.fuzz.state.stories import Story
 
 __all__ = ["at_once", "live", "make", "walk"]
@@ -242,6 +242,8 @@ def _lists(story: Story, thing: Thing, expected: bool) -> Callable[[Sequence[Exc
 
     def holds(steps: Sequence[Exchange]) -> bool:
         removed = any(each.request.method == "DELETE" and 200 <= each.reply.status < 300 for each in steps)
+        if not expected and not is_read(steps, thing.resource):
+            return False
         return removed is expected and listed(steps, thing.resource, identifier) is expected
 
     return holds

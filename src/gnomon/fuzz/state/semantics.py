@@ -17,6 +17,7 @@ from gnomon.fuzz.state.resources import Resource
 
 __all__ = [
     "differs",
+    "is_read",
     "is_soft_deleted",
     "listed",
     "lists",
@@ -146,6 +147,9 @@ def unseen_of(steps: Sequence[Exchange]) -> tuple[list[str], bool]:
     if isinstance(sent, dict):
         # What a thing is known by is the server's, whatever is sent; what it refers to is not.
         sent = {name: value for name, value in sent.items() if not _names(name, steps[-2])}
+        if steps[-2].request.method == "PATCH":
+            # Many read null in a patch as a member that was not sent.
+            sent = {name: value for name, value in sent.items() if value is not None}
     return unseen(sent, _read(steps[-3]), _read(steps[-1]))
 
 
@@ -161,6 +165,11 @@ def listed(
 ) -> bool | None:
     """Whether the last step lists the thing with this identifier; None as in `lists`."""
     return lists(_read(steps[-1]), resource, identifier(steps)) if _ok(steps[-1]) else None
+
+
+def is_read(steps: Sequence[Exchange], resource: Resource) -> bool:
+    """Whether a step reads a thing of this kind: what cannot be read under its name may be known by another."""
+    return any(_ok(each) and each.case.operation in resource.reads for each in steps)
 
 
 def _names(member: str, step: Exchange) -> bool:
