@@ -23,29 +23,39 @@ class Pace:
 
     def __init__(self, most: int) -> None:
         self.limit, self._most, self._under_way = min(_LEAST, float(most)), most, 0
+        self._waiting = 0
         self._seconds: deque[float] = deque(maxlen=_WINDOW)
         self._least = self.limit
         self._best = float("inf")
         self._free = asyncio.Condition()
 
     async def __aenter__(self) -> None:
-        async with self._free:
-            await self._free.wait_for(lambda: self._under_way < max(1, int(self.limit)))
-            self._under_way += 1
+        if self._full():
+            self._waiting += 1
+            try:
+                async with self._free:
+                    await self._free.wait_for(lambda: not self._full())
+            finally:
+                self._waiting -= 1
+        self._under_way += 1
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        async with self._free:
-            self._under_way -= 1
-            self._free.notify()
+        self._under_way -= 1
+        if self._waiting:
+            async with self._free:
+                self._free.notify()
+
+    def _full(self) -> bool:
+        return self._under_way >= max(1, int(self.limit))
 
     def saw(self, reply: Reply) -> None:
         """Learns from a reply: how long it took, and whether the server had enough.
 
         One that never came says something of its operation, not of the server.
         """
-        if reply.fault == "timeout":
+        if reply.fault == "timeout" or self._most == 1:
             return
         if reply.status == 503:
             self.limit = max(1.0, self.limit / 2)

@@ -5,7 +5,7 @@ A violation is certain, and fails a run, only where no reading of the document a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from gnomon.fuzz.base import Exchange, Violation
@@ -53,15 +53,14 @@ def violations(exchange: Exchange, promises: Promises, checks: Mapping[str, Chec
     A root field of GraphQL promises nothing of statuses and media types, so of it only three checks speak; a document
     promises nothing of what is no request, so of that only one does.
     """
-    names = [*checks]
+    asked: Iterable[Check] = checks.values()
     if exchange.case.malformed:
-        names = [name for name in names if name == "malformed_request"]
+        asked = [checks[name] for name in checks if name == "malformed_request"]
     elif exchange.case.operation.root:
-        names = [name for name in names if name in _OF_GRAPHQL]
-    asked = [checks[name] for name in names]
+        asked = [checks[name] for name in checks if name in _OF_GRAPHQL]
     found = [each for check in asked for each in check(exchange, promises)]
     promises.learn(exchange)
-    if _is_elsewhere(exchange):
+    if found and _is_elsewhere(exchange):
         return [each if each.check == "server_error" else replace(each, certain=False) for each in found]
     return found
 

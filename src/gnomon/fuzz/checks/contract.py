@@ -79,12 +79,14 @@ def response_body(exchange: Exchange, promises: Promises) -> Iterator[Violation]
     if schema is None or reply.status in _WITHOUT_BODY:
         return
     try:
-        value = carried(json.loads(reply.body))
+        value = json.loads(reply.body)
     except (ValueError, RecursionError) as error:
         yield _violation(
             exchange, "response_body", f"{reply.status} unreadable", f"{reply.status} is no JSON", str(error)
         )
         return
+    if not reply.body.isascii() or b"\\u" in reply.body:
+        value = carried(value)
     validator = promises.validator(schema)
     if validator is None or validator.is_valid(value):
         return

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from typing import Any
 
 from gnomon.fuzz.base import Case
@@ -23,16 +24,23 @@ _MASKS = (
     (re.compile(r"[^\x20-\x7e]+"), "~"),
     (re.compile(r"\s+"), " "),
 )
-_LONGEST, _SHORTEST = 4000, 3
+_LONGEST, _SHORTEST, _SHORT = 4000, 3, 200
 _EXCEPTION = re.compile(rb"\b(?!InternalServerError\b)[A-Z]\w*(?:Error|Exception|Fault)\b")
 
 
 def masked(text: str) -> str:
     """Text with digits, identifiers, quoted parts, paths and times taken out."""
-    text = text[:_LONGEST]
+    return _short(text) if len(text) <= _SHORT else _masked(text[:_LONGEST])
+
+
+def _masked(text: str) -> str:
     for pattern, instead in _MASKS:
         text = pattern.sub(instead, text)
     return text.strip()
+
+
+# Names of members, and the words of a service, come again and again.
+_short = lru_cache(maxsize=4096)(_masked)
 
 
 def fingerprint(body: bytes, sent: Collection[str] = ()) -> str:
@@ -43,8 +51,13 @@ def fingerprint(body: bytes, sent: Collection[str] = ()) -> str:
     Args:
         sent: texts of the request; where the body repeats one, it is a value too.
     """
-    text = body[: 64 * 1024].decode("utf-8", "replace")
     repeated = sorted((each for each in sent if len(each) >= _SHORTEST), key=lambda each: (-len(each), each))
+    return _digest(body[: 64 * 1024], tuple(repeated))
+
+
+@lru_cache(maxsize=512)
+def _digest(body: bytes, repeated: Collection[str]) -> str:
+    text = body.decode("utf-8", "replace")
     try:
         said = "\n".join(sorted(set(_leaves(json.loads(text), "", repeated))))
     except (ValueError, RecursionError):

@@ -61,7 +61,7 @@ def slow_response(exchange: Exchange, promises: Promises) -> Iterator[Violation]
     before = promises.latencies[key]
     if promises.slow and seconds > promises.slow:
         yield _slow(exchange, f"over the limit of {promises.slow:g} s", certain=True)
-    elif len(before) >= _EARLY and seconds > max(_LEAST, _TIMES * median(before)):
+    elif seconds > _LEAST and len(before) >= _EARLY and seconds > _TIMES * median(before):
         yield _slow(exchange, f"{seconds / max(median(before), 1e-6):.0f} times the median of this operation")
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from gnomon.fuzz.base import Api, Exchange
-from gnomon.fuzz.state.names import is_identifier, kind_of, singular, subject_of, words
+from gnomon.fuzz.state.names import is_identifier, kind_of, plain, singular, subject_of, words
 from gnomon.fuzz.state.resources import Resource, Route, resources
 
 __all__ = ["Making", "Memory", "Thing", "identified", "leaves", "read_json", "rows_of"]
 
+_NO_IDENTIFIER = 4
 _KEPT, _DEEPEST, _WIDEST, _HISTORY, _MAKINGS = 64, 4, 20, 12, 5000
 
 
@@ -47,6 +49,11 @@ class Thing:
     body: Any = None
     source: dict[str, str] = field(default_factory=dict)
     history: list[Exchange] = field(default_factory=list)
+
+    @cached_property
+    def written(self) -> list[tuple[str, str]]:
+        """Its path parameters as texts."""
+        return [(name, str(value)) for name, value in self.params.items()]
 
     def keep(self, exchange: Exchange) -> None:
         """Adds to the history; what lies between its beginning and its end is forgotten first."""
@@ -79,6 +86,7 @@ class Memory:
         self.makings: dict[tuple[str, str], Making] = {}
         self._kinds = {each.name for each in self.resources.values()}
         self._refers: dict[str, str] = {}
+        self._items: dict[str, list[str]] = {}
         self._creates = {op.key: each for each in self.resources.values() for op in each.creates}
         self._lists = {op.key: each for each in self.resources.values() for op in each.lists}
         self._own = {
@@ -111,10 +119,20 @@ class Memory:
 
     def about(self, exchange: Exchange) -> list[Thing]:
         """The things, alive or gone, that an exchange's path names, what they belong to included."""
-        params, path = _path_params(exchange), exchange.case.operation.path.rstrip("/")
-        named = [item for item in self.resources if path == item or path.startswith(item + "/")]
-        there = [each for item in named for each in (*self.alive[item], *self.gone[item])]
-        return [each for each in there if all(str(params.get(n)) == str(v) for n, v in each.params.items())]
+        params = {name: str(value) for name, value in _path_params(exchange).items()}
+        there = [
+            each for item in self._along(exchange.case.operation.path) for each in (*self.alive[item], *self.gone[item])
+        ]
+        return [each for each in there if all(params.get(n) == v for n, v in each.written)]
+
+    def _along(self, path: str) -> list[str]:
+        """Item templates that a path names or goes below."""
+        found = self._items.get(path)
+        if found is None:
+            bare = path.rstrip("/")
+            found = [item for item in self.resources if bare == item or bare.startswith(item + "/")]
+            self._items[path] = found
+        return found
 
     def remember(self, thing: Thing) -> Thing:
         """Keeps a thing, or renews the one that has its path parameters."""
@@ -136,8 +154,7 @@ class Memory:
 
     def thing_for(self, path: str, rng: random.Random, *, gone: bool = False) -> Thing | None:
         """A thing that a path is about or below; the latest more often."""
-        fitting = [item for item in self.resources if path.rstrip("/") == item or path.startswith(item + "/")]
-        for item in sorted(fitting, key=len, reverse=True):
+        for item in sorted(self._along(path), key=len, reverse=True):
             there = [each for each in (self.gone if gone else self.alive)[item] if each not in self.held]
             if there:
                 return there[max(rng.randrange(len(there)), rng.randrange(len(there)))]
@@ -167,7 +184,7 @@ class Memory:
 
     def value(self, name: str, rng: random.Random) -> Any:
         """An answered scalar whose member had this name; None where there is none."""
-        there = self.values.get("".join(words(name)))
+        there = self.values.get(plain(name))
         return rng.choice(there) if there else None
 
     def making_like(self, resource: Resource) -> Making | None:
@@ -182,7 +199,7 @@ class Memory:
             del self.makings[next(iter(self.makings))]
 
     def _keep(self, name: str, value: Any) -> None:
-        key = "".join(words(name))
+        key = plain(name)
         if key and value is not None and not isinstance(value, bool):
             there = self.values.setdefault(key, deque(maxlen=_KEPT))
             if value not in there:
@@ -233,26 +250,33 @@ def identified(resource: Resource, body: Any) -> tuple[str, Any] | None:
     path parameter, by the kind's own name, then any that calls itself an identifier."""
     if not isinstance(body, dict):
         return None
-    wanted = "".join(words(resource.key))
-    places = [("", body), *((f"/{key}", each) for key, each in body.items() if isinstance(each, dict))]
-    tests: tuple[Callable[[str], bool], ...] = (
-        lambda name: "".join(words(name)) == wanted,
-        lambda name: subject_of(name) == resource.name and is_identifier(name),
-        lambda name: words(name) in (("id",), ("uuid",), ("guid",)),
-        lambda name: is_identifier(name) and len(words(name)) == 1,
-    )
-    for test in tests:
-        for place, of in places:
-            for name, value in of.items():
-                if isinstance(value, str | int) and not isinstance(value, bool) and value != "" and test(name):
-                    return f"{place}/{name}", value
-    return None
+    least, found = _NO_IDENTIFIER, None
+    for place, of in [("", body), *((f"/{key}", each) for key, each in body.items() if isinstance(each, dict))]:
+        for name, value in of.items():
+            rank = _rank(name, resource.key, resource.name)
+            if rank < least and isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+                least, found = rank, (f"{place}/{name}", value)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _rank(name: str, key: str, kind: str) -> int:
+    """How far a member's name is from that of the identifier of a kind."""
+    if plain(name) == plain(key):
+        return 0
+    if not is_identifier(name):
+        return _NO_IDENTIFIER
+    if subject_of(name) == kind:
+        return 1
+    if words(name) in (("id",), ("uuid",), ("guid",)):
+        return 2
+    return 3 if len(words(name)) == 1 else _NO_IDENTIFIER
 
 
 def _last_listed(resource: Resource, body: Any) -> tuple[str, Any] | None:
     """JSON pointer and value of the last entry under the kind's name in the plural: tags in `{"tags": ["a", "b"]}`."""
     for name, value in body.items() if isinstance(body, dict) else ():
-        if not isinstance(value, list) or not value or singular("".join(words(name))) != resource.name:
+        if not isinstance(value, list) or not value or singular(plain(name)) != resource.name:
             continue
         if isinstance(value[-1], str | int) and not isinstance(value[-1], bool) and value[-1] != "":
             return f"/{name}/{len(value) - 1}", value[-1]
@@ -275,8 +299,9 @@ def _agrees(of: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     return all(str(of.get(name)) == str(value) for name, value in params.items())
 
 
+@lru_cache(maxsize=32)
 def read_json(body: bytes) -> Any:
-    """A body as JSON; None where it is empty or none."""
+    """A body as JSON, not to be changed, since it is read once for all who ask; None where it is empty or none."""
     try:
         return json.loads(body) if body else None
     except (ValueError, RecursionError):

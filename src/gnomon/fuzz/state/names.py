@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["is_identifier", "is_key", "kind_of", "singular", "subject_of", "words"]
+__all__ = ["is_identifier", "is_key", "kind_of", "plain", "singular", "subject_of", "words"]
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _KEYS = frozenset({"id", "ids", "uuid", "guid"})
@@ -18,6 +18,13 @@ def words(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORDS.findall(name))
 
 
+@lru_cache(maxsize=4096)
+def plain(name: str) -> str:
+    """`userid` of userId, user_id, User-ID."""
+    return "".join(words(name))
+
+
+@lru_cache(maxsize=4096)
 def singular(word: str) -> str:
     """`city` of cities, `box` of boxes, `user` of users; other words as they are."""
     if word.endswith("ies") and len(word) > 4:
@@ -27,12 +34,14 @@ def singular(word: str) -> str:
     return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
 
 
+@lru_cache(maxsize=4096)
 def is_identifier(name: str) -> bool:
     """Whether a name by itself says that it identifies something: id, user_id, orderNumber."""
     found = words(name)
     return bool(found) and found[-1] in _IDENTIFIERS
 
 
+@lru_cache(maxsize=4096)
 def is_key(name: str) -> bool:
     """Whether a name is that of an identifier and does not say of what: id, ids, uuid."""
     found = words(name)
@@ -41,9 +50,10 @@ def is_key(name: str) -> bool:
 
 def kind_of(name: str) -> str:
     """What a member may name that is called like a kind of thing and nothing else: `author` of author and authors."""
-    return singular("".join(words(name)))
+    return singular(plain(name))
 
 
+@lru_cache(maxsize=4096)
 def subject_of(name: str) -> str:
     """What a name identifies: `user` of userId; "" of a bare id."""
     found = words(name)

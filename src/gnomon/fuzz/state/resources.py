@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from gnomon.fuzz.base import Api, Operation
-from gnomon.fuzz.state.names import singular, words
+from gnomon.fuzz.state.names import plain, singular
 
 __all__ = ["Resource", "Route", "resources"]
 
@@ -44,11 +45,11 @@ class Resource:
     inner: tuple[Operation, ...] = ()
     parent: str = ""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """`user` of `/api/users/{id}`."""
         fixed = [part for part in self.item.split("/") if part and not part.startswith("{")]
-        return singular("".join(words(fixed[-1]))) if fixed else ""
+        return singular(plain(fixed[-1])) if fixed else ""
 
 
 def resources(api: Api) -> tuple[Resource, ...]:
