@@ -21,12 +21,14 @@ class Reduction:
         violation: with the fewest and simplest steps so far that show it.
         play: the violation as other steps show it; None where they do not.
         may: whether a simpler last case may be tried.
+        valid: whether a case is within its schema, where what others name is made by one that is.
         left: whether requests are left to try with.
     """
 
     violation: Violation
     play: Callable[[Violation, Sequence[Exchange]], Awaitable[Violation | None]]
     may: Callable[[Case], bool]
+    valid: Callable[[Case], bool]
     left: Callable[[], bool]
 
     async def smallest(self) -> Violation:
@@ -72,6 +74,8 @@ class Reduction:
         step = self.violation.steps[i]
         taken = frozenset((take.location, take.place) for take in step.takes)
         for case in fewer_values(step.case, taken):
+            if step.case.mode == "valid" and not self.valid(case):
+                continue
             steps = [*self.violation.steps]
             steps[i] = replace(step, case=case)
             if await self._kept(steps):

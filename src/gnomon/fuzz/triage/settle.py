@@ -172,4 +172,4 @@ class Triage:
             left -= len(steps)
             return await self._shown(violation, steps)
 
-        return await Reduction(violation, played, may, lambda: left > 0).smallest()
+        return await Reduction(violation, played, may, self._valid, lambda: left > 0).smallest()
