@@ -113,6 +113,12 @@ def test_what_repeats_cost_beside_leaving_them_out_is_what_was_planted(planted: 
     assert found.value == pytest.approx(0.72 - 0.09, abs=0.02)
 
 
+def test_a_terminal_shows_a_line_a_size_and_share(planted: Report) -> None:
+    (table,) = planted.in_terminal
+    lines = {(row[0], row[1]): row for row in table.rows}
+    assert len(table.rows) == 6 and lines["160k", "90%"][2] == "100" and lines["160k", "90%"][3].startswith("0.72 (")
+
+
 def test_models_of_another_draw_are_worth_their_own_size(planted: Report) -> None:
     group = "no repeats, another draw, 40k"
     for metric, null in (("effective size over size, by test loss", 1.0), ("test loss added by repeats, nats", 0.0)):

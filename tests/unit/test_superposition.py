@@ -139,7 +139,7 @@ def test_packed_features_lie_where_they_should(tmp_path: Path, monkeypatch: pyte
     turns = torch.atan2(y, x).rad2deg().sort().values.diff()
     assert turns.tolist() == pytest.approx([72] * 4, abs=3)
     for name, least, most in (("two correlated pairs", -0.1, 0.1), ("two anticorrelated pairs", -1.0, -0.9)):
-        (said,) = re.findall(rf"{name} (-?[\d.]+) and", report.summary)
+        (said,) = re.findall(rf"{name} (-?[\d.]+) and", str(report.in_terminal[0].rows))
         assert least <= float(said) <= most
 
 

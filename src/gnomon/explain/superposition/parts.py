@@ -36,7 +36,8 @@ from gnomon.explain.superposition.saved import write_index
 from gnomon.explain.superposition.toys import Training
 from gnomon.explain.superposition.trainings import Kept, Told
 from gnomon.learn.loop import one_thread_if_small
-from gnomon.report.base import Report
+from gnomon.report.base import Estimate, Report, Table
+from gnomon.report.words import in_words, support
 
 if TYPE_CHECKING:
     from gnomon.explain.superposition import Part, Superposition
@@ -108,11 +109,24 @@ def report(cfg: Superposition, rows: Sequence[Row]) -> Report:
     failed = Counter(row.error for row in rows if row.error is not None)
     notes = [f"{part}: {note}" for part, each in told.items() for note in each.notes]
     notes += [f"{count} of {len(rows)} models are left out: {error}" for error, count in failed.items()]
+    shown = Table(
+        title="What each experiment shows",
+        columns=("experiment", "what it shows"),
+        rows=[[part, each.summary] for part, each in told.items()],
+    )
+    estimates = [estimate for each in told.values() for estimate in each.estimates]
     return Report(
         title="Features packed into fewer dimensions",
-        summary=" ".join(each.summary for each in told.values()),
-        estimates=[estimate for each in told.values() for estimate in each.estimates],
+        summary=f"{len(rows):,} toy models in {len(told)} experiment{'s' * (len(told) > 1)}.",
+        estimates=estimates,
         figures=[figure for each in told.values() for figure in each.figures],
-        tables=[table for each in told.values() for table in each.tables],
+        tables=[shown, *(table for each in told.values() for table in each.tables)],
         notes=notes,
+        in_terminal=[shown, _headlines(estimates)],
     )
+
+
+def _headlines(estimates: Sequence[Estimate]) -> Table:
+    rows = [[e.metric, e.group, in_words(e, 2), support(e)] for e in estimates if e.headline]
+    columns = ("metric", "of", "value and 95 % interval", "items")
+    return Table(title="Main numbers", columns=columns, rows=rows, caption="The page has all others.")

@@ -19,6 +19,14 @@ from gnomon.study.repeated_data.pictures import SECTION, figures
 
 __all__ = ["report"]
 
+_AT_WORST = {
+    "test loss added by repeats, nats": "added, nats",
+    "of it more than where repeats are left out, nats": "of it harm",
+    "loss on the set, nats": "set, nats",
+    "change of the most prefix matching of a head": "prefix matching",
+    "effective size over size, by test loss": "effective size",
+}
+
 
 def report(rows: Sequence[Row]) -> Report:
     """What the family's rows say.
@@ -35,6 +43,7 @@ def report(rows: Sequence[Row]) -> Report:
         figures=Drawn(lambda: figures(of)),
         tables=[_cells(of), _regions(of), _peaks(of), *_copies(of)],
         notes=[*_notes(of), *_went(rows), *_diverged(rows)],
+        in_terminal=[_worst(of, found)],
     )
 
 
@@ -56,6 +65,26 @@ def _verdict(of: Family, found: Sequence[Estimate]) -> str:
     if control is not None:
         told.append(f"On a language without copies prefix matching changes by {_in(control)}.")
     return " ".join(told)
+
+
+def _worst(of: Family, found: Sequence[Estimate]) -> Table:
+    """One line a size and share: what the worst epochs do."""
+    by = {(e.metric, e.group): e for e in found}
+    rows = []
+    for width in of.widths:
+        for share in of.shares:
+            epochs, size = of.worst(width, share), spoken(of.size(width))
+            group = f"{size}, {share:.0%} repeats, {epochs:g} epochs"
+            told = [_told(by.get((metric, group))) for metric in _AT_WORST]
+            rows.append([size, f"{share:.0%}", f"{epochs:g}", *told, peaks(of, width, share).verdict])
+    columns = ("parameters", "share", "worst epochs", *_AT_WORST.values(), "peak over epochs")
+    return Table(title="Where repeats hurt most", columns=columns, rows=rows, caption="The page has the whole grid.")
+
+
+def _told(e: Estimate | None) -> str:
+    if e is None or e.value is None:
+        return "" if e is None else e.reason.rpartition(": ")[2]
+    return _in(e)
 
 
 def _in(e: Estimate) -> str:
@@ -87,7 +116,11 @@ def _cells(of: Family) -> Table:
     place = ("parameters", "share", "epochs", "documents in the set", "seeds")
     read = ("test loss", "added", "loss on the set", "said by heart", *list(METRICS)[1:])
     columns = (*place, *read, "effective size over size")
-    caption = "Means over seeds, in nats a token; epochs and share as achieved in whole documents."
+    caption = (
+        "Means over seeds, in nats a token; epochs and share as achieved in whole documents. Added losses are paired: "
+        "models of one seed share first weights and the order of what comes once. The worst epochs are chosen on the "
+        "losses that are read there, which makes these a little high."
+    )
     return Table(title="Trainings", columns=columns, rows=rows, caption=caption, section=SECTION["damage"])
 
 
@@ -192,14 +225,12 @@ def _copies(of: Family) -> list[Table]:
 
 def _notes(of: Family) -> list[str]:
     seeds = len(of.control(of.widths[0]))
-    told = [
-        "added losses are paired: models of one seed share first weights and the order of what comes once",
-        "the worst epochs are chosen on the losses that are read there, which makes these a little high",
-    ]
+    told = []
     if seeds == 1:
         told.append("one seed: intervals are over documents alone, and no peak is called one; --seeds 3 gives a spread")
     if len(of.widths) < 4:
-        told.append(f"{len(of.widths)} sizes are read through their points; a power law needs four or more")
+        sizes = "one size is" if len(of.widths) == 1 else f"{len(of.widths)} sizes are"
+        told.append(f"{sizes} read through points; a power law needs four or more")
     if "copying" not in of.control(of.widths[0])[0]:
         told.append("the context does not hold two copies of five tokens: copying is not read")
     return told
@@ -213,7 +244,7 @@ def _went(rows: Sequence[Row]) -> list[str]:
         return []
     resumed = sum(each["resumed at"] > 0 for each in found if "resumed at" in each)
     told = f"trainings went at {min(speeds):,.0f} to {max(speeds):,.0f} tokens a second of processor time"
-    return [f"{told}; {resumed} of {len(speeds)} went on where an earlier call had stopped"]
+    return [told + (f"; {resumed} went on where an earlier call had stopped" if resumed else "")]
 
 
 def _diverged(rows: Sequence[Row]) -> list[str]:
