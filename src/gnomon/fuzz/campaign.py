@@ -83,7 +83,7 @@ class Campaign:
         self.maker = Maker(self.sender.api, memory, canonical="canonical" not in self.without)
         self.stopped = self.gone = self._let_in = False
         self._shut: Counter[str] = Counter()
-        self._idle = 0
+        self._idle = self._settling = 0
         self.mistakes: list[Exception] = []
         self._outage = asyncio.Lock()
         self.novelty = Novelty(kind_of_answer if self.api.dialect == "graphql" else fingerprint)
@@ -140,12 +140,20 @@ class Campaign:
                     raise result
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GRACE * self.budget.seconds):
-                    while self.triage.waiting and not (self.gone or self.stopped):
-                        await self._isolated(self._settle())
+                    await asyncio.gather(*(self._settle_all() for _ in range(self.budget.connections)))
             for defect in self.triage.unsettled():
                 self._found.put_nowait(defect)
         finally:
             self._found.put_nowait(None)
+
+    async def _settle_all(self) -> None:
+        while self.triage.waiting and not (self.gone or self.stopped):
+            await self._isolated(self._settle())
+
+    @property
+    def _settlers(self) -> int:
+        """Defects that are made small at a time: a fifth of the connections, and the search has the rest."""
+        return max(1, round(_SETTLED * self.budget.connections))
 
     @property
     def _workers(self) -> int:
@@ -158,7 +166,7 @@ class Campaign:
             await asyncio.sleep(0)
             if self.sender.dead:
                 await self._await_return()
-            elif self.triage.waiting and self.rng.random() < _SETTLED:
+            elif self.triage.waiting and self._settling < self._settlers and self.rng.random() < _SETTLED:
                 await self._isolated(self._settle())
             else:
                 await self._isolated(self._play(self.schedule.next(self._busy)))
@@ -183,7 +191,11 @@ class Campaign:
                 self.gone = True
 
     async def _settle(self) -> None:
-        defect = await self.triage.settle()
+        self._settling += 1
+        try:
+            defect = await self.triage.settle()
+        finally:
+            self._settling -= 1
         if defect:
             self._found.put_nowait(defect)
 

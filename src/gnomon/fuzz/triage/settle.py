@@ -17,7 +17,7 @@ from gnomon.fuzz.triage.replay import shown_again
 
 __all__ = ["Triage"]
 
-_REPLAYS, _MOSTLY, _A_STEP = 3, 2, 10
+_REPLAYS, _MOSTLY, _A_STEP, _MANY = 3, 2, 10, 10
 
 
 @dataclass
@@ -161,7 +161,8 @@ class Triage:
 
     async def _small(self, violation: Violation) -> Violation:
         """Made small within the budget; what was refused although its schema allows it stays within its schema."""
-        left = max(self._budget, _A_STEP * len(violation.steps))
+        # Where many wait, that all are played again comes before that one is made as small as can be.
+        left = max(self._budget // (1 + self.waiting // _MANY), _A_STEP * len(violation.steps))
         stays_valid = violation.check in ("valid_data_rejected", "graphql_error")
 
         def may(case: Case) -> bool:
