@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import gnomon
-from gnomon.fuzz.base import Answer, Api, Case, Exchange, Operation, Parameter, Reply, Request
+from gnomon.fuzz.base import Answer, Api, Case, Exchange, Fault, Media, Operation, Parameter, Reply, Request
 from gnomon.fuzz.checks import Promises, violations
 from gnomon.fuzz.checks.refusals import is_beyond_schemas, is_conflict, reasons, told
 
@@ -75,6 +75,22 @@ def test_another_path_is_no_promise_and_a_page_is_no_method() -> None:
     assert told("x/y") == told("..") == [("undocumented_content_type", False)]
     assert told("x/y", status=500)[0] == ("server_error", True)
     assert told("x", "PUT") == [("method_not_allowed", False)]
+
+
+def test_what_only_answers_have_may_be_overlooked() -> None:
+    schema = {"type": "object", "properties": {"id": {**NUMBER, "readOnly": True}, "age": NUMBER}}
+    make = Operation(method="POST", path="/a", bodies={JSON: Media(schema=schema)}, answers={"201": Answer()})
+    promises = Promises(Api(title="", version="", dialect="openapi-3.1", operations=(make,)))
+    certain = dict[str, list[bool]]()
+    for name in ("id", "age"):
+        why = Fault(location="body", pointer=f"/{name}", keyword="type", kind="wrong type")
+        case = Case(operation=make, body={name: "x"}, media_type=JSON, mode="invalid", why=(why,))
+        asked = Request(
+            method="POST", target="/a", headers=(("content-type", JSON),), body=json.dumps(case.body).encode()
+        )
+        found = violations(Exchange(case=case, request=asked, reply=Reply(status=201)), promises)
+        certain[name] = [each.certain for each in found if each.check == "negative_data_accepted"]
+    assert certain == {"id": [False], "age": [True]}
 
 
 class Hotel:

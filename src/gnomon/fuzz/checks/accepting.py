@@ -25,7 +25,7 @@ _INDEX = re.compile(r"/\d+(?=/|$)")
 def negative_data_accepted(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
     """A 2xx to a request that breaks the schema in one place, whatever a lenient server reads in its bytes.
 
-    Advice for a further parameter, which most servers overlook.
+    Advice for a further parameter and for a member that only answers have, which most servers overlook.
     """
     fault = _accepted_fault(exchange)
     if fault is None or (fault.location == "header" and _lacks(exchange, fault)):
@@ -34,7 +34,8 @@ def negative_data_accepted(exchange: Exchange, promises: Promises) -> Iterator[V
         return
     fault, root = _told(exchange.case, fault, promises)
     further = fault.location != "body" and fault.keyword in ("additionalProperties", "unevaluatedProperties")
-    yield replace(_accepted(exchange, "negative_data_accepted", fault, certain=not further), root=root)
+    overlooked = further or (fault.location == "body" and _is_read_only(exchange.case, fault, promises))
+    yield replace(_accepted(exchange, "negative_data_accepted", fault, certain=not overlooked), root=root)
 
 
 def missing_header_accepted(exchange: Exchange, promises: Promises) -> Iterator[Violation]:
@@ -133,6 +134,11 @@ def _named(case: Case, promises: Promises) -> Mapping[str, Any] | None:
         schema = promises.asked.get(str(schema["$ref"]).rpartition("/")[2], True)
     named = schema.get("properties") if isinstance(schema, Mapping) else None
     return named if isinstance(named, Mapping) else None
+
+
+def _is_read_only(case: Case, fault: Fault, promises: Promises) -> bool:
+    named = (_named(case, promises) or {}).get(next(iter(tokens(fault.pointer)), ""))
+    return isinstance(named, Mapping) and named.get("readOnly") is True
 
 
 def _doubtful(case: Case, promises: Promises) -> bool:
