@@ -14,6 +14,9 @@ DEEPER = {
             """,
         "becomes another program": "import os\ndef ENTRY(*a): os.execv('/bin/true', ['true'])",
         "stops itself": "import os, signal\ndef ENTRY(*a): os.kill(os.getpid(), signal.SIGSTOP)",
+        "leaves by a system call": "import ctypes\ndef ENTRY(*a): ctypes.CDLL(None).syscall(231, 0)",
+        "its first thread alone leaves": "import ctypes\ndef ENTRY(*a): ctypes.CDLL(None).syscall(60, 0)",
+        "a group of exceptions": "def ENTRY(*a): raise BaseExceptionGroup('', [KeyboardInterrupt(), SystemExit(0)])",
     },
     "output forging": {
         "code in marshal's form": """
@@ -31,6 +34,23 @@ DEEPER = {
         "a frame without an end": """
             import os, struct
             def ENTRY(*a): os.write(4, struct.pack('<I', 1 << 31) + b'vtrue'); os.close(4); os._exit(0)
+            """,
+        "reads the questions and answers them all": """
+            import os, struct
+            def ENTRY(*a):
+                os.set_blocking(3, False)
+                try: os.read(3, 1 << 16)
+                except OSError: pass
+                os.write(4, (struct.pack('<I', 5) + b'vtrue') * 50)
+                return True
+            """,
+        "what the sandbox says of an end": """
+            import os, struct
+            def ENTRY(*a):
+                for text in (b'ready', struct.pack('<id?', 0, 0.0, False), b'{"status": 0, "cpu": 0.0}'):
+                    for fd in range(64):
+                        try: os.write(fd, text)
+                        except OSError: pass
             """,
         "half an answer": "import os\ndef ENTRY(*a): os.write(4, b'\\x05\\x00\\x00\\x00vt'); os._exit(0)",
         "loaded twice": """
@@ -62,6 +82,50 @@ DEEPER = {
                 __hash__ = Fraction.__hash__
             def ENTRY(*a): return A(1, 3)
             """,
+        "a class that is found in place of list": """
+            class M(type):
+                __eq__ = lambda c, o: True
+                __hash__ = lambda c: hash(list)
+            class A(list, metaclass=M):
+                __eq__ = lambda self, o: True
+                __hash__ = None
+            def ENTRY(*a): return A([1])
+            """,
+        "a tuple with fields and other contents": """
+            class A(tuple):
+                _fields = ('x',)
+                __eq__ = lambda self, o: True
+                __iter__ = lambda self: iter((self,))
+                __hash__ = None
+            def ENTRY(*a): return A((self for self in (1, 2)))
+            """,
+        "an enumeration that adds otherwise": """
+            import enum
+            class A(int, enum.Enum):
+                X = 3
+                __add__ = __radd__ = __index__ = lambda self, *o: A.X
+                __eq__ = lambda self, o: True
+                __hash__ = None
+            def ENTRY(*a): return A.X
+            """,
+        "a number that is called Fraction": """
+            class Fraction:
+                __module__ = 'fractions'
+                numerator = denominator = property(lambda self: self)
+                __eq__ = lambda self, o: True
+                __hash__ = None
+            def ENTRY(*a): return Fraction()
+            """,
+        "a mock": "from unittest.mock import MagicMock\ndef ENTRY(*a): return MagicMock(__eq__=lambda s, o: True)",
+        "NotImplemented": "def ENTRY(*a): return NotImplemented",
+        "a coroutine": "async def ENTRY(*a): return 2.0",
+        "its own class": """
+            class ENTRY:
+                __new__ = lambda c, *a: object.__new__(c)
+                __eq__ = __bool__ = lambda self, *o: True
+                __sub__ = __rsub__ = lambda self, o: 0
+                __hash__ = None
+            """,
         "a generator that asks what is wanted": """
             def lie():
                 wanted = yield 1
@@ -85,6 +149,15 @@ DEEPER = {
                         for name in ('control', '_socket', 'watcher'):
                             try: getattr(o, name).send(b'{"status": 0, "cpu": 0.0}')
                             except Exception: pass
+            """,
+        "jumps over lines": """
+            import sys
+            def tracer(frame, event, arg):
+                try: frame.f_lineno = frame.f_code.co_firstlineno + 1
+                except ValueError: pass
+                return tracer
+            sys.settrace(tracer)
+            def ENTRY(*a): return None
             """,
         "an audit hook": """
             import sys
@@ -115,6 +188,12 @@ DEEPER = {
             slot.value = None
             def ENTRY(*a): return 1e9
             """,
+        "how values are copied": """
+            import copy, copyreg
+            copy.deepcopy = copy.copy = lambda x, memo=None: x
+            copyreg.pickle(float, lambda x: (float, (2.0,)))
+            def ENTRY(*a): return 7.0
+            """,
         "an exception of the test's own": """
             class AssertionError(BaseException): pass
             def ENTRY(*a): raise AssertionError
@@ -135,6 +214,12 @@ DEEPER = {
             """,
     },
     "threads left behind": {
+        "a limit that strikes": """
+            import resource
+            def ENTRY(*a):
+                resource.setrlimit(resource.RLIMIT_CPU, (0, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+                while True: pass
+            """,
         "an alarm that answers": """
             import os, signal, struct
             def answer(*a): os.write(4, struct.pack('<I', 5) + b'vtrue')

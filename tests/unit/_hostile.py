@@ -40,6 +40,13 @@ HOSTILE = {
         "    threading.Thread(target=time.sleep, args=(100,)).start()\n    return x * x",
         ("passed",),
     ),
+    "threads without a stack to speak of": Hostile(
+        "import ctypes, time\ndef f(x):\n    c, how = ctypes.CDLL(None), ctypes.create_string_buffer(64)\n"
+        "    c.pthread_attr_init(how)\n    c.pthread_attr_setstacksize(how, ctypes.c_size_t(16384))\n"
+        "    for _ in range(600): c.pthread_create(ctypes.byref(ctypes.c_ulong()), how, c.pause, None)\n"
+        "    time.sleep(9)",
+        _NO,
+    ),
     "memory": Hostile("def f(x):\n    return len(bytearray(8 << 30))", ("memory",)),
     "memory by pieces": Hostile(
         "def f(x):\n    a = []\n    while True: a.append(bytes(1 << 28))", ("memory", "timeout")
@@ -113,6 +120,20 @@ HOSTILE = {
     ),
     "cyclic answer": Hostile("def f(x):\n    a = []\n    a.append(a)\n    return a", ("unreadable answer",)),
     "endless answer": Hostile("import itertools\ndef f(x):\n    return itertools.count()", ("unreadable answer",)),
+    "an answer byte by byte": Hostile(
+        "import os, time\ndef f(x):\n    os.write(4, b'\\x00\\x00\\xff\\x00')\n"
+        "    while True:\n        os.write(4, b'x')\n        time.sleep(0.02)",
+        _LATE,
+    ),
+    "answers without end": Hostile(
+        "import os\ndef f(x):\n    while True: os.write(4, b'\\x02\\x00\\x00\\x00v0')", ("unreadable answer",)
+    ),
+    "system calls of another kind": Hostile(
+        "import ctypes, mmap\ndef f(x):\n    m = mmap.mmap(-1, 4096, prot=7)\n"
+        "    m.write(bytes.fromhex('b802000000cd80c3'))\n"
+        "    return ctypes.CFUNCTYPE(int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()",
+        ("crash",),
+    ),
     "garbage for an answer": Hostile(
         "import os\ndef f(x):\n    os.write(4, b'\\xff' * 100)\n    return 4", ("unreadable answer",)
     ),

@@ -109,6 +109,8 @@ def test_files_of_every_kind(tmp_path: Path) -> None:
         ([], "holds no problems"),
         ([{**APPS, "input_output": ""}], "the problem has no tests"),
         ([{**HUMANEVAL, "prompt": "def f(:\n"}], "line 1: row does not fit its form"),
+        ([{**HUMANEVAL, "test": "def check(:\n"}], "line 1: row does not fit its form"),
+        ([{**HUMANEVAL, "test": "assert True"}], "its test defines no check"),
         ([{**MBPP, "test_list": ["assert 1"]}], "call nothing that the solution defines"),
     ],
 )
@@ -125,6 +127,7 @@ def test_problem_files_that_are_refused(tmp_path: Path, rows: list[Any], said: s
         ([{"task_id": "HumanEval/0", "completion": 3}], "line 1: completion is 3"),
         ([{"task_id": "HumanEval/0", "completion": "x" * 1_000_001}], "completion has 1000001 characters"),
         ([{"task_id": "HumanEval/0", "completion": "", "mean_logprob": "a"}], "mean_logprob is 'a'"),
+        ([{"task_id": "HumanEval/0", "completion": "", "mean_logprob": float("nan")}], "mean_logprob is nan"),
         ([], "holds no samples"),
     ],
 )

@@ -45,7 +45,7 @@ def judges() -> Iterator[Judges]:
             "unreadable answer",
         ),
         (
-            "class Decimal:\n    __module__ = 'decimal'\n    __eq__ = lambda s, o: True\n    def __str__(s): return '1'\n"
+            "class Decimal:\n    __module__ = 'decimal'\n    __eq__ = lambda s, o: True\n    __str__ = lambda s: '1'\n"
             "def f(x): return Decimal()",
             "wrong answer",
         ),

@@ -48,7 +48,7 @@ def apps_problem(row: Mapping[str, Any]) -> Problem:
     tests = json.loads(row["input_output"]) if row["input_output"] else {}
     solutions = json.loads(row["solutions"]) if row.get("solutions") else []
     if not tests.get("inputs"):
-        raise ValueError("the problem has no tests")
+        raise ValueError("the problem has no tests; leave such rows out")
     starter = row.get("starter_code") or ""
     how = "\nUse Call-Based format" if tests.get("fn_name") else "\nUse Standard Input format"
     common: dict[str, Any] = {

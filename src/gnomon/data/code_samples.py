@@ -79,7 +79,7 @@ def _sample(record: dict[str, Any], problems: Mapping[str, Problem], seen: Count
     if task not in problems:
         near = closest(task, problems) if task else "each line has a task_id"
         raise DataError(f"no problem is called {task!r}", where=where, todo=near[:200])
-    field = "solution" if "solution" in record else "completion"
+    field = "completion" if record.get("solution") is None else "solution"
     text = record.get(field)
     if not isinstance(text, str):
         raise DataError(f"{field} is {text!r:.60}", where=where, todo="give the program as text")
@@ -101,6 +101,6 @@ def _number(record: Mapping[str, Any], field: str, where: str) -> float | None:
     value = record.get(field)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise DataError(f"{field} is {value!r}", where=where, todo="give a number or leave it out")
     return float(value)

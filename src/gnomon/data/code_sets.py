@@ -51,6 +51,8 @@ def parse_problem(record: Mapping[str, Any], where: str) -> Problem:
             if needed <= record.keys():
                 problem = read(record)
                 ast.parse(problem.setup)
+                if problem.call and problem.call not in _defined(problem.test):
+                    raise ValueError(f"its test defines no {problem.call}")
                 return problem
     except (KeyError, TypeError, ValueError, SyntaxError, RecursionError) as error:
         raise DataError(f"row does not fit its form ({type(error).__name__}: {error})", where=where) from None
