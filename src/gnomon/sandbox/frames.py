@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import struct
 
-__all__ = ["HEADER", "pack", "read_exactly", "read_frame", "write_all"]
+__all__ = ["END", "HEADER", "pack", "read_exactly", "read_frame", "write_all"]
 
 HEADER = struct.Struct("<I")
+# What the zygote says of an end: wait status, processor seconds, whether it had to be brought about.
+END = struct.Struct("<id?")
 
 
 def pack(payload: bytes) -> bytes:

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from gnomon.sandbox.asked import call_frame, load_frame
 from gnomon.sandbox.codec import Unreadable, decode, encode
-from gnomon.sandbox.frames import HEADER, pack
+from gnomon.sandbox.frames import END, HEADER, pack
 from gnomon.sandbox.limits import Limits
 
 __all__ = ["Ended", "Raised", "Session", "Zygote", "how_it_ended"]
@@ -91,7 +91,7 @@ class Zygote:
         )
         theirs.close()
         self._control = ours
-        self._ask({"layers": list(layers), "limits": asdict(limits)})
+        self._ask(json.dumps({"layers": list(layers), "limits": asdict(limits)}).encode())
 
     def start(self) -> Session:
         """A fresh candidate process."""
@@ -115,15 +115,18 @@ class Zygote:
         """The candidate's processor seconds (`cpu`), whether a thread of it computes or waits to (`awake`), and whether
         it has too many (`crowded`).
         """
-        return self._ask(None, b"L")
+        found: dict[str, Any] = json.loads(self._ask(b"L"))
+        return found
 
-    def end(self, wait: bool = False) -> dict[str, Any]:
-        """Ends the candidate; the wait status it had ended with by itself (`status`, else 0) and its `cpu` seconds.
+    def end(self, wait: bool = False) -> tuple[int, float, bool]:
+        """Ends the candidate: the wait status it had ended with by itself, else 0; its processor seconds; whether it
+        had not ended.
 
         Args:
             wait: it has closed its pipes, so it may be about to end by itself.
         """
-        return self._ask(None, b"W" if wait else b"E")
+        status, seconds, killed = END.unpack(self._ask(b"W" if wait else b"E"))
+        return status, seconds, killed
 
     def close(self) -> None:
         """Ends the interpreter and what it runs."""
@@ -134,16 +137,15 @@ class Zygote:
             self._process.kill()
             self._process.wait()
 
-    def _ask(self, record: dict[str, Any] | None, order: bytes = b"") -> dict[str, Any]:
+    def _ask(self, order: bytes) -> bytes:
         try:
-            self._control.send(order or json.dumps(record).encode())
+            self._control.send(order)
             answer = self._control.recv(1 << 16)
         except OSError:
             answer = b""
         if not answer:
             raise Ended("infrastructure", "the sandbox's interpreter is gone")
-        found: dict[str, Any] = {} if answer == b"ready" else json.loads(answer)
-        return found
+        return answer
 
 
 class Session:
@@ -220,10 +222,9 @@ class Session:
             if fd >= 0:
                 os.close(fd)
         self._ask = self._reply = -1
-        found = self._zygote.end(wait)
-        self.cpu_seconds = max(self.cpu_seconds, float(found["cpu"]))
-        self.killed = bool(found["killed"])
-        return int(found["status"])
+        status, seconds, self.killed = self._zygote.end(wait)
+        self.cpu_seconds = max(self.cpu_seconds, seconds)
+        return status
 
     def _numbered(self, function: Callable[..., Any]) -> int:
         self._functions.append(function)

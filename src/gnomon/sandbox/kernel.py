@@ -9,6 +9,7 @@ import ctypes
 import os
 import struct
 import sys
+from os import getppid
 
 __all__ = [
     "MACHINE",
@@ -29,9 +30,8 @@ _LAST_CAPABILITY = 63
 _NOBODY = 65534
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-if _libc is not None:
-    # Declared once, so that a call in a fresh fork makes no objects and so copies few pages.
-    _libc.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
+# Without declared types, for which a call makes objects: in a fresh fork each copies pages.
+_prctl = _libc.prctl if _libc is not None else None
 
 
 def syscall(number: int, *args: object) -> int:
@@ -45,11 +45,11 @@ def syscall(number: int, *args: object) -> int:
     return result
 
 
-def prctl(option: int, *args: int) -> int:
-    """prctl(2); OSError where it fails."""
-    if _libc is None:
+def prctl(option: int, first: int = 0, second: ctypes.c_void_p | None = None) -> int:
+    """prctl(2), `second` an address; OSError where it fails."""
+    if _prctl is None:
         raise OSError(38, "no Linux")
-    result: int = _libc.prctl(option, *(*args, 0, 0, 0, 0)[:4])
+    result: int = _prctl(option, first, second, None, None)
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
@@ -64,7 +64,7 @@ def no_new_privileges() -> None:
 def die_with_parent(parent: int) -> None:
     """Ends this process by SIGKILL when `parent` ends, at once where it has ended already."""
     prctl(_SET_PDEATHSIG, 9)
-    if os.getppid() != parent:
+    if getppid() != parent:
         os._exit(0)
 
 

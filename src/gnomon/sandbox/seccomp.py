@@ -84,7 +84,7 @@ def install(pid: int) -> None:
     It is short, for the kernel reads it once for each system call that there is.
     """
     for place in _PID_PLACES:
-        _PID.pack_into(_OWN.code, place, pid)
+        _OWN_WORDS[place] = pid
     prctl(_SET_SECCOMP, _MODE_FILTER, _OWN.address)
 
 
@@ -98,10 +98,10 @@ class _Filter:
 
     def __init__(self, instructions: Sequence[_Instruction]) -> None:
         program = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
-        self.code = ctypes.create_string_buffer(program, max(1, len(program)))
+        self.code = ctypes.create_string_buffer(program, max(8, len(program)))
         described = struct.pack("=H6xQ", len(instructions), ctypes.addressof(self.code))
         self._described = ctypes.create_string_buffer(described, 16)
-        self.address = ctypes.addressof(self._described)
+        self.address = ctypes.c_void_p(ctypes.addressof(self._described))
 
 
 def _shared() -> Iterator[_Instruction]:
@@ -164,5 +164,5 @@ _CHECKS: dict[str, list[_Instruction]] = {
 _OWN_CHECKS = ("clone", "kill", "tgkill", "prlimit64")
 _SHARED_CHECKS = tuple(name for name in _CHECKS if name not in _OWN_CHECKS)
 _SHARED, _OWN = (_Filter([*made()] if MACHINE in _TABLES else []) for made in (_shared, _own))
-_PID = struct.Struct("=I")
-_PID_PLACES = [i for i in range(4, len(_OWN.code), 8) if _OWN.code.raw[i : i + 4] == _PID.pack(_OWN_PID)]
+_OWN_WORDS = memoryview(_OWN.code).cast("B").cast("I")
+_PID_PLACES = [place for place, word in enumerate(_OWN_WORDS) if word == _OWN_PID]

@@ -16,13 +16,18 @@ import gc
 import json
 import os
 import resource
-import struct
 import sys
 import time
+from os import close, closerange, fork, getpid, setpgid
+from resource import RLIMIT_CPU, RLIMIT_NPROC, setrlimit
 from typing import Any
 
 from gnomon.sandbox import child, kernel, landlock, seccomp
 from gnomon.sandbox.asked import call_frame, compiled, load_frame
+from gnomon.sandbox.child import ASK, REPLY
+from gnomon.sandbox.frames import END
+from gnomon.sandbox.kernel import die_with_parent
+from gnomon.sandbox.seccomp import install
 from gnomon.sandbox.watcher import ASLEEP, CROWDED, Watcher
 
 __all__ = ["MODULES", "READABLE", "main"]
@@ -31,14 +36,14 @@ __all__ = ["MODULES", "READABLE", "main"]
 MODULES = ("typing", "math", "re", "collections", "itertools", "functools", "operator", "string")
 
 _SIGKILL = 9
+_LINUX = sys.platform == "linux"
 # A candidate that has closed its pipes is given half a second to end.
 _LOOKS, _LOOK_SECONDS = 500, 0.001
 _GET_NO_NEW_PRIVS = 39
 _REHEARSALS = 24
 # The control socket stands behind the descriptors that a candidate has.
-_CONTROL = child.REPLY + 1
-_PAIR = struct.Struct("=2i")
-_PAIR_SPACE = _socket.CMSG_SPACE(_PAIR.size)
+_CONTROL = REPLY + 1
+_PAIR_SPACE = _socket.CMSG_SPACE(8)
 _TYPICAL = '''
 import math
 from typing import Dict, List, Optional, Tuple
@@ -90,8 +95,8 @@ class _Zygote:
         self.control, self.pid, self.child = control, os.getpid(), 0
         setup = json.loads(control.recv(1 << 16))
         self.layers = frozenset(setup["layers"])
-        self.cpu_seconds = int(setup["limits"]["cpu_seconds"]) + 2
-        self.open_files = int(setup["limits"]["open_files"])
+        seconds, files = int(setup["limits"]["cpu_seconds"]) + 2, int(setup["limits"]["open_files"])
+        self.held = self.pid, (seconds, seconds + 1), files, "seccomp" in self.layers
         _first_to_go()
         self._silence()
         self._lower()
@@ -100,35 +105,32 @@ class _Zygote:
         gc.collect()
         gc.disable()
         gc.freeze()
+        # the lowest that are free, so a candidate's pipes come in as these two
+        close(ASK)
+        close(REPLY)
         control.send(b"ready")
 
     def serve(self) -> None:
         """Takes orders; a closed socket ends the candidate and this process."""
         while True:
-            order, fds = self._order()
+            order = self.control.recvmsg(16, _PAIR_SPACE)[0]
             if not order:
                 self._end()
                 os._exit(0)
             if order == b"F":
-                self._fork(fds)
+                self._fork()
             elif order == b"L":
                 self.control.send(json.dumps(self._look()).encode())
             else:
-                self.control.send(json.dumps(self._end(wait=order == b"W")).encode())
-
-    def _order(self) -> tuple[bytes, tuple[int, ...]]:
-        message, extra, _, _ = self.control.recvmsg(16, _PAIR_SPACE)
-        for level, kind, data in extra:
-            if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
-                return message, _PAIR.unpack(data)
-        return message, ()
+                self.control.send(self._end(wait=order == b"W"))
 
     def _silence(self) -> None:
         """Standard streams lead nowhere, and the two descriptors that a candidate's pipes take are held free."""
         null = os.open("/dev/null", os.O_RDWR)
-        for fd in (0, 1, 2, child.ASK, child.REPLY):
+        for fd in (0, 1, 2, ASK, REPLY):
             os.dup2(null, fd)
-        os.close(null)
+        if null > REPLY:  # else it is one of these
+            os.close(null)
         sys.stdin = open(0, closefd=False)  # noqa: SIM115  # for as long as this process lives
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
@@ -137,7 +139,7 @@ class _Zygote:
         """What candidates inherit from here: no capability, no way to gain one."""
         os.environ.clear()
         os.chdir("/")
-        if sys.platform == "linux":
+        if _LINUX:
             kernel.adopt_orphans()
             kernel.no_new_privileges()
             kernel.drop_privileges(os.path.dirname(os.__file__))
@@ -154,30 +156,16 @@ class _Zygote:
         if "seccomp" in self.layers:
             seccomp.install_shared()
 
-    def _fork(self, fds: tuple[int, ...]) -> None:
-        self.child = os.fork()
+    def _fork(self) -> None:
+        self.child = fork()
         if self.child == 0:
             try:
-                self._become(*fds)
+                _become(*self.held)
                 child.serve()
             finally:
                 os._exit(71)
-        for fd in fds:
-            os.close(fd)
-
-    def _become(self, ask: int, reply: int) -> None:
-        """Turns a fresh fork into a candidate's process: two pipes, limits, and no way out."""
-        if sys.platform == "linux":
-            kernel.die_with_parent(self.pid)
-        os.setpgid(0, 0)
-        os.dup2(ask, child.ASK)
-        os.dup2(reply, child.REPLY)
-        os.closerange(child.REPLY + 1, self.open_files)
-        resource.setrlimit(resource.RLIMIT_CPU, (self.cpu_seconds, self.cpu_seconds + 1))
-        if "seccomp" in self.layers:
-            seccomp.install(os.getpid())
-        else:
-            resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        close(ASK)
+        close(REPLY)
 
     def _look(self) -> dict[str, Any]:
         """The candidate's processor time in seconds, whether one of its threads computes or waits to, and whether they
@@ -190,13 +178,13 @@ class _Zygote:
         seen = self.watcher.seen(self.child)
         return {"cpu": seconds, "awake": seen != ASLEEP, "crowded": seen == CROWDED}
 
-    def _end(self, wait: bool = False) -> dict[str, Any]:
+    def _end(self, wait: bool = False) -> bytes:
         """Ends the candidate and all it left; says how it ended by itself, if it did.
 
         Its pipes close a moment before it has ended; `wait` gives it that moment.
         """
         if not self.child:
-            return {"status": 0, "cpu": 0.0, "killed": False}
+            return END.pack(0, 0.0, False)
         pid, self.child = self.child, 0
         by_itself = wait and _ends(pid)
         # it is not waited for yet, so the number is still its own
@@ -204,8 +192,24 @@ class _Zygote:
         _, status, usage = os.wait4(pid, 0)
         if "seccomp" not in self.layers:
             self.watcher.end_orphans()
-        cpu = usage.ru_utime + usage.ru_stime
-        return {"status": status if by_itself else 0, "cpu": cpu, "killed": not by_itself}
+        return END.pack(status if by_itself else 0, usage.ru_utime + usage.ru_stime, not by_itself)
+
+
+def _become(parent: int, seconds: tuple[int, int], open_files: int, filtered: bool) -> None:
+    """Turns a fresh fork into a candidate's process: limits, and no way out.
+
+    It runs in forks alone, so the interpreter never adapts it; names are looked up in one module, for each that is
+    looked up in another costs three pages.
+    """
+    if _LINUX:
+        die_with_parent(parent)
+    setpgid(0, 0)
+    closerange(_CONTROL, open_files)
+    setrlimit(RLIMIT_CPU, seconds)
+    if filtered:
+        install(getpid())
+    else:
+        setrlimit(RLIMIT_NPROC, (0, 0))
 
 
 def _bounds(limits: dict[str, Any]) -> dict[int, int]:
@@ -227,7 +231,7 @@ def _warm_up() -> None:
     for _ in range(_REHEARSALS):
         child.rehearse(asked)
         resource.getrlimit(resource.RLIMIT_CPU)
-        if sys.platform == "linux":
+        if _LINUX:
             kernel.prctl(_GET_NO_NEW_PRIVS)
 
 
