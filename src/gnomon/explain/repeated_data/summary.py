@@ -85,7 +85,7 @@ def _verdict(found: Sequence[Estimate], whole: Mapping[str, Any]) -> str:
         told.append(f"Of paragraphs said again the first copy costs it {in_words(by[_FIRST])} more, later ones")
         told.append(f"{in_words(by[_COPYING])}.")
     if _MATCH in by:
-        told.append(f"The most prefix matching of a head is {in_words(by[_MATCH])} higher.")
+        told.append(f"The most prefix matching of a head differs by {in_words(by[_MATCH])}.")
     return " ".join(told)
 
 
