@@ -152,8 +152,8 @@ class Campaign:
 
     @property
     def _settlers(self) -> int:
-        """Defects that are made small at a time: a fifth of the connections, and the search has the rest."""
-        return max(1, round(_SETTLED * self.budget.connections))
+        """Defects that are made small at a time: a third of the connections, and the search has the rest."""
+        return max(1, self.budget.connections // 3)
 
     @property
     def _workers(self) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from gnomon.fuzz.base import Defect
 
-__all__ = ["by_cause", "operations_of"]
+__all__ = ["SEVERITIES", "by_cause", "operations_of"]
 
-_SEVERITIES = ("critical", "high", "medium", "low")
+SEVERITIES = ("critical", "high", "medium", "low")
+"The worst first."
 
 
 def by_cause(defects: Sequence[Defect]) -> list[list[Defect]]:
@@ -25,7 +26,7 @@ def by_cause(defects: Sequence[Defect]) -> list[list[Defect]]:
 
 def _weight(defect: Defect) -> tuple[int, bool]:
     times, of = defect.reproduced
-    return _SEVERITIES.index(defect.violation.severity), times < of
+    return SEVERITIES.index(defect.violation.severity), times < of
 
 
 def operations_of(group: Sequence[Defect]) -> list[str]:

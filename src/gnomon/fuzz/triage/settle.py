@@ -10,6 +10,7 @@ from typing import Any
 
 from gnomon.fuzz.base import Case, Defect, Exchange, Violation
 from gnomon.fuzz.sending import Sender
+from gnomon.fuzz.triage.causes import SEVERITIES
 from gnomon.fuzz.triage.fewer import refused, without
 from gnomon.fuzz.triage.grounding import grounded, with_history
 from gnomon.fuzz.triage.reducing import Reduction
@@ -80,10 +81,11 @@ class Triage:
         return True
 
     async def settle(self) -> Defect | None:
-        """Plays the first that waits again and makes it small; None where none waits."""
+        """Plays one that waits again and makes it small, the severest first and advice last; None where none waits."""
         if not self._waiting:
             return None
-        key = self._waiting.popleft()
+        key = min(self._waiting, key=self._urgency)
+        self._waiting.remove(key)
         try:
             return await self._settled(self._met[key])
         except asyncio.CancelledError:
@@ -93,6 +95,10 @@ class Triage:
             # What was found is not lost by a mistake in playing it again.
             self._keep(self._met[key], self._met[key].violation, 0, replayed=False)
             raise
+
+    def _urgency(self, key: tuple[str, ...]) -> tuple[bool, int]:
+        violation = self._met[key].violation
+        return not violation.certain, SEVERITIES.index(violation.severity)
 
     def unsettled(self) -> list[Defect]:
         """What waits when time is up, as it was met."""
@@ -113,8 +119,11 @@ class Triage:
         return [*told, steps]
 
     async def _settled(self, met: _Met) -> Defect:
-        """The defect by the first telling that comes back every time, else by the one that does most; made small."""
+        """The defect by the first telling that comes back every time, else by the one that does most; made small, but
+        for advice, of which only the title is shown."""
         best, most = met.violation, 0
+        if not best.certain:
+            return self._keep(met, *await self._again(best, patient=False))
         for steps in met.tellings:
             as_met = steps is met.violation.steps
             shown, times = await self._again(replace(met.violation, steps=steps), patient=as_met)
