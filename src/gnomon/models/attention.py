@@ -146,15 +146,16 @@ class Attention(nn.Module):
             k, v = context.cache.append(self.layer, k, v)
         if self.grouped:
             k, v = (t.repeat_interleave(self.num_heads // self.num_kv_heads, dim=1) for t in (k, v))
-        scores = (q @ k.transpose(-1, -2)) / math.sqrt(self.d_head)
+        # Passes over all scores are most of what this costs beside the fused way: queries are the smaller to divide,
+        # what was just made may be written over, and a softmax of bfloat16 is computed in float32 as it is.
+        scores = (q / math.sqrt(self.d_head)) @ k.transpose(-1, -2)
         mask, is_causal = self._sight(context)
         if is_causal:
             mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
         if mask is not None:
-            scores = scores.masked_fill(~mask, -math.inf)
-        scores = tap("scores", scores)
-        pattern = torch.softmax(scores.float(), dim=-1).to(v.dtype)
-        if mask is not None:  # a softmax over nothing is NaN
+            scores = scores.masked_fill_(~mask, -math.inf)
+        pattern = torch.softmax(tap("scores", scores), dim=-1)
+        if mask is not None and not is_causal:  # a softmax over nothing is NaN
             pattern = pattern.masked_fill(~mask.any(-1, keepdim=True), 0.0)
         return tap("pattern", pattern) @ v
 

@@ -66,8 +66,10 @@ def looked_back(net: Transformer, tokens_NT: Tensor) -> Tensor:
 def looked_under(net: Transformer, tokens_NT: Tensor, masks_KTT: Tensor) -> Tensor:
     """Sums [N, L, H, K] of every pattern under every mask."""
 
+    masks_NK = masks_KTT.flatten(1).T.to(net.w_u.dtype)
+
     def under(pattern_BHTT: Tensor) -> Tensor:
-        return torch.einsum("bhts,kts->bhk", pattern_BHTT, masks_KTT.to(pattern_BHTT))
+        return pattern_BHTT.flatten(2) @ masks_NK
 
     readers: Mapping[str, Callable[[Tensor], Tensor]] = {f"{i}.pattern": under for i in range(net.config.num_layers)}
     parts = []
