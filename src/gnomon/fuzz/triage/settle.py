@@ -151,7 +151,7 @@ class Triage:
         return await shown_again(self._sender, violation, steps, self._other)
 
     def _keep(self, met: _Met, violation: Violation, times: int, *, replayed: bool = True) -> Defect:
-        if violation.holds is not None and replayed and times < _MOSTLY and violation.check != "service_down":
+        if violation.holds is not None and times < _MOSTLY and violation.check != "service_down":
             # Other requests may have been at the same thing; what several requests show must show again to be certain.
             violation = replace(violation, certain=False)
         elif not times and violation.steps[-1].reply.status == 503 and violation.steps[-1].reply.trace is None:
