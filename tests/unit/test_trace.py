@@ -279,3 +279,11 @@ def test_faults_are_one_change_each(body: str, right: Callable[[list[str]], bool
     found = mutants(source, "f", 99, Seed(0))
     assert right([text.partition("return ")[2] for text in found])
     assert mutants(source, "f", 1, Seed(0)) == mutants(source, "f", 1, Seed(0))
+
+
+def test_one_fault_is_another_argument() -> None:
+    found = mutants("def f(a, b, c):\n    n = a\n    return n[c]\n", "f", 99, Seed(0))
+    assert [text.splitlines()[1:] for text in found] == [
+        ["    n = b", "    return n[c]"],
+        ["    n = a", "    return n[a]"],
+    ]
