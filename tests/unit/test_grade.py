@@ -83,6 +83,13 @@ def test_verdicts_resume_and_duplicates(
     assert grade(config, held, root=tmp_path / "runs").judged == 0
 
 
+def test_a_copy_is_the_same_program_to_the_last_letter(tmp_path: Path, problems: str, held: Protection) -> None:
+    # a line separator at the end is no Python
+    file = samples(tmp_path, (0, "    return x"), (0, "    return x\u2028"), (0, "    return x\n\n"))
+    finished = grade(Grading(samples=file, problems=problems, allow_missing=True), held, root=tmp_path / "runs")
+    assert [finished.verdicts[s.key].cause for s in finished.samples] == ["passed", "syntax", "passed"]
+
+
 def test_the_same_samples_have_the_same_verdicts_with_any_number_of_judges(
     tmp_path: Path, problems: str, held: Protection
 ) -> None:

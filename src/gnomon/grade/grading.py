@@ -134,7 +134,7 @@ class _Grader:
         """Judges `todo`; RunError where the sandbox failed on more than one in a hundred."""
         same: dict[tuple[str, str], list[Sample]] = {}
         for sample in todo:
-            same.setdefault((sample.task, sample.source.rstrip()), []).append(sample)
+            same.setdefault((sample.task, sample.source.rstrip("\n")), []).append(sample)
         copies = {some[0].key: some for some in same.values()}
         lost = 0
         try:
