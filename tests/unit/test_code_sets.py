@@ -107,7 +107,7 @@ def test_files_of_every_kind(tmp_path: Path) -> None:
         ([{"task_id": "x"}], "line 1: row is no problem; it has task_id"),
         ([7], "line 1: holds a int, not an object"),
         ([], "holds no problems"),
-        ([{**APPS, "input_output": ""}], "the problem has no tests"),
+        ([{**APPS, "input_output": ""}], "holds no problems with tests"),
         ([{**HUMANEVAL, "prompt": "def f(:\n"}], "line 1: row does not fit its form"),
         ([{**HUMANEVAL, "test": "def check(:\n"}], "line 1: row does not fit its form"),
         ([{**HUMANEVAL, "test": "assert True"}], "its test defines no check"),

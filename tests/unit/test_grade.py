@@ -118,6 +118,20 @@ def test_problems_without_samples(tmp_path: Path, problems: str, held: Protectio
     assert "2 problems have no sample and count as wrong" in found.report.notes
 
 
+def test_problems_without_tests_are_in_no_number(tmp_path: Path, held: Protection) -> None:
+    row = {"problem_id": 1, "question": "Print 3.", "solutions": "", "difficulty": "", "starter_code": ""}
+    tests = json.dumps({"inputs": [""], "outputs": ["3\n"]})
+    rows = [{**row, "input_output": tests}, {**row, "problem_id": 2, "input_output": ""}]
+    path = lines(tmp_path / "apps.jsonl", rows)
+    asked = [{"task_id": str(task), "solution": "print(3)"} for task in (1, 2)]
+    found = grade(
+        Grading(samples=lines(tmp_path / "s.jsonl", asked), problems=path, allow_missing=True), held, root=tmp_path
+    )
+    estimate = found.report.estimate("pass@1")
+    assert (estimate.value, estimate.clusters) == (1.0, 1)
+    assert "1 problems have no tests: they and their samples are in no number" in found.report.notes
+
+
 def test_problems_that_stand_in_the_training_text_are_told_apart(tmp_path: Path, held: Protection) -> None:
     words = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november"
     rows = [

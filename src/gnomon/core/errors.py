@@ -69,7 +69,7 @@ class DataError(GnomonError):
 
 
 class DocumentError(DataError):
-    """A description of a web API, or a file of its defects, that cannot be read; the command was given the wrong one."""
+    """A description of a web API, or a file of its defects, that cannot be read: the wrong one was named."""
 
     exit_code = 2
 

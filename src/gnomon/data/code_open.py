@@ -33,9 +33,12 @@ class Written(NamedTuple):
     wrong: tuple[str, ...]
 
 
-def open_problems(spec: str, n: int | None, seed: Seed) -> list[Problem]:
+def open_problems(spec: str, n: int | None, seed: Seed, *, untested: bool = False) -> list[Problem]:
     """At most `n` problems: "brook", "chains", "bindings", "contests", "mini", or those of a file in its order; None is
     all of a file or of "mini", else 75.
+
+    Args:
+        untested: give problems too that have no tests, else they are left out.
 
     Raises:
         DataError: the file cannot be used.
@@ -50,7 +53,8 @@ def open_problems(spec: str, n: int | None, seed: Seed) -> list[Problem]:
     made = {"chains": chain_problems, "bindings": binding_problems, "contests": contest_problems}
     if spec in made:
         return list(made[spec](most, seed))
-    return list(mini_problems() if spec == "mini" else read_problems(Path(spec)).values())[:n]
+    found = mini_problems() if spec == "mini" else read_problems(Path(spec)).values()
+    return [problem for problem in found if problem.tested or untested][:n]
 
 
 def written_for(problem: Problem) -> Written | None:

@@ -54,6 +54,11 @@ class Problem:
     hidden: str = ""
 
     @property
+    def tested(self) -> bool:
+        """Whether there is anything to judge a program by; some rows of APPS have nothing."""
+        return bool(self.test or self.programs or self.hidden)
+
+    @property
     def in_place(self) -> bool:
         """Whether the reference returns nothing, so that the test must look at what it did to its arguments."""
         return bool(self.entry_point and self.reference) and not _returns(self.reference, self.entry_point)

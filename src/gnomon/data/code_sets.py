@@ -24,7 +24,7 @@ def read_problems(path: Path) -> dict[str, Problem]:
     """The problems of a file by id, in its order: JSONL, JSON or Parquet, gzipped or not.
 
     Raises:
-        DataError: no such file, a row of no known form (with its line), an id twice, or no problem at all.
+        DataError: no such file, a row of no known form (with its line), an id twice, or no problem with tests.
     """
     found: dict[str, Problem] = {}
     for number, record in _records(path):
@@ -33,8 +33,8 @@ def read_problems(path: Path) -> dict[str, Problem]:
         if problem.id in found:
             raise DataError(f"problem {problem.id!r} is there twice", where=where)
         found[problem.id] = problem
-    if not found:
-        raise DataError("holds no problems", where=str(path))
+    if not any(problem.tested for problem in found.values()):
+        raise DataError("holds no problems with tests", where=str(path))
     return found
 
 

@@ -102,8 +102,9 @@ def grade(
         RunError: the sandbox failed on more than one sample in a hundred.
     """
     began = time.monotonic()
-    problems = {p.id: opened(p, protection) for p in open_problems(config.problems, None, Seed(0))}
-    samples = _samples(config, problems)
+    every = {p.id: opened(p, protection) for p in open_problems(config.problems, None, Seed(0), untested=True)}
+    problems = {name: problem for name, problem in every.items() if problem.tested}
+    samples = _samples(config, problems, every)
     with Run.open("grade", _name(config), _identity(config, problems, samples), root=root, fresh=fresh) as run:
         run.note(protection=str(protection), workers=workers)
         held = run.keys()
@@ -114,6 +115,9 @@ def grade(
                 _Grader(config, run, problems, samples).judge(todo, judges)
         verdicts = {row.key: _verdict(row) for row in run.rows()}
         report = _report(config, problems, samples, verdicts, protection)
+        if len(problems) < len(every):
+            note = f"{len(every) - len(problems)} problems have no tests: they and their samples are in no number"
+            report = replace(report, notes=[note, *report.notes])
         run.finish("done")
         manifest = run.manifest
     return Finished(manifest, report, samples, verdicts, len(todo), time.monotonic() - began)
@@ -182,11 +186,12 @@ class _Grader:
             self._waiting = []
 
 
-def _samples(config: Grading, problems: Mapping[str, Problem]) -> list[Sample]:
+def _samples(config: Grading, problems: Mapping[str, Problem], every: Mapping[str, Problem]) -> list[Sample]:
+    """The samples of `problems`; those of others among `every` cannot be judged."""
     if config.samples in MADE:
         found = list(made_samples(config.samples, problems.values()))
     else:
-        found = read_samples(Path(config.samples), problems)
+        found = [s for s in read_samples(Path(config.samples), every) if s.task in problems]
     counts = Counter(s.task for s in found)
     without = [task for task in problems if task not in counts]
     if without and not config.allow_missing:
