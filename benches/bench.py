@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Cost", "Figure", "ask_peer", "measured", "options", "publish", "seconds_of"]
+__all__ = ["Cost", "Figure", "ask_peer", "measured", "median", "once", "options", "publish", "seconds_of"]
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ def options(doc: str | None, rounds: int = 5) -> argparse.ArgumentParser:
 def measured(work: Callable[[], object], rounds: int) -> Cost:
     """What `work` costs: the median of `rounds` after one warm-up, all threads of this process counted."""
     work()
-    return _median([_spent(work) for _ in range(rounds)])
+    return median([_spent(work) for _ in range(rounds)])
 
 
 def seconds_of(command: Sequence[str], rounds: int) -> Cost:
     """What a command costs as a process of its own, start included; RuntimeError when it fails."""
-    return _median([_process(command) for _ in range(rounds + 1)][1:])
+    return median([once(command) for _ in range(rounds + 1)][1:])
 
 
 def ask_peer(interpreter: str, script: str, *arguments: str) -> dict[str, Any]:
@@ -135,7 +135,8 @@ def _cell(value: float | None, width: int, digits: int = 3) -> str:
     return " " * width if value is None else f"{value:{width}.{digits}f}"
 
 
-def _median(costs: Sequence[Cost]) -> Cost:
+def median(costs: Sequence[Cost]) -> Cost:
+    """The median processor time and the median wall time."""
     return Cost(statistics.median(c.cpu for c in costs), statistics.median(c.wall for c in costs))
 
 
@@ -145,7 +146,8 @@ def _spent(work: Callable[[], object]) -> Cost:
     return Cost(time.process_time() - cpu, time.perf_counter() - wall)
 
 
-def _process(command: Sequence[str]) -> Cost:
+def once(command: Sequence[str]) -> Cost:
+    """What one run of a command costs as a process of its own; RuntimeError when it fails."""
     before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

