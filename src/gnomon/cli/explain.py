@@ -29,7 +29,7 @@ EXAMPLES = """Examples:
   gnomon explain induction --help               its settings
 
 What comes out:
-  stdout                   the verdict, and the numbers of the parts that stand out
+  stdout                   the verdict, and the parts that stand out with their numbers
   runs/explain-NAME-ID     every part (run.db), report.html with all tables and figures, report.json
 """
 
@@ -40,7 +40,9 @@ def explain_command(chosen: Sequence[str]) -> Callable[..., int]:
 
     def explain(
         *name: Annotated[str, Parameter(help="What to look for, first on the line; `gnomon list` names it.")],
-        model: Annotated[str | None, Parameter(help="A model whose weights are here. [default: brook]")] = None,
+        model: Annotated[
+            str | None, Parameter(help="Weights that are here: brook, run:ID, hf:FOLDER, hf:ORG/NAME. [default: brook]")
+        ] = None,
         config: Toml = None,
         fresh: Fresh = False,
         json: Json = None,

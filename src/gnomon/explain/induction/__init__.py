@@ -40,7 +40,7 @@ class Induction:
     data: tuple[str, ...] = ("brook",)
     "Text for heads that look one token back and for in-context learning: brook, or files of text."
     only: tuple[Part, ...] = ("attention", "weights", "zero", "frozen")
-    "Attention, weights, heads left out (zero, frozen, mean), terms (paths through heads), labels, translations."
+    "Heads left out: zero, frozen (later patterns kept), mean. Terms: paths through heads, of models without MLPs."
     n: int = 32
     "Random sequences: 25 tokens, said four times."
     windows: int = 16
