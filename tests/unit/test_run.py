@@ -22,7 +22,7 @@ from gnomon.core.errors import DataError, RunError, Stopped, UsageError
 from gnomon.core.record import Row
 from gnomon.store import files
 from gnomon.store.manifest import read_manifest
-from gnomon.store.run import Counts, Label, Metric, Run, list_runs
+from gnomon.store.run import Counts, Label, Metric, Run, list_runs, readable
 from gnomon.store.schema import MIGRATIONS
 
 
@@ -379,3 +379,8 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
         "free space and give the same command again: it resumes"
     )
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["report.json"]
+
+
+def test_rows_that_lack_what_is_read_are_said_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"its rows have no 'opened'.*--fresh"), readable(tmp_path):
+        row("a", closed=1).evidence["opened"]

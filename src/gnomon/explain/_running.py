@@ -17,7 +17,7 @@ from gnomon.data.hub import files_hash
 from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.models.base import Ability
 from gnomon.models.load import checkpoint_folder, content_hash, load
-from gnomon.store.run import Run
+from gnomon.store.run import Run, readable
 from gnomon.trial.cast import roles_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def _run(
     if not fresh and place.is_dir():
         with closing(Run.find(str(place))) as run:
             if run.status == "done":
-                return run.manifest, module.summarise(config, run.rows())
+                with readable(run.folder):
+                    return run.manifest, module.summarise(config, run.rows())
     with Run.open("explain", name, identity, root=root, fresh=fresh) as run:
         report = explain(run)
         run.finish("done")

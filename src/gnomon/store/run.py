@@ -16,6 +16,7 @@ import platform
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -32,7 +33,7 @@ from gnomon.store.files import full_disk, is_full
 from gnomon.store.lock import Lock
 from gnomon.store.manifest import Manifest, Status, find_folder, list_runs, read_manifest, runs_root, write_manifest
 
-__all__ = ["Counts", "Label", "Manifest", "Metric", "Run", "Status", "list_runs"]
+__all__ = ["Counts", "Label", "Manifest", "Metric", "Run", "Status", "list_runs", "readable"]
 
 _LIBRARIES = ("gnomon", "numpy", "scipy", "torch", "transformers")
 
@@ -308,3 +309,17 @@ def _empty(folder: Path, *, but: Path) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Around what reads the rows of a run.
+
+    Raises:
+        RunError: the rows lack something, as those of another version may.
+    """
+    try:
+        yield
+    except KeyError as error:
+        todo = "if another version wrote them, --fresh makes them anew"
+        raise RunError(f"its rows have no {error}", where=str(folder), todo=todo) from error

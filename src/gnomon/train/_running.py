@@ -98,8 +98,11 @@ def _follow(config: Any, name: str) -> int:
 
 
 def _training(config: Any, run: Run, began: float) -> Training:
+    from gnomon.store.run import readable
+
     model, rows = f"run:{run.id}", run.rows()
-    found = _module(config).summarise(rows) if rows else None
+    with readable(run.folder):
+        found = _module(config).summarise(rows) if rows else None
     report = training_report(run.manifest.name, model, run.folder / CHECKPOINT, run.metrics(), found)
     return Training(model, run.manifest, rows, report, monotonic() - began)
 

@@ -19,7 +19,7 @@ from gnomon.core.record import Item
 from gnomon.core.seeds import Seed
 from gnomon.data.worlds.fingerprint import in_identity
 from gnomon.report.base import Report
-from gnomon.store.run import Run, list_runs
+from gnomon.store.run import Run, list_runs, readable
 from gnomon.trial.base import Cast, Evaluation
 from gnomon.trial.cast import close_cast, load_cast, make_ready, role_names, unproved
 from gnomon.trial.job import Job, Progress, prepared
@@ -182,7 +182,8 @@ def summarised(config: Evaluation, run: Run, items: Sequence[Item]) -> Report:
     bad = [r for r in rows if r.error is not None]
     if bad and not good:
         raise ModelError(f"{bad[0].error}", where=f"item {bad[0].key}")
-    report = config.summarise(good)
+    with readable(run.folder):
+        report = config.summarise(good)
     if not bad:
         return report
     note = f"{len(bad)} of {len(rows)} items are in error and left out; the first, {bad[0].key}: {bad[0].error}"
