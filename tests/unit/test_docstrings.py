@@ -68,7 +68,7 @@ def test_brooks_tasks_are_its_docstrings() -> None:
         assert "\n" in docstring_stops(each)
 
 
-@pytest.mark.parametrize("prompt", ["def half(x):\n", "x = 1\n", "def other(x):\n    '''Doc.'''\n"])
+@pytest.mark.parametrize("prompt", ["def half(x):\n", "if 1:\n", "def other(x):\n    '''Doc.'''\n"])
 def test_what_has_no_docstring_is_refused(prompt: str) -> None:
     with pytest.raises(DataError, match="no function with a docstring"):
         described(problem(prompt=prompt), "")

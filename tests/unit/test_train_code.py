@@ -157,7 +157,7 @@ def test_refused(given: dict[str, Any]) -> None:
 
 
 def test_a_file_of_problems(tiny: str, tmp_path: Path) -> None:
-    row = {**HUMANEVAL, "prompt": "Task: add 1 . Code: ", "canonical_solution": "( x + 1 )"}
+    row = {**HUMANEVAL, "prompt": "def f ( x ) : return ", "canonical_solution": "( x + 1 )"}
     path = lines(tmp_path / "p.jsonl", [{**row, "task_id": str(i)} for i in range(12)])
     cfg = TrainCode(model=tiny, data=str(path), problems=0, held_out=2)
     assert preview(cfg)["problems"] == "9 to learn from, 1 to stop by, 2 held out"
