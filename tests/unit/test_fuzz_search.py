@@ -166,6 +166,30 @@ def test_what_is_busy_waits_and_is_not_lost():
     assert [schedule.next(), schedule.next()] == [plays[0], plays[2]]
 
 
+def test_what_is_slow_has_no_more_than_some_times_its_share_of_the_seconds():
+    others = tuple(Operation(method="GET", path=f"/others/{i}") for i in range(10))
+    seconds = {"/things/1": 8.0, "/things/2": 0.4}
+
+    class Uneven:
+        async def send(self, request, *, timeout):
+            return Reply(status=200, seconds=seconds.get(request.target, 0.4))
+
+    sender = Sender(Api(title="", version="", dialect="openapi-3.1", operations=(READ, *others)), Uneven())
+
+    def ask(operation, **path):
+        case = Case(operation=operation, parameters={("path", name): value for name, value in path.items()})
+        asyncio.run(sender.send(case, again=True))
+
+    ask(READ, id=2)
+    assert not sender.busy(READ), "it is not slow"
+    ask(READ, id=1)
+    assert sender.busy(READ), "it has had 8.4 of 8.4 seconds, and three times an eleventh is its share"
+    for _ in range(6):
+        for each in others:
+            ask(each)
+    assert not sender.busy(READ) and not any(map(sender.busy, others))
+
+
 def test_the_first_part_has_its_share_of_requests_whatever_a_play_costs():
     plays = (Play("probe", MAKE) for _ in range(1000))
     schedule, spent = Schedule(plays, [Arm("story", READ)], Draws(0), share=0.7), Counter()

@@ -166,7 +166,7 @@ class Campaign:
             await asyncio.sleep(0)
             if self.sender.dead:
                 await self._await_return()
-            elif self.triage.waiting and self._settling < self._settlers and self.rng.random() < _SETTLED:
+            elif self._settling < self._settlers and self.triage.ready and self.rng.random() < _SETTLED:
                 await self._isolated(self._settle())
             else:
                 await self._isolated(self._play(self.schedule.next(self._busy)))
@@ -237,7 +237,9 @@ class Campaign:
         return max(1, len(story.steps))
 
     def _busy(self, about: Operation | Resource) -> bool:
-        return isinstance(about, Operation) and self.sender.busy(about)
+        """Whether an operation has to wait, or all that make a thing have to."""
+        makers = about.creates if isinstance(about, Resource) else (about,)
+        return bool(makers) and all(map(self.sender.busy, makers))
 
     def _other(self, case: Case) -> Case:
         """The case with other texts and what is wrong with it left; a valid one where it has none that may differ."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
@@ -22,6 +22,7 @@ __all__ = ["Sender", "Sent", "memory_of"]
 _RECENT = 50
 _REFUSALS = 3
 _SLOW = 0.5
+_FAIR = 3
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Sender:
         self._seen: set[int] = set()
         self._under_way: dict[str, list[float]] = {}
         self._slow: set[str] = set()
+        self._took: dict[str, float] = defaultdict(float)
         self._next = self._quiet_until = self.quiet = 0.0
         first = self.identities.get("first", ANONYMOUS)
         callers = {"first": first, "anonymous": ANONYMOUS, "wrong": wrong(first), **self.identities}
@@ -91,9 +93,12 @@ class Sender:
         return self.refusals >= _REFUSALS
 
     def busy(self, operation: Operation) -> bool:
-        """Whether an operation was asked and is slow: it was before, or it has not answered for a while."""
-        asked = self._under_way.get(operation.key, [])
-        return bool(asked) and (operation.key in self._slow or monotonic() - asked[0] > _SLOW)
+        """Whether an operation is slow and is being asked, has not answered for a while, or is slow and has had so many
+        times the seconds that all operations have on average."""
+        asked, slow = self._under_way.get(operation.key, []), operation.key in self._slow
+        if asked and (slow or monotonic() - asked[0] > _SLOW):
+            return True
+        return slow and self._took[operation.key] * len(self.api.operations) > _FAIR * sum(self._took.values())
 
     async def send(
         self, case: Case, *, caller: str = "first", again: bool = False, takes: tuple[Take, ...] = ()
@@ -143,6 +148,7 @@ class Sender:
                 reply = await self.transport.send(request, timeout=self.timeout)
         finally:
             self._under_way[key].remove(asked)
+        self._took[key] += reply.seconds
         if not request.malformed:
             if reply.seconds > _SLOW:
                 self._slow.add(key)

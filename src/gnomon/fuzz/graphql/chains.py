@@ -36,10 +36,10 @@ async def live(story: Story, resource: Resource) -> None:
         later = [thing]
         naming = [*resource.reads, *resource.updates, *resource.inner]
         for _ in range(story.rng.randint(1, _LONGEST) if naming else 0):
-            made = await _ask(story, story.rng.choice(naming), thing)
+            made = await _ask(story, story.one_of(naming), thing)
             later += [made] if made and made is not thing else []
         if resource.deletes and story.rng.random() < 0.7:
-            await _ask(story, story.rng.choice(resource.deletes), thing)
+            await _ask(story, story.one_of(resource.deletes), thing)
             await _look(story, thing, "use_after_delete", "is still read after it was removed", (resource.item, "read"))
         for each in reversed(later[-_TRIES:]):
             after = [*each.resource.reads, *each.resource.updates, *each.resource.deletes]
@@ -51,7 +51,7 @@ async def live(story: Story, resource: Resource) -> None:
 
 async def _made(story: Story, resource: Resource) -> Thing | None:
     for _ in range(_TRIES):
-        made = await _ask(story, story.rng.choice(resource.creates), None)
+        made = await _ask(story, story.one_of(resource.creates), None)
         if made is not None and made.resource is resource:
             return made
     return None
@@ -76,7 +76,7 @@ async def _change(story: Story, thing: Thing) -> None:
     broken = kept_of("update_not_visible", thing.resource)
     if not reads or not changes or broken is None:
         return
-    changing = story.rng.choice(changes)
+    changing = story.one_of(changes)
     # A field that fails would hide the others, so only those that the change speaks of are read.
     spoken = names_of(changing)
     await _ask(story, reads[0], thing, only=spoken)

@@ -93,7 +93,11 @@ class Story:
         """One of the operations on a thing; `bare` leaves optional parameters out."""
         if not operations:
             return None
-        return await self.send(self.case(self.rng.choice(operations), thing, bare=bare), thing)
+        return await self.send(self.case(self.one_of(operations), thing, bare=bare), thing)
+
+    def one_of(self, operations: Sequence[Operation]) -> Operation:
+        """One of the operations, where there is a choice none that is slow and has had its share of the time."""
+        return self.rng.choice([each for each in operations if not self.sender.busy(each)] or operations)
 
     def case(self, operation: Operation, thing: Thing | None, *, bare: bool = False) -> Case:
         """A valid case about a thing; `bare` leaves optional parameters out."""

@@ -19,6 +19,8 @@ from gnomon.fuzz.triage.replay import shown_again
 __all__ = ["Triage"]
 
 _REPLAYS, _MOSTLY, _A_STEP, _MANY = 3, 2, 10, 10
+# Of what is slower, fewer requests are spent on making it small.
+_QUICK = 0.25
 
 
 @dataclass
@@ -80,8 +82,14 @@ class Triage:
         self._waiting.append(violation.key)
         return True
 
+    @property
+    def ready(self) -> bool:
+        """Whether one that waits is about an operation that has time for it."""
+        return any(not self._busy(key) for key in self._waiting)
+
     async def settle(self) -> Defect | None:
-        """Plays one that waits again and makes it small, the severest first and advice last; None where none waits."""
+        """Plays one that waits again and makes it small, what is slow last, the severest first and advice last; None
+        where none waits."""
         if not self._waiting:
             return None
         key = min(self._waiting, key=self._urgency)
@@ -96,9 +104,12 @@ class Triage:
             self._keep(self._met[key], self._met[key].violation, 0, replayed=False)
             raise
 
-    def _urgency(self, key: tuple[str, ...]) -> tuple[bool, int]:
+    def _busy(self, key: tuple[str, ...]) -> bool:
+        return self._sender.busy(self._met[key].violation.steps[-1].case.operation)
+
+    def _urgency(self, key: tuple[str, ...]) -> tuple[bool, bool, int]:
         violation = self._met[key].violation
-        return not violation.certain, SEVERITIES.index(violation.severity)
+        return self._busy(key), not violation.certain, SEVERITIES.index(violation.severity)
 
     def unsettled(self) -> list[Defect]:
         """What waits when time is up, as it was met."""
@@ -179,7 +190,7 @@ class Triage:
 
         async def played(violation: Violation, steps: Sequence[Exchange]) -> Violation | None:
             nonlocal left
-            left -= len(steps)
+            left -= sum(max(1, int(step.reply.seconds / _QUICK)) for step in steps)
             return await self._shown(violation, steps)
 
         return await Reduction(violation, played, may, self._valid, lambda: left > 0).smallest()
