@@ -151,9 +151,10 @@ class Campaign:
             await self._isolated(self._settle())
 
     @property
-    def _settlers(self) -> int:
-        """Defects that are made small at a time: a third of the connections, and the search has the rest."""
-        return max(1, self.budget.connections // 3)
+    def _may_settle(self) -> bool:
+        """Whether one more may be made small, which has a third of the connections and a fifth of the requests."""
+        settlers = max(1, self.budget.connections // 3)
+        return self._settling < settlers and self.triage.spent <= _SETTLED * self.sender.requests
 
     @property
     def _workers(self) -> int:
@@ -166,7 +167,7 @@ class Campaign:
             await asyncio.sleep(0)
             if self.sender.dead:
                 await self._await_return()
-            elif self._settling < self._settlers and self.triage.ready and self.rng.random() < _SETTLED:
+            elif self._may_settle and self.triage.ready:
                 await self._isolated(self._settle())
             else:
                 await self._isolated(self._play(self.schedule.next(self._busy)))

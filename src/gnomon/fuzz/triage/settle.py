@@ -48,6 +48,10 @@ class Triage:
         budget: requests that one defect may cost; one of many steps ten a step.
         valid: whether a case is within its schema; what was refused although it was must stay so.
         other: the case with another valid body.
+
+    Attributes:
+        defects: what was settled, by key.
+        spent: requests that were made of it, or about so many.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Triage:
         self._met: dict[tuple[str, ...], _Met] = {}
         self._waiting: deque[tuple[str, ...]] = deque()
         self.defects: dict[tuple[str, ...], Defect] = {}
+        self.spent = 0
 
     @property
     def waiting(self) -> int:
@@ -159,6 +164,7 @@ class Triage:
         return violation, times
 
     async def _shown(self, violation: Violation, steps: Sequence[Exchange]) -> Violation | None:
+        self.spent += len(steps)
         return await shown_again(self._sender, violation, steps, self._other)
 
     def _keep(self, met: _Met, violation: Violation, times: int, *, replayed: bool = True) -> Defect:
