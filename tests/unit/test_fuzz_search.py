@@ -166,6 +166,13 @@ def test_what_is_busy_waits_and_is_not_lost():
     assert [schedule.next(), schedule.next()] == [plays[0], plays[2]]
 
 
+def test_what_is_busy_for_long_holds_up_nothing_behind_it():
+    plays = [Play("probe", MAKE), Play("probe", READ)]
+    schedule = Schedule(iter(plays), [Arm("valid", READ)], Draws(0), share=1.0)
+    assert schedule.next(lambda about: True).arm, "both wait"
+    assert schedule.next(lambda about: about is MAKE) is plays[1]
+
+
 def test_what_is_slow_has_no_more_than_some_times_its_share_of_the_seconds():
     others = tuple(Operation(method="GET", path=f"/others/{i}") for i in range(10))
     seconds = {"/things/1": 8.0, "/things/2": 0.4}

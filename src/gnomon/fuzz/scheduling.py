@@ -17,7 +17,7 @@ from gnomon.fuzz.state.resources import Resource
 
 __all__ = ["Arm", "Novelty", "Play", "Schedule"]
 
-_FORGET, _SAMPLED, _DEFERRED = 0.98, 24, 5000
+_FORGET, _SAMPLED, _DEFERRED, _LOOKED_AT = 0.98, 24, 5000, 10
 _REFUSALS, _FLOOR = 5, 0.01
 _REFUSED = frozenset({401, 403, 405, 501})
 
@@ -84,8 +84,11 @@ class Schedule:
         return Play(arm.technique, arm.about, arm=arm)
 
     def _next_systematic(self, busy: Callable[[Operation | Resource], bool]) -> Play | None:
-        if self._later and not busy(self._later[0].about):
-            return self._later.popleft()
+        for _ in range(min(len(self._later), _LOOKED_AT)):
+            if not busy(self._later[0].about):
+                return self._later.popleft()
+            # What waits long must not hold up what waits behind it.
+            self._later.rotate(-1)
         for play in self._systematic:
             if not busy(play.about):
                 return play
