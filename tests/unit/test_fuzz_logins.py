@@ -158,7 +158,7 @@ def test_from_a_toml_file_over_a_socket_and_no_secret_is_kept(
     login = 'POST /login {"user": "al", "password": "${PASSWORD_OF_AL}"}'
     settings = f"max-requests = 80\nconnections = 2\nlogin = '{login}'\nlogin-token = '/data/inner/deep'\n"
     (tmp_path / "fuzz.toml").write_text(settings, encoding="utf-8")
-    server = Guarded(answer="other")
+    server = Guarded(answer="other", uses=15)  # so many that two requests at once do not use one up unseen
     with served(server) as url:
         reports = [each for name in ("har", "vcr", "junit", "ndjson", "sarif") for each in ("--report", name)]
         flags = ["--config", str(tmp_path / "fuzz.toml"), *reports]
