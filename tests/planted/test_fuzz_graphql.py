@@ -48,7 +48,7 @@ def planted_of(defect: Defect) -> list[str]:
 
 
 def test_planted_crashes_are_found_and_stand_by_themselves() -> None:
-    defects, app, seen = searched(1_200)
+    defects, app, seen = searched(2_000)
     wanted = {each.id for each in shop.GRAPH_DEFECTS}
     assert set(app.log.triggered) >= wanted and not app.log.unplanned
     assert {each for defect in defects for each in planted_of(defect)} >= wanted

@@ -109,7 +109,7 @@ def test_two_searches_at_once_find_what_each_finds_alone() -> None:
 
 
 def test_things_live_through_all_of_their_operations_without_links_in_the_document() -> None:
-    search = search_of(max_requests=3000)
+    search = search_of(max_requests=2000)
     sent = searched(search)
     assert not any(answer.links for each in search.target.api.operations for answer in each.answers.values())
     kinds = [each for each in search.sender.memory.resources.values() if each.creates and each.reads and each.deletes]

@@ -34,7 +34,9 @@ async def walk(story: Story, resource: Resource) -> None:
         read = await _read(story, thing)
         if read is None or read.ok:
             break
-    await _update(story, thing)
+    for _ in range(_TRIES if resource.updates else 0):
+        if await _update(story, thing):
+            break
     if resource.deletes:
         await _remove(story, thing)
 
@@ -102,17 +104,20 @@ async def _list(story: Story, thing: Thing) -> None:
     story.broken("list_inconsistent", thing, what, (thing.resource.item, "missing"), _lists(story, thing, False))
 
 
-async def _update(story: Story, thing: Thing) -> None:
-    """Changes a thing and reads it again."""
+async def _update(story: Story, thing: Thing) -> bool:
+    """Changes a thing and reads it again; whether a change was taken."""
     before = await _read(story, thing)
     sent = await story.on(thing, thing.resource.updates) if before and before.ok else None
-    if not sent or not sent.ok or sent.exchange.reply.status == 202 or not await _read(story, thing):
-        return
+    if not sent or not sent.ok:
+        return False
+    if sent.exchange.reply.status == 202 or not await _read(story, thing):
+        return True
     fields, certain = unseen_of(story.steps)
     if fields:
         what = f"accepts a change of {', '.join(sorted(fields))} that a read does not show"
         key, holds = (sent.exchange.case.operation.key, sorted(fields)[0]), lambda steps: bool(unseen_of(steps)[0])
         story.broken("update_not_visible", thing, what, key, holds, certain)
+    return True
 
 
 async def _put_twice(story: Story, thing: Thing) -> None:
