@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import json
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,24 @@ def test_the_relay_passes_on_and_writes_down(tmp_path: Path) -> None:
     assert noted["frames"][-1][1] == "_list"
 
 
+@asynccontextmanager
+async def relayed(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], folder: Path
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection through the relay to a server that answers so; the relay's book is in the folder afterwards."""
+    book, loop = Book(folder), asyncio.get_running_loop()
+    service = await asyncio.start_server(answer, "127.0.0.1", 0)
+    upstream = service.sockets[0].getsockname()[1]
+    relay = await loop.create_server(lambda: Client(upstream, book), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay.sockets[0].getsockname()[1])
+    yield reader, writer
+    writer.close()
+    await asyncio.sleep(0)
+    relay.close()
+    service.close()
+    book.close()
+
+
 def test_an_answer_before_the_whole_request_has_come_is_that_requests(tmp_path: Path) -> None:
     async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for status in (405, 200, 204):
@@ -115,19 +135,11 @@ def test_an_answer_before_the_whole_request_has_come_is_that_requests(tmp_path: 
                 await reader.readexactly(4)
 
     async def story() -> None:
-        book, loop = Book(tmp_path), asyncio.get_running_loop()
-        service = await asyncio.start_server(early, "127.0.0.1", 0)
-        upstream = service.sockets[0].getsockname()[1]
-        relay = await loop.create_server(lambda: Client(upstream, book), "127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection("127.0.0.1", relay.sockets[0].getsockname()[1])
-        for head, rest in ((b"TRACE /a", b"body"), (b"HEAD /b", b""), (b"PUT /c", b"")):
-            writer.write(head + b" HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(rest))
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(rest)
-        writer.close()
-        relay.close()
-        service.close()
-        book.close()
+        async with relayed(early, tmp_path) as (reader, writer):
+            for head, rest in ((b"TRACE /a", b"body"), (b"HEAD /b", b""), (b"PUT /c", b"")):
+                writer.write(head + b" HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(rest))
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(rest)
 
     asyncio.run(story())
     found = [(e["method"], e["status"]) for e in lines_of(tmp_path / "exchanges.ndjson")]
@@ -140,18 +152,9 @@ def test_a_request_that_is_dropped_has_status_0(tmp_path: Path) -> None:
         writer.close()
 
     async def story() -> None:
-        book, loop = Book(tmp_path), asyncio.get_running_loop()
-        service = await asyncio.start_server(drop, "127.0.0.1", 0)
-        upstream = service.sockets[0].getsockname()[1]
-        relay = await loop.create_server(lambda: Client(upstream, book), "127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection("127.0.0.1", relay.sockets[0].getsockname()[1])
-        writer.write(b"GET /a HTTP/1.1\r\n\r\n")
-        assert await reader.read() == b""
-        writer.close()
-        await asyncio.sleep(0)
-        relay.close()
-        service.close()
-        book.close()
+        async with relayed(drop, tmp_path) as (reader, writer):
+            writer.write(b"GET /a HTTP/1.1\r\n\r\n")
+            assert await reader.read() == b""
 
     asyncio.run(story())
     assert [(e["target"], e["status"]) for e in lines_of(tmp_path / "exchanges.ndjson")] == [("/a", 0)]
