@@ -17,6 +17,7 @@ from gnomon.data.worlds.brook.kinds import Kind, Reader, Writer
 from gnomon.data.worlds.brook.ledger import Ledger, check_truths
 from gnomon.data.worlds.brook.source import EXPOSURE, GROUPS, brook, items
 from gnomon.data.worlds.brook.tables import Fact, Statement, World
+from tests.pace import within
 
 # Hash of the first 40 batches of the corpus of 400,000 tokens, preset S, seeds 0: a change here changes every corpus.
 GOLDEN = "6fd9dfdc208c7c84"
@@ -294,12 +295,9 @@ def test_prompts_follow_the_grammar_of_the_documents() -> None:
 
 
 def test_generation_is_fast_enough() -> None:
-    import time
-
     corpus = Corpus.of(world(), tokens=2_000_000)
     corpus.batch(0)
-    start = time.process_time()
-    for step in range(32, 160, 32):
-        corpus.batch(step)
     # half of the goal of 0.5M tokens a second, so that a loaded machine does not fail it
-    assert 4 * 32 * 1024 / (time.process_time() - start) > 250_000
+    with within(4 * 32 * 1024 / 250_000):
+        for step in range(32, 160, 32):
+            corpus.batch(step)

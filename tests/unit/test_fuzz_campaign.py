@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from gnomon.fuzz.searching import Search
 from gnomon.fuzz.sending import memory_of
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.targets import mounted
+from tests.pace import slowdown, within
 
 
 def search_of(**settings: Any) -> Search:
@@ -150,7 +150,7 @@ def test_the_first_request_leaves_soon(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _FIRST], capture_output=True, text=True, env=environment, check=False)
     seconds, client = done.stdout.split()
     # Half a second where nothing else runs; a machine that is shared takes twice as long for the same work.
-    assert float(seconds) < 1.2 and client == "False"
+    assert float(seconds) < 1.2 * slowdown() and client == "False"
 
 
 def test_two_hundred_operations_compile_within_a_second() -> None:
@@ -164,7 +164,7 @@ def test_two_hundred_operations_compile_within_a_second() -> None:
         )
 
     api = Api(title="", version="", dialect="openapi-3.1", operations=tuple(map(operation, range(200))))
-    began, maker = process_time(), Maker(api, memory_of(api))
-    for each in api.operations:
-        assert all(maker.compiled(each, part, sent=False).flaws for part in maker.parts(each))
-    assert process_time() - began < 1.0
+    with within(1):
+        maker = Maker(api, memory_of(api))
+        for each in api.operations:
+            assert all(maker.compiled(each, part, sent=False).flaws for part in maker.parts(each))

@@ -3,7 +3,6 @@
 import http.server
 import json
 import threading
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -16,6 +15,7 @@ from gnomon.fuzz.loading import closed, load
 from gnomon.fuzz.loading.parsing import parsed
 from gnomon.fuzz.loading.patterns import readable
 from gnomon.fuzz.loading.repairs import Ledger
+from tests.pace import within
 
 DOCUMENT = {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {}}
 
@@ -270,10 +270,9 @@ def large(num_operations: int, num_schemas: int, num_properties: int) -> dict[st
 def test_a_document_of_100_000_lines() -> None:
     text = json.dumps(large(200, 701, 21), indent=1)
     assert text.count("\n") > 100_000
-    began = time.process_time()
-    api = load(text)
-    schemas = [operation.answers["200"].content["application/json"] for operation in api.operations]
-    whole = [closed(schema, api.definitions) for schema in schemas if schema is not None]
-    assert time.process_time() - began < 2
+    with within(2):
+        api = load(text)
+        schemas = [operation.answers["200"].content["application/json"] for operation in api.operations]
+        whole = [closed(schema, api.definitions) for schema in schemas if schema is not None]
     assert len(api.operations[0].parameters) == 500
     assert len(whole) == 200 and isinstance(whole[0], dict) and len(whole[0]["$defs"]) > 100

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import jsonschema
@@ -14,6 +13,7 @@ from gnomon.fuzz.values import Draws, Format, assemble, compile, register_format
 from gnomon.fuzz.values.formats import FORMATS
 from gnomon.fuzz.values.pools import drawn
 from gnomon.fuzz.values.schemas import validator_of
+from tests.pace import within
 from tests.unit._schemas import IMPOSSIBLE, SCHEMAS, obj, text, whole
 
 JUDGED = [schema for schema in SCHEMAS if schema != {"type": "string", "not": {"format": "date"}}]
@@ -93,12 +93,11 @@ def test_a_format_can_be_registered() -> None:
     ids=words,
 )
 def test_what_cannot_be_met_or_read_is_loosened_and_said(schema: Any, said: str) -> None:
-    started = time.process_time()
-    compiled = compile(schema)
-    made = assemble(compiled, Draws(0))
+    with within(2):
+        compiled = compile(schema)
+        made = assemble(compiled, Draws(0))
     assert made is not None and len(json.dumps(made.value)) < 10**5
     assert any(said in word for word in compiled.loose)
-    assert time.process_time() - started < 2
 
 
 def test_what_is_readable_of_a_broken_schema_is_kept() -> None:
@@ -151,13 +150,15 @@ def nested(levels: int) -> Any:
     ],
 )
 def test_odd_schemas_take_bounded_time(schema: Any, loose: bool) -> None:
-    started, rng = time.process_time(), Draws(0)
-    compiled = compile(schema)
-    made = assemble(compiled, rng)
-    assert made is not None and compiled.is_valid(made.value)
+    rng = Draws(0)
+    with within(6):
+        compiled = compile(schema)
+        made = assemble(compiled, rng)
+        assert made is not None and compiled.is_valid(made.value)
+        for flaw in compiled.flaws[:12]:
+            spoil(compiled, rng, flaw)
+        assert list(compiled.borders(rng))
     assert bool(compiled.loose) is loose
-    assert all(spoil(compiled, rng, flaw) or True for flaw in compiled.flaws[:12])
-    assert list(compiled.borders(rng)) and time.process_time() - started < 6
 
 
 def test_searches_beside_each_other_share_no_pool() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -22,6 +20,7 @@ from gnomon.stats.ranking import (
     spearman,
     spearman_on_weights,
 )
+from tests.pace import within
 
 
 def scored(seed: int, n: int, gain: float = 1.0, rounded: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -129,11 +128,9 @@ def test_paired_difference_sees_the_shared_items() -> None:
 def test_four_hundred_resamples_of_five_hundred_rows_take_a_blink() -> None:
     s, y = scored(4, 500)
     auroc(s, y, resamples=400)
-    start = time.process_time()
-    for _ in range(5):
-        auroc(s, y, resamples=400)
-    # 7 ms measured; the limit leaves room for a loaded machine
-    assert (time.process_time() - start) / 5 < 0.05
+    with within(0.25):  # 35 ms measured; the limit leaves room for a loaded machine
+        for _ in range(5):
+            auroc(s, y, resamples=400)
 
 
 @pytest.mark.parametrize(("n", "rounded"), [(30, 6), (150, 1), (400, 6)])
