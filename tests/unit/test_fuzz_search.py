@@ -1,6 +1,7 @@
 """What is asked next, what is asked once, and how what was found becomes small."""
 
 import asyncio
+import sys
 from collections import Counter
 from itertools import islice
 
@@ -230,6 +231,8 @@ def test_a_reply_is_news_once():
         ("{file}", {"url": "http://8.8.8.8"}, "is not this machine"),
         ("{file}", {"url": "http://127.0.0.1:1", "include": ("GET /nowhere",)}, "operations is left"),
         ("nothing.there:app", {}, "cannot be imported"),
+        ("nothing.there", {"app": "nothing.there:app"}, "^--app: nothing.there cannot be imported"),
+        ("json:nothing", {}, "no attribute 'nothing'"),
     ],
 )
 def test_nobody_else_is_sent_to_and_mistakes_are_said_in_a_line(named, given, said, tmp_path):
@@ -238,6 +241,15 @@ def test_nobody_else_is_sent_to_and_mistakes_are_said_in_a_line(named, given, sa
     with pytest.raises(Exception, match=said) as caught:
         opened(named.format(file=file), Fuzzing(**given))
     assert type(caught.value).__module__ == UsageError.__module__
+
+
+@pytest.mark.parametrize("text", ["raise RuntimeError('no database')", "def (", "raise SystemExit('no database')"])
+def test_a_module_of_the_current_folder_that_fails_is_the_users_mistake(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "shop_that_fails.py").write_text(text)
+    with pytest.raises(UsageError, match=r"shop_that_fails cannot be imported: (RuntimeError|SyntaxError|SystemExit)"):
+        opened("shop_that_fails:app", Fuzzing())
 
 
 def test_what_sounds_like_a_shutdown_is_left_alone_unless_it_is_named(tmp_path):

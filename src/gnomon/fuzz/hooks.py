@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from typing import Any
 
-from gnomon.core.errors import UsageError
 from gnomon.fuzz.base import Case, Exchange, Reply, Request, Violation
 from gnomon.fuzz.checks import Check, Promises
+from gnomon.fuzz.imports import imported
 from gnomon.fuzz.writing import written
 
 __all__ = ["before_send", "check", "load_hooks", "noted", "own_checks", "writing"]
@@ -51,10 +50,7 @@ def load_hooks(module: str) -> None:
     Raises:
         UsageError: it cannot be imported.
     """
-    try:
-        import_module(module)
-    except Exception as error:
-        raise UsageError(f"{module} cannot be imported: {error!r}", where="--hooks", todo="name a module") from error
+    imported(module, "--hooks")
 
 
 def own_checks() -> Mapping[str, Check]:

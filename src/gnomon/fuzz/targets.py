@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from gnomon.core.errors import UsageError
 from gnomon.fuzz.base import Api, Operation, Transport
 from gnomon.fuzz.config import Fuzzing
+from gnomon.fuzz.imports import imported
 from gnomon.fuzz.loading import load
 from gnomon.fuzz.loading.fetch import is_text
 from gnomon.fuzz.transport import transport_of
@@ -55,10 +55,10 @@ def opened(named: str, config: Fuzzing) -> Target:
         UsageError: no server is named, the host is neither this machine nor private, no operation is left.
         DocumentError: the document cannot be read.
     """
-    app = _application(config.app) if config.app else None
+    app = _application(config.app, "--app") if config.app else None
     schema: Any = named
     if re.fullmatch(r"[\w.]+:[\w.]+", named) and not Path(named).exists():
-        schema = _application(named)
+        schema = _application(named, "SCHEMA")
         app = app or (None if config.url else schema)
     within = bool(app) and named.startswith("/") and not Path(named).exists()
     api = load(app, at=named) if within else load(schema)
@@ -139,12 +139,12 @@ def _permitted(host: str, own: bool) -> None:
         raise UsageError(f"{host} is not this machine", where="--url", todo="add --i-own-this-host where it is yours")
 
 
-def _application(name: str) -> Any:
+def _application(name: str, where: str) -> Any:
     module, _, attribute = name.partition(":")
+    found: Any = imported(module, where)
     try:
-        found: Any = import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"{name} cannot be imported: {error}", where="--app", todo="give module:name") from None
+    except AttributeError as error:
+        raise UsageError(str(error), where=where, todo="give module:name of an application") from None
     return found
