@@ -59,7 +59,7 @@ def test_between_sizes_the_ladder_is_read_as_by_scipy(count: int, seed: int, ris
     steps = np.cumsum(rng.uniform(0.01, 1.0, count)) - 20.0
     ladder = steps if rising else -steps - 40.0
     at = rng.uniform(ladder.min(), ladder.max())
-    worth = Worth(sizes=sizes, ladder=ladder[:, None, None], cell=np.array([[at]]), size=1.0)
+    worth = Worth(sizes=sizes, ladder=ladder[:, None, None], cell=np.array([[at]]), size=1.0, rises=rising)
     order = np.argsort(ladder)
     assert worth.form == "interpolated"
     oracle = PchipInterpolator(ladder[order], np.log(sizes)[order])(at)
@@ -68,7 +68,7 @@ def test_between_sizes_the_ladder_is_read_as_by_scipy(count: int, seed: int, ris
 
 def test_a_metric_that_rises_with_size_is_read_alike() -> None:
     ladder = np.log(SIZES)[:, None, None] / 20
-    worth = Worth(sizes=SIZES, ladder=ladder, cell=np.array([[np.log(1.5e5) / 20]]), size=5e5)
+    worth = Worth(sizes=SIZES, ladder=ladder, cell=np.array([[np.log(1.5e5) / 20]]), size=5e5, rises=True)
     assert multiplier(worth, resamples=20).value == pytest.approx(0.3, rel=0.01)
     lost = multiplier(replace(worth, cell=np.array([[0.1]])), resamples=20)
     assert lost.value is None and lost.high == pytest.approx(0.06)
@@ -95,12 +95,34 @@ def test_nothing_is_read_beyond_the_ladder() -> None:
     assert near.low is None and "the low end lies beyond the ladder" in near.reason
 
 
-def test_a_ladder_that_turns_back_names_the_sizes() -> None:
-    ladder = _law(SIZES)[:, None, None].copy()
+@pytest.mark.parametrize(
+    ("between", "low", "high", "said"),
+    [
+        ((2, 1), 60 / 250, 120 / 250, "above 0.24 and at most 0.48"),
+        ((0, -1), None, 30 / 250, "at most 0.12"),
+        ((5, 6), 4.0, None, "above 4"),
+        # The size that ought to be as good is where the ladder turns back.
+        ((3, 3), 1.0, 2.0, "above 1 and at most 2"),
+    ],
+)
+@pytest.mark.parametrize("rises", [False, True])
+def test_a_ladder_that_turns_back_has_bounds(
+    between: tuple[int, int], low: float | None, high: float | None, said: str, rises: bool
+) -> None:
+    """Of a model halfway between two sizes of the law, which goes on at both ends of the ladder."""
+    law = _law(np.array([1e4, *SIZES, 2e6])) * (-1 if rises else 1)
+    ladder, own = law[1:-1].copy(), np.mean([law[1 + place] for place in between])
     ladder[3] = ladder[1]
-    found = multiplier(Worth(sizes=SIZES, ladder=ladder, cell=ladder[2], size=2.5e5))
+    cell = np.array([[own]])
+    found = multiplier(Worth(sizes=SIZES, ladder=ladder[:, None, None], cell=cell, size=2.5e5, rises=rises))
     assert found.value is None
-    assert "between 120,000 and 250,000 parameters" in found.reason
+    assert "between 120,000 and 250,000 parameters" in found.reason and found.reason.endswith(said)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_a_loss_that_rises_with_size_is_a_ladder_that_turns_back() -> None:
+    worth = Worth(sizes=SIZES, ladder=-_law(SIZES)[:, None, None], cell=np.array([[0.0]]), size=2.5e5)
+    assert multiplier(worth).value is None and "between 30,000 and 60,000, 60,000 and" in multiplier(worth).reason
 
 
 def test_one_seed_is_said_and_two_sizes_are_a_ladder() -> None:

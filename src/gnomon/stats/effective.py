@@ -3,7 +3,8 @@
 Hernandez et al. 2022 (arXiv 2205.10487). Models that differ in size alone are a ladder: metric by size. A
 damaged model of size N has the effective size N' at which the ladder has its metric; its multiplier is N' / N. The
 ladder is a power law where one fits it, else a monotone curve through it; it is never prolonged: beyond it a multiplier
-is a bound. Any metric will do that rises or falls with size all along.
+is a bound. Where the ladder turns back, N' is the least size that is as good, and no more than bounds of it are read:
+the largest size of the ladder that is too small for it, and the first that will do.
 
 Shapes: M sizes, S seeds, D documents (or whatever the metric is averaged over), B resamples.
 """
@@ -40,6 +41,7 @@ class Worth:
         ladder: the metric [M, S, D] of the undamaged models.
         cell: the metric [S, D] of the model; its seeds and documents are those of the ladder.
         size: of the model.
+        rises: whether more of the metric is better, as of a score; of a loss less is.
 
     Raises:
         DataError: fewer than two sizes, sizes that do not rise, or shapes that do not fit.
@@ -49,6 +51,7 @@ class Worth:
     ladder: Matrix
     cell: Matrix
     size: float
+    rises: bool = False
 
     def __post_init__(self) -> None:
         if len(self.sizes) < 2 or (np.diff(self.sizes) <= 0).any():
@@ -72,19 +75,25 @@ class Worth:
     def not_monotone(self) -> str:
         """Between which sizes the ladder turns back, in words; "" where it does not."""
         steps = np.diff(self.ladder.mean(axis=(1, 2)))
-        wrong = np.flatnonzero(steps * (steps.sum() or 1.0) <= 0)
+        wrong = np.flatnonzero(steps <= 0 if self.rises else steps >= 0)
         told = ", ".join(f"{self.sizes[i]:,.0f} and {self.sizes[i + 1]:,.0f}" for i in wrong)
-        return f"without repeats the metric does not go one way between {told} parameters" if told else ""
+        return f"without repeats the metric gets no better between {told} parameters" if told else ""
 
     @property
     def inside(self) -> bool:
         """Whether the model's mean lies between those of the smallest and the largest of the ladder."""
         return not (self.past(0) or self.past(-1))
 
+    @property
+    def enough(self) -> int:
+        """The first place of the ladder that is as good as the model, by means; M where none is."""
+        means, own = self.ladder.mean(axis=(1, 2)), self.cell.mean()
+        found = np.flatnonzero(means >= own if self.rises else means <= own)
+        return int(found[0]) if len(found) else len(means)
+
     def past(self, end: Literal[0, -1]) -> bool:
         """Whether the model's mean is not better than that of the smallest (0), not worse than the largest's (-1)."""
-        means = self.ladder.mean(axis=(1, 2))
-        away = float(self.cell.mean() - means[end]) * float(means[-1] - means[0])
+        away = float(self.cell.mean() - self.ladder[end].mean()) * (1 if self.rises else -1)
         return away <= 0 if end == 0 else away >= 0
 
     def logs(self, seeds_BS: Matrix, documents_BD: Matrix) -> Vector:
@@ -93,9 +102,17 @@ class Worth:
         ladder_BM = np.einsum("bsd,msd->bm", share, self.ladder)
         cell_B = np.einsum("bsd,sd->b", share, self.cell)
         x = np.log(self.sizes)
-        found = _on_law(x, ladder_BM, cell_B) if self.form == "power law" else _between(x, ladder_BM, cell_B)
+        found = _on_law(x, ladder_BM, cell_B) if self.form == "power law" else self._between(x, ladder_BM, cell_B)
         clipped: Vector = np.clip(found, x[0], x[-1]) - np.log(self.size)
         return clipped
+
+    def _between(self, x: Vector, ladder_BM: Matrix, cell_B: Vector) -> Vector:
+        """log N' on the monotone cubic through each row; NaN where the row turns back."""
+        y_BM, sizes = (ladder_BM, x) if self.rises else (ladder_BM[:, ::-1], x[::-1])
+        sound = (np.diff(y_BM, axis=1) > 0).all(axis=1)
+        found = np.full(len(cell_B), np.nan)
+        found[sound] = _monotone_cubic(y_BM[sound], np.tile(sizes, (int(sound.sum()), 1)), cell_B[sound])
+        return found
 
 
 def multiplier(worth: Worth, *, resamples: int = 400, seed: int = 0) -> Interval:
@@ -103,11 +120,12 @@ def multiplier(worth: Worth, *, resamples: int = 400, seed: int = 0) -> Interval
 
     The interval is Student's in log N', its degrees of freedom those of seeds and documents in the shares in which each
     makes up the variance (Satterthwaite 1946). With one seed it is over documents alone. An end that lies beyond the
-    ladder is None; where the model itself does, so is the value, and the other end is the bound.
+    ladder is None; where the model itself does, so is the value, and the other end is the bound. Where the ladder turns
+    back the value is None, and the ends are bounds by means.
     """
     n, clusters = worth.cell.size, len(worth.cell)
     if worth.not_monotone:
-        return undefined(f"{worth.not_monotone}; train longer, or on more seeds", n=n, clusters=clusters)
+        return _bounds(worth)
     value, reach, reason = _spread([worth], resamples, seed)
     first, last = (float(np.log(end / worth.size)) for end in (worth.sizes[0], worth.sizes[-1]))
     low = None if value - reach <= first else float(np.exp(value - reach))
@@ -128,6 +146,24 @@ def multiplier(worth: Worth, *, resamples: int = 400, seed: int = 0) -> Interval
         clusters=clusters,
         method=_METHOD,
         reason="; ".join(told),
+    )
+
+
+def _bounds(worth: Worth) -> Interval:
+    """Between which sizes of a ladder that turns back the least is that is as good."""
+    first, ends = worth.enough, [float(size / worth.size) for size in worth.sizes]
+    low, high = ends[first - 1] if first else None, ends[first] if first < len(ends) else None
+    told = [] if low is None else [f"above {low:.3g}"]
+    told += [] if high is None else [f"at most {high:.3g}"]
+    return Interval(
+        value=None,
+        low=low,
+        high=high,
+        n=worth.cell.size,
+        clusters=len(worth.cell),
+        method="bounds by means",
+        reason=f"{worth.not_monotone}, so train longer or on more seeds; the least size that is as good, by means: "
+        f"{' and '.join(told)}",
     )
 
 
@@ -190,17 +226,6 @@ def _on_law(x: Vector, ladder_BM: Matrix, cell_B: Vector) -> Vector:
     """log N' on the power law through each row."""
     slope, level = np.polyfit(x, np.log(ladder_BM).T, 1)
     found: Vector = (np.log(cell_B) - level) / slope
-    return found
-
-
-def _between(x: Vector, ladder_BM: Matrix, cell_B: Vector) -> Vector:
-    """log N' on the monotone cubic through each row; NaN where the row turns back."""
-    turned = (ladder_BM[:, -1] < ladder_BM[:, 0])[:, None]
-    y_BM = np.where(turned, ladder_BM[:, ::-1], ladder_BM)
-    sizes_BM = np.where(turned, x[::-1], x)
-    sound = (np.diff(y_BM, axis=1) > 0).all(axis=1)
-    found = np.full(len(cell_B), np.nan)
-    found[sound] = _monotone_cubic(y_BM[sound], sizes_BM[sound], cell_B[sound])
     return found
 
 

@@ -65,6 +65,8 @@ METRICS: Mapping[str, Callable[[Measured], Sequence[float]]] = {
     "other language": lambda of: of["other"],
 }
 """What effective sizes are read of; numbers by document, paragraph or sequence. KeyError where one was not measured."""
+# All others are losses, of which less is better.
+_SCORE = "prefix matching"
 
 
 def means(of: Measured) -> dict[str, float]:
@@ -168,31 +170,34 @@ class Family:
 
     def worth(self, metric: str, width: int, share: float, epochs: float) -> Worth | None:
         """A model with repeats beside the ladder of those without; None where the metric was not measured."""
-        return self._worth(METRICS[metric], self.control, self.cell(width, share, epochs), width)
+        return self._worth(metric, self.control, self.cell(width, share, epochs), width)
 
     def worth_tuned(self, width: int, share: float, epochs: float) -> Worth | None:
         """A model trained further, by its test loss there, beside the ladder of those trained there from scratch."""
         tuned = self.places["tuned", width, share, epochs]
-        return self._worth(METRICS["test loss"], lambda w: self.places["scratch", w, 0.0, 1.0], tuned, width)
+        return self._worth("test loss", lambda w: self.places["scratch", w, 0.0, 1.0], tuned, width)
 
     def worth_other(self, metric: str, width: int) -> Worth | None:
         """Models without repeats of another draw beside the ladder; None where the metric was not measured."""
-        return self._worth(METRICS[metric], self.control, self.places[OTHER_DRAW, width, 0.0, 1.0], width)
+        return self._worth(metric, self.control, self.places[OTHER_DRAW, width, 0.0, 1.0], width)
 
     def _worth(
         self,
-        read: Callable[[Measured], Sequence[float]],
+        metric: str,
         undamaged: Callable[[int], Sequence[Measured]],
         some: Sequence[Measured],
         width: int,
     ) -> Worth | None:
+        read = METRICS[metric]
         try:
             ladder = np.array([[read(of) for of in undamaged(w)] for w in self.widths], dtype=np.float64)
             cell = np.array([read(of) for of in some], dtype=np.float64)
         except KeyError:
             return None
         sizes = np.array([self.size(w) for w in self.widths])
-        return Worth(sizes=sizes, ladder=ladder, cell=cell, size=self.size(width)) if len(sizes) > 1 else None
+        if len(sizes) < 2:
+            return None
+        return Worth(sizes=sizes, ladder=ladder, cell=cell, size=self.size(width), rises=metric == _SCORE)
 
     def multiplier(self, metric: str, width: int, share: float, epochs: float) -> Interval | None:
         """Effective size over size; None where the metric was not measured, or there is one size."""
