@@ -27,6 +27,7 @@ __all__ = [
     "COMPARED",
     "Cell",
     "Kept",
+    "Setup",
     "Told",
     "best_rows",
     "by_cell",
@@ -34,6 +35,7 @@ __all__ = [
     "laid_out",
     "learned",
     "median_loss",
+    "over_densities",
     "share_of",
     "trained",
     "weights_of",
@@ -87,6 +89,17 @@ class Told(NamedTuple):
     notes: Sequence[str] = ()
 
 
+class Setup(NamedTuple):
+    """A shape of model, trained at each of some densities; the importance of feature i is `ratio` to the power i."""
+
+    name: str
+    kind: Kind
+    features: int
+    dims: int
+    ratio: float
+    densities: Sequence[float]
+
+
 def laid_out(kind: Kind, law: Law, num_dims: int, cells: Sequence[Cell], seeds: int) -> Toys:
     """The models of `cells`, cell by cell, `seeds` of each."""
 
@@ -129,6 +142,24 @@ def trained(toys: Toys, cells: Sequence[Cell], how: Training, seed: Seed, watch:
             tensors[f"{key}/u"] = found.w_in_KMN[k].clone()
         rows.append(_row(key, cell, toys, found, k, how))
     return Kept(rows, tensors)
+
+
+def over_densities(setups: Sequence[Setup], how: Training, seeds: int, seed: Seed) -> Kept:
+    """Trains every setup at each of its densities; a cell has the facts `setup` and `density`."""
+    kept = Kept([], {})
+    for setup in setups:
+        cells = [
+            Cell(
+                name=f"{setup.name}, density {density:.3g}",
+                density=density,
+                importance=[setup.ratio**i for i in range(setup.features)],
+                facts={"setup": setup.name, "density": density},
+            )
+            for density in setup.densities
+        ]
+        toys = laid_out(setup.kind, Law(num_features=setup.features), setup.dims, cells, seeds)
+        kept = kept.and_then(trained(toys, cells, how, seed.child(setup.name)))
+    return kept
 
 
 def weights_of(row: Row, name: str = "w") -> Tensor:

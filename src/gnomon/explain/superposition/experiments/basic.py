@@ -8,23 +8,21 @@ dimensions, which go from two axes over pairs of opposites to a pentagon.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gnomon.core.record import Row
-from gnomon.explain.superposition.features import Law
 from gnomon.explain.superposition.geometry import LEARNED, interference
-from gnomon.explain.superposition.toys import Kind, Training
+from gnomon.explain.superposition.toys import Training
 from gnomon.explain.superposition.trainings import (
-    Cell,
     Kept,
+    Setup,
     Told,
     best_rows,
     by_cell,
-    laid_out,
     learned,
     median_loss,
+    over_densities,
     share_of,
-    trained,
     weights_of,
 )
 from gnomon.report.base import Estimate, Figure, Table
@@ -38,47 +36,25 @@ if TYPE_CHECKING:
 __all__ = ["made", "told"]
 
 
-class _Setup(NamedTuple):
-    name: str
-    kind: Kind
-    features: int
-    dims: int
-    ratio: float
-    densities: tuple[float, ...]
-
-
 _RARER = (1.0, 0.3, 0.1, 0.03, 0.01)
 _SETUPS = {
     "small": (
-        _Setup("linear", "linear", 20, 5, 0.7, _RARER),
-        _Setup("relu", "relu", 20, 5, 0.7, _RARER),
-        _Setup("five in two", "relu", 5, 2, 0.9, (1.0, 0.2, 0.05)),
+        Setup("linear", "linear", 20, 5, 0.7, _RARER),
+        Setup("relu", "relu", 20, 5, 0.7, _RARER),
+        Setup("five in two", "relu", 5, 2, 0.9, (1.0, 0.2, 0.05)),
     ),
     "paper": (
-        _Setup("linear", "linear", 20, 5, 0.7, (*_RARER, 0.003, 0.001)),
-        _Setup("relu", "relu", 20, 5, 0.7, (*_RARER, 0.003, 0.001)),
-        _Setup("relu 80", "relu", 80, 20, 0.9, (*_RARER, 0.003, 0.001)),
-        _Setup("five in two", "relu", 5, 2, 0.9, (1.0, 0.2, 0.1, 0.05)),
+        Setup("linear", "linear", 20, 5, 0.7, (*_RARER, 0.003, 0.001)),
+        Setup("relu", "relu", 20, 5, 0.7, (*_RARER, 0.003, 0.001)),
+        Setup("relu 80", "relu", 80, 20, 0.9, (*_RARER, 0.003, 0.001)),
+        Setup("five in two", "relu", 5, 2, 0.9, (1.0, 0.2, 0.1, 0.05)),
     ),
 }
 
 
 def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
     """Trains every setup at every density."""
-    kept = Kept([], {})
-    for setup in _SETUPS[scale]:
-        cells = [
-            Cell(
-                name=f"{setup.name}, density {density:g}",
-                density=density,
-                importance=[setup.ratio**i for i in range(setup.features)],
-                facts={"setup": setup.name, "density": density, "dims": setup.dims},
-            )
-            for density in setup.densities
-        ]
-        toys = laid_out(setup.kind, Law(num_features=setup.features), setup.dims, cells, seeds)
-        kept = kept.and_then(trained(toys, cells, how, seed.child(setup.name)))
-    return kept
+    return over_densities(_SETUPS[scale], how, seeds, seed)
 
 
 def told(rows: Sequence[Row]) -> Told:
@@ -106,7 +82,7 @@ def told(rows: Sequence[Row]) -> Told:
 def _controls(name: str, row: Row, starts: int) -> list[Estimate]:
     """How many features the best model learns, and how many of the most important ones: as many as it has dimensions,
     of a linear model whatever their density, of a ReLU model where they are always there."""
-    dims = row.evidence["dims"]
+    dims = row.evidence["toy"]["dims"]
     first = int((weights_of(row)[:, :dims].norm(dim=0) >= LEARNED).sum())
     return [
         Estimate(

@@ -8,22 +8,21 @@ before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gnomon.core.record import Row
-from gnomon.explain.superposition.features import Law
 from gnomon.explain.superposition.geometry import dimensionality, dimensions_per_feature, turned_onto
 from gnomon.explain.superposition.toys import Training
 from gnomon.explain.superposition.trainings import (
-    Cell,
     Kept,
+    Setup,
     Told,
     best_rows,
     by_cell,
-    laid_out,
+    over_densities,
     share_of,
-    trained,
     weights_of,
 )
 from gnomon.report.base import Estimate, Figure, Table
@@ -36,40 +35,24 @@ if TYPE_CHECKING:
 __all__ = ["made", "told"]
 
 
-class _Setup(NamedTuple):
-    features: int
-    dims: int
-
-
-_SETUPS = {"five in two": _Setup(5, 2), "eight in three": _Setup(8, 3)}
-_RATIO = 0.9
 # Each a tenth of a decade rarer than the one before.
-_TENTHS = range(16)
+_DENSITIES = [10 ** (-tenths / 10) for tenths in range(16)]
+_SETUPS = (
+    Setup("five in two", "relu", 5, 2, 0.9, _DENSITIES),
+    Setup("eight in three", "relu", 8, 3, 0.9, _DENSITIES),
+)
 
 
 def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
     """Trains both setups at each density; `scale` says how long."""
-    kept = Kept([], {})
-    for name, setup in _SETUPS.items():
-        cells = [
-            Cell(
-                name=f"{name}, density {10 ** (-tenths / 10):.3g}",
-                density=10 ** (-tenths / 10),
-                importance=[_RATIO**i for i in range(setup.features)],
-                facts={"setup": name, "tenths": tenths},
-            )
-            for tenths in _TENTHS
-        ]
-        toys = laid_out("relu", Law(num_features=setup.features), setup.dims, cells, seeds)
-        kept = kept.and_then(trained(toys, cells, how, seed.child(name)))
-    return kept
+    return over_densities(_SETUPS, how, seeds, seed)
 
 
 def told(rows: Sequence[Row]) -> Told:
     """What the best start of each density makes, how many starts make the same, and a movie over density."""
     cells, best = by_cell(rows), best_rows(rows)
     said, estimates, drawn = [], [], []
-    for name in _SETUPS:
+    for name in (setup.name for setup in _SETUPS):
         of = {cell: row for cell, row in best.items() if row.evidence["setup"] == name}
         met = list(dict.fromkeys(row.evidence["shape"] for row in of.values()))
         said.append(f"{name} make {', '.join(met)}")
@@ -83,15 +66,15 @@ def told(rows: Sequence[Row]) -> Told:
 
 def _movie(name: str, best: Mapping[str, Row]) -> Figure:
     frames, before = [], None
-    for cell, row in best.items():
+    for row in best.values():
         w_MN = weights_of(row)
         w_MN = w_MN if before is None else turned_onto(w_MN, before)
         before = w_MN
-        shape, density = row.evidence["shape"], cell.rpartition(", ")[2]
-        star = float(dimensions_per_feature(w_MN))
-        shares, said = dimensionality(w_MN).tolist(), f"{density}: {shape}"
-        frames.append(Frame(row.evidence["tenths"], w_MN.T.tolist(), star, shape, shares, said))
-    labels = [str(i + 1) for i in range(_SETUPS[name].features)]
+        shape, density = row.evidence["shape"], row.evidence["density"]
+        tenths, said = round(-10 * math.log10(density)), f"density {density:.3g}: {shape}"
+        star, shares = float(dimensions_per_feature(w_MN)), dimensionality(w_MN).tolist()
+        frames.append(Frame(tenths, w_MN.T.tolist(), star, shape, shares, said))
+    labels = [str(i + 1) for i in range(len(frames[0].ends))]
     return movie(
         frames,
         labels=labels,
