@@ -98,6 +98,16 @@ def test_other_names_stay_within_the_schema():
     assert kept.body == {"name": "ann"}
 
 
+def test_other_names_break_nothing_more_of_a_body_that_is_broken():
+    members = {"name": {"type": "string"}, "unit": {"enum": ["kg", "m"]}, "size": {"type": "integer", "minimum": 0}}
+    make = Operation(method="POST", path="/sizes", bodies={"application/json": Media(schema={"properties": members})})
+    api = Api(title="", version="", dialect="openapi-3.1", operations=(make,))
+    case = Case(operation=make, body={"name": "ann", "unit": "kg", "size": -1}, media_type="application/json")
+    found = [Maker(api, Memory(api)).renamed(case, Draws(i)).body for i in range(20)]
+    assert {each["unit"] for each in found} <= {"kg", "m"} and {each["size"] for each in found} == {-1}
+    assert len({each["name"] for each in found}) > 5
+
+
 def test_what_is_required_is_left_out_once_each():
     case = Case(operation=MAKE, parameters={("query", "n"): 1}, body={"name": "a"}, media_type="application/json")
     found = [(each.why[0].location, each.why[0].pointer) for each in missing_parts(case)]

@@ -117,7 +117,7 @@ class Maker:
 
     def renamed(self, case: Case, rng: Draws, *, besides: str | None = None) -> Case:
         """The case with other texts and identifying numbers in its body, where its schema allows: a server may have the
-        first ones already.
+        first ones already. Of a body that breaks its schema nothing else is broken.
 
         Args:
             besides: JSON pointer of what stays as it is.
@@ -126,14 +126,14 @@ class Maker:
         if part is None or not isinstance(case.body, dict):
             return case
         compiled, body = self.compiled(case.operation, part, sent=False), case.body
-        valid, others = compiled.is_valid(body), list[Mapping[str, Any]]()
+        wrong, others = compiled.read.wrong(body), list[Mapping[str, Any]]()
         for name, value in body.items():
             kept = (besides or "-").startswith(f"/{escaped(name)}") or self._refers(case.operation, name)
             tagged = () if kept else _tagged(name, value, rng)
             if tagged:
                 tried = chain(tagged, self._others(compiled, name, rng, others))
-                fitting = (each for each in tried if compiled.is_valid({**body, name: each}) is valid)
-                body = {**body, name: next(fitting, value)}
+                bodies = ({**body, name: each} for each in tried)
+                body = next((each for each in bodies if compiled.read.wrong(each) == wrong), body)
         return replace(case, body=body)
 
     def _refers(self, operation: Operation, name: str) -> bool:

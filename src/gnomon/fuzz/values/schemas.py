@@ -64,6 +64,14 @@ class Read:
         except ValueError:
             return False
 
+    def wrong(self, value: Any) -> frozenset[tuple[tuple[str | int, ...], ...]]:
+        """What is wrong with a value, as paths to its places and to the schema's; empty where it is admitted."""
+        try:
+            found = self.validator.iter_errors(value)
+            return frozenset((tuple(each.instance_path), tuple(each.schema_path)) for each in found)
+        except ValueError:
+            return frozenset({((), ())})
+
 
 def read_schema(schema: Schema) -> Read:
     """The schema made ready; never raises for what it says."""
