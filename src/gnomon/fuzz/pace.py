@@ -22,7 +22,7 @@ class Pace:
     """
 
     def __init__(self, most: int) -> None:
-        self.limit, self._most, self._under_way = min(_LEAST, float(most)), most, 0
+        self.limit, self.most, self._under_way = min(_LEAST, float(most)), most, 0
         self._waiting = 0
         self._seconds: deque[float] = deque(maxlen=_WINDOW)
         self._least = self.limit
@@ -55,7 +55,7 @@ class Pace:
 
         One that never came says something of its operation, not of the server.
         """
-        if reply.fault == "timeout" or self._most == 1:
+        if reply.fault == "timeout" or self.most == 1:
             return
         if reply.status == 503:
             self.limit = max(1.0, self.limit / 2)
@@ -68,5 +68,5 @@ class Pace:
         per_request = 1.0 / _WINDOW
         quick = now <= _SLOWER * self._best
         self.limit = (
-            min(float(self._most), self.limit + per_request) if quick else max(self._least, self.limit - per_request)
+            min(float(self.most), self.limit + per_request) if quick else max(self._least, self.limit - per_request)
         )
