@@ -21,10 +21,11 @@ from gnomon.fuzz.base import (
     Request,
     Violation,
 )
+from gnomon.fuzz.checks import Promises
 from gnomon.fuzz.checks.fingerprint import fingerprint
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.making import Maker
-from gnomon.fuzz.probes import missing_parts, probes
+from gnomon.fuzz.probes import methods_of, missing_parts, probes
 from gnomon.fuzz.scheduling import Arm, Novelty, Play, Schedule
 from gnomon.fuzz.sending import Sender
 from gnomon.fuzz.state.memory import Memory
@@ -270,6 +271,17 @@ def test_what_sounds_like_a_shutdown_is_left_alone_unless_it_is_named(tmp_path):
     assert [each.key for each in opened(str(file), Fuzzing(url=local)).api.operations] == ["GET /a"]
     named = Fuzzing(url=local, include=("POST /shutdown",))
     assert [each.key for each in opened(str(file), named).api.operations] == ["POST /shutdown"]
+
+
+def test_what_is_left_alone_is_not_tried_as_another_method_of_its_path(tmp_path):
+    file = tmp_path / "openapi.json"
+    paths = '{"/a": {"get": {}, "delete": {}, "post": {"operationId": "terminate"}}}'
+    file.write_text('{"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": ' + paths + "}")
+    api = opened(str(file), Fuzzing(url="http://127.0.0.1:1", exclude=("DELETE *",))).api
+    (get,) = api.operations
+    asked = {each.method for each in probes(lambda: Case(operation=get), methods_of(api.operations)["/a"])}
+    assert "PUT" in asked and not asked & {"GET", "DELETE", "POST"}
+    assert Promises(api).methods["/a"] == {"GET", "DELETE", "POST"}
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,7 @@ class Operation:
         tags: as the document has them.
         root: the root field that it is in a GraphQL schema, where method is QUERY or MUTATION, path the field's name
             and body its arguments; None for a path.
+        left_out: methods that the document has for this path too and that are not tested; they are never sent.
     """
 
     method: str
@@ -179,6 +180,7 @@ class Operation:
     name: str = ""
     tags: tuple[str, ...] = ()
     root: RootField | None = None
+    left_out: frozenset[str] = frozenset()
 
     @property
     def key(self) -> str:

@@ -116,5 +116,5 @@ def methods_of(operations: tuple[Operation, ...]) -> dict[str, set[str]]:
     """The methods that a document has, by path."""
     found: dict[str, set[str]] = {}
     for operation in operations:
-        found.setdefault(operation.path, set()).add(operation.method)
+        found.setdefault(operation.path, set()).update({operation.method, *operation.left_out})
     return found

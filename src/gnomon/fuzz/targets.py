@@ -16,6 +16,7 @@ from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.imports import imported
 from gnomon.fuzz.loading import load
 from gnomon.fuzz.loading.fetch import is_text
+from gnomon.fuzz.probes import methods_of
 from gnomon.fuzz.transport import transport_of
 
 __all__ = ["DANGEROUS", "Target", "mounted", "opened"]
@@ -118,7 +119,9 @@ def _chosen(api: Api, config: Fuzzing) -> tuple[Operation, ...]:
         raise UsageError(
             f"none of {len(api.operations)} operations is left", where="--include, --exclude", todo="give GET /users*"
         )
-    return tuple(kept)
+    methods = methods_of(api.operations)
+    tested = methods_of(tuple(kept))
+    return tuple(replace(each, left_out=frozenset(methods[each.path] - tested[each.path])) for each in kept)
 
 
 def _named(operation: Operation, pattern: str) -> bool:
