@@ -97,6 +97,11 @@ def test_defects_of_one_cause_stand_together(done: Finished) -> None:
     assert f"likely the same cause as: {first.title}" in second.detail
 
 
+def test_an_exception_is_shown_by_its_end(done: Finished) -> None:
+    (crash, *_) = [each for each in done.report.findings if each.key.startswith("server_error")]
+    assert "in share return 1 / n" in crash.detail and crash.detail.endswith("ZeroDivisionError: division by zero")
+
+
 def asked(path: str, body: bytes, **more: Any) -> Exchange:
     """An exchange with a 500 that says `body`."""
     case = Case(operation=Operation(method="GET", path=path))

@@ -90,8 +90,8 @@ def _finding(defect: Defect, reproduce: str, group: Sequence[Defect]) -> Finding
     violation, (times, of) = defect.violation, defect.reproduced
     said = f"{violation.check}, met {defect.count} times, first after {defect.first_seen:.1f} s"
     played = f"played again {times} of {of} times" if times or defect.replayed else "not played again: time was up"
-    excerpt = printable(violation.detail)[:_EXCERPT]
-    detail = "\n  ".join(each for each in (f"{said}; {played}", _cause(defect, group), excerpt) if each)
+    lines = (f"{said}; {played}", _cause(defect, group), _excerpt(violation.detail))
+    detail = "\n  ".join(each for each in lines if each)
     return Finding(
         key=_key(defect),
         title=violation.title,
@@ -100,6 +100,15 @@ def _finding(defect: Defect, reproduce: str, group: Sequence[Defect]) -> Finding
         detail=detail,
         same_as="" if defect is group[0] else _key(group[0]),
     )
+
+
+def _excerpt(detail: str) -> str:
+    """How it begins; of a traceback the end, where the application's own line and the exception stand."""
+    said = printable(detail)
+    if not said.startswith("Traceback (most recent call last)"):
+        return said[:_EXCERPT]
+    end = said[-_EXCERPT:]
+    return end[max(0, end.find('File "')) :]
 
 
 def _key(defect: Defect) -> str:
