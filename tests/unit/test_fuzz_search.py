@@ -7,7 +7,10 @@ from itertools import islice
 
 import pytest
 
+import gnomon
+from gnomon.core.config import describe
 from gnomon.core.errors import UsageError
+from gnomon.data.worlds import shop
 from gnomon.fuzz.base import (
     NOTHING,
     Answer,
@@ -21,7 +24,7 @@ from gnomon.fuzz.base import (
     Request,
     Violation,
 )
-from gnomon.fuzz.checks import Promises
+from gnomon.fuzz.checks import CHECKS, Promises
 from gnomon.fuzz.checks.fingerprint import fingerprint
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.making import Maker
@@ -261,6 +264,19 @@ def test_a_module_of_the_current_folder_that_fails_is_the_users_mistake(text, tm
     (tmp_path / "shop_that_fails.py").write_text(text)
     with pytest.raises(UsageError, match=r"shop_that_fails cannot be imported: (RuntimeError|SyntaxError|SystemExit)"):
         opened("shop_that_fails:app", Fuzzing())
+
+
+def test_checks_are_those_that_are_named_and_help_names_them_all():
+    assert Fuzzing(checks=("use_after_delete",)).chosen == {}
+    assert "use_after_delete" not in Fuzzing(checks=("use_after_delete",)).unwanted
+    assert set(Fuzzing(checks=("-server_error", "-ignored_auth")).chosen) == set(CHECKS) - {"server_error"}
+    assert Fuzzing(checks=("-ignored_auth",)).unwanted == {"ignored_auth"} and not Fuzzing().unwanted
+    several = Fuzzing(checks=("server_error",)).unwanted
+    told = next(each.help for each in describe(Fuzzing) if each.name == "checks")
+    assert all(name in told for name in (*CHECKS, *several))
+    app = shop.make_app()
+    found = gnomon.fuzz(app, checks=("server_error",), max_requests=500, connections=1, bearer="token-of-alice")
+    assert {each.violation.check for each in found.defects} == {"server_error"}
 
 
 def test_what_sounds_like_a_shutdown_is_left_alone_unless_it_is_named(tmp_path):

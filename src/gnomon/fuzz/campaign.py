@@ -67,6 +67,7 @@ class Campaign:
         without: parts that are left out.
         watch: called with each exchange.
         raw: whether bytes that are no HTTP are sent too.
+        unwanted: checks over several requests that nobody asked for.
     """
 
     api: Api
@@ -76,6 +77,7 @@ class Campaign:
     without: frozenset[str] = frozenset()
     watch: Callable[[Exchange], None] = lambda exchange: None
     raw: bool = False
+    unwanted: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         # Without state nothing that was answered is sent again.
@@ -252,7 +254,8 @@ class Campaign:
         return self.maker.valid(case.operation, self.rng, path=path)
 
     def _offer(self, violation: Violation) -> None:
-        self.triage.offer(violation)
+        if violation.check not in self.unwanted:
+            self.triage.offer(violation)
 
     def _saw(self, exchange: Exchange) -> None:
         self.watch(exchange)

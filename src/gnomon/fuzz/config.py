@@ -20,6 +20,12 @@ Technique = Literal[
 ]
 "Parts of a search that may be left out."
 
+_OF_SEVERAL = (
+    "created_not_found", "ignored_auth", "list_inconsistent", "non_idempotent_put", "object_level_auth",
+    "update_not_visible", "use_after_delete",
+)  # fmt: skip
+"Checks over several requests."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fuzzing:
@@ -40,7 +46,12 @@ class Fuzzing:
     exclude: tuple[str, ...] = ()
     "Operations to leave alone."
     checks: tuple[str, ...] = ()
-    "Checks to make, by default all; -NAME leaves one out."
+    (
+        "Checks to make, by default all; -NAME leaves one out: server_error, slow_response, undocumented_status, "
+        "content_type, response_body, response_headers, graphql_error, malformed_request, method_not_allowed, "
+        "missing_header_accepted, negative_data_accepted, valid_data_rejected, created_not_found, ignored_auth, "
+        "list_inconsistent, non_idempotent_put, object_level_auth, update_not_visible, use_after_delete, or your own."
+    )
     timeout: float = 10.0
     "Seconds to wait for one reply."
     rate: float = 0.0
@@ -77,16 +88,23 @@ class Fuzzing:
                 raise UsageError(f"{pattern!r} is no pattern: {error}", where="--expected", todo="mend it") from None
         if self.hooks:
             load_hooks(self.hooks)
-        known = [*CHECKS, *own_checks()]
+        known = [*CHECKS, *_OF_SEVERAL, *own_checks()]
         for name in (each.lstrip("-") for each in self.checks):
             if name not in known:
                 raise UsageError(f"{name!r} is no check", where="--checks", todo=closest(name, known))
 
     @property
     def chosen(self) -> Mapping[str, Check]:
-        """The checks by name."""
-        left_out = {each[1:] for each in self.checks if each.startswith("-")}
+        """The checks of single requests, by name."""
         own = own_checks()
         known: dict[str, Check] = {**CHECKS, "graphql_error": partial(graphql_error, expected=self.expected), **own}
-        named = [each for each in self.checks if not each.startswith("-")] or list(known)
-        return {name: known[name] for name in named if name not in left_out}
+        return {name: check for name, check in known.items() if self._asks_for(name)}
+
+    @property
+    def unwanted(self) -> frozenset[str]:
+        """The checks over several requests that are not made."""
+        return frozenset(name for name in _OF_SEVERAL if not self._asks_for(name))
+
+    def _asks_for(self, check: str) -> bool:
+        named = [each for each in self.checks if not each.startswith("-")]
+        return f"-{check}" not in self.checks and (check in named or not named)

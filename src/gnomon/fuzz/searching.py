@@ -75,6 +75,7 @@ class Search:
             frozenset(self.config.without),
             watch=self.tally.saw,
             raw=self.config.raw,
+            unwanted=self.config.unwanted,
         )
 
     async def defects(self) -> AsyncIterator[Defect]:
