@@ -55,8 +55,8 @@ def test_a_cell_where_few_starts_agree_is_not_drawn_as_settled(agreeing: int, va
     assert starts[1]["x"] == pytest.approx(10) and starts[0]["y"] == pytest.approx(1)
 
 
-def dense(w: torch.Tensor, density: float, start: int = 0) -> Row:
-    against = {"value": -0.1, "se": 0.01, "n": 100}
+def dense(w: torch.Tensor, density: float, start: int = 0, above: float = -0.1, star: float = 0.5) -> Row:
+    against = {"value": above, "se": 0.01, "n": 100, "star": star}
     facts = {"density": density, "w": w.tolist(), "dims": w.shape[0], "against_pairs": against, "loss": 0.1}
     return Row(key=f"{density}/{start}", cluster=f"density {density}", evidence=facts)
 
@@ -80,13 +80,23 @@ def test_where_the_curve_rests_is_measured_in_decades() -> None:
     assert found.metric == "decades of density with D* within a tenth of 1/2"
     assert found.value == pytest.approx(0.5 * 0.05 / 0.5 + 1 + 0.5 * 0.05 / 0.2)
     assert "what is trained costs less than the best of pairs from density 1 down" in told.summary
-    assert [line[2] for line in told.tables[0].rows][:1] == ["-11.98 to -8.02"]
+    assert [line[3] for line in told.tables[0].rows][:1] == ["-11.98 to -8.02"]
     assert found.reason == "read off one curve" and found.low is None
     # A second start whose curve passes by 1 / 2 at once.
     more = [dense(scaled(star), 10**-x, 1) for x, star in ((0, 1.0), (0.5, 0.9), (1.5, 0.3), (2.0, 0.3))]
     mean = uniform.told([row for pair in zip(rows, more, strict=True) for row in pair]).estimates[2]
     second = 0.1 / 0.6
     assert mean.value == pytest.approx((found.value + second) / 2) and mean.n == 2 and mean.low is not None
+
+
+def test_at_the_least_loss_it_rests_at_most_until_pairs_are_beaten() -> None:
+    at = ((0, 0.1, 1.0), (0.5, 0.1, 0.5), (1.0, -0.1, 0.5), (1.5, -0.1, 0.5))
+    told = uniform.told([dense(torch.eye(4), 10**-x, above=above, star=star) for x, above, star in at])
+    most = told.estimates[3]
+    assert most.metric.endswith("at the least loss, at most") and most.value == pytest.approx(0.05 + 0.5)
+    assert "best of pairs from density 0.1 down" in told.summary
+    never = uniform.told([dense(torch.eye(4), 10**-x, above=0.1, star=star) for x, _, star in at])
+    assert "best of pairs nowhere" in never.summary and never.estimates[3].value == pytest.approx(0.05 + 1.0)
 
 
 def test_rows_of_an_earlier_version_are_refused() -> None:

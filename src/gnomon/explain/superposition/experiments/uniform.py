@@ -4,18 +4,19 @@ Elhage et al. 2022 (arXiv 2209.10652), "Uniform Superposition": many equal featu
 feature, D*, should rest at 1 and at 1/2, and shares of single features lie on the lines of polytopes.
 
 How long D* can rest at 1/2 is a matter of the loss. Each trained model is held against the best that has two features
-in each dimension, on the same new examples: where that one costs more, other groups are better than pairs.
+in each dimension, on the same new examples: where that one costs more, other groups are better than pairs. Up to there
+D* of the best of pairs, which is above 1/2 where features are dense, says how long it could rest at most.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise, takewhile
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -76,7 +77,7 @@ class _Size(NamedTuple):
     rarest: float
 
 
-_SIZES = {"small": _Size(120, 15, 12, 5, 0.05), "paper": _Size(400, 30, 20, 1, 0.01)}
+_SIZES = {"small": _Size(120, 15, 18, 5, 0.05), "paper": _Size(400, 30, 20, 1, 0.01)}
 
 
 def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
@@ -87,14 +88,15 @@ def made(scale: str, how: Training, seeds: int, seed: Seed) -> Kept:
     law = Law(num_features=size.features)
     kept = trained(laid_out("relu", law, size.dims, cells, min(seeds, size.starts)), cells, how, seed)
     pairs = dict(zip(densities, in_pairs(densities, size.features, size.dims), strict=True))
-    rows = [row if row.error else _against(pairs[row.evidence["density"]], row, law, seed) for row in kept.rows]
+    rows = [row if row.error else _beside(pairs[row.evidence["density"]], row, law, seed) for row in kept.rows]
     return Kept(rows, kept.tensors)
 
 
-def _against(pairs: tuple[Tensor, Tensor], row: Row, law: Law, seed: Seed) -> Row:
-    """The row, with by how much its model costs more than the one in pairs."""
+def _beside(pairs: tuple[Tensor, Tensor], row: Row, law: Law, seed: Seed) -> Row:
+    """The row, with by how much its model costs more than the one in pairs, and D* of that."""
     own = weights_of(row), weights_of(row, "b")
     found = compared(own, pairs, law, torch.tensor(row.evidence["density"]), seed)
+    found["star"] = float(dimensions_per_feature(pairs[0]))
     return replace(row, evidence={**row.evidence, "against_pairs": found})
 
 
@@ -105,17 +107,13 @@ def told(rows: Sequence[Row]) -> Told:
     shares = {row.key: _shares(weights_of(row)) for row in sound}
     near = [(float(_on_a_line(share)), row.key) for row in sound for share in shares[row.key] if share >= _LEAST]
     on_lines = proportion([hit for hit, _ in near], [key for _, key in near])
-    estimates = [Estimate.of("features within 0.03 of a line", on_lines, headline=True, null=_chance())]
+    lying = Estimate.of("features within 0.03 of a line", on_lines, headline=True, null=_chance())
     lines = _by_start(sound)
-    rests = {said: _over_starts([_rest(line, level) for line in lines]) for said, level in (("1", 1), ("1/2", 1 / 2))}
-    estimates += [
-        Estimate.of(f"decades of density with D* within a tenth of {said}", decades) for said, decades in rests.items()
-    ]
+    paired, beaten = _best_of_pairs(cells)
+    decades = _decades(lines, paired[: len(paired) - beaten + 1])
+    since = f"from density {1 / paired[-beaten].x:.2g} down" if beaten else "nowhere"
     first, last = (fmean(line[end].y for line in lines) for end in (0, -1))
-    costs_less = [all((_above_pairs(row).high or 0) < 0 for row in some) for some in cells.values()]
-    beaten = len(list(takewhile(bool, reversed(costs_less))))
-    since = f"from density {list(cells.values())[-beaten][0].evidence['density']:.2g} down" if beaten else "nowhere"
-    points = [point for line in lines for point in line]
+    points = [*(point for line in lines for point in line), *paired]
     drawn = [
         curves(points, x="1 / density", y="D*", title="Dimensions a feature", log_x=True, section="uniform"),
         *_levels(list(best_rows(sound).values())),
@@ -123,10 +121,30 @@ def told(rows: Sequence[Row]) -> Told:
     summary = (
         f"Equal features take D* {_star(first)} dimensions each where dense and {_star(last)} where rarest; "
         f"of those that take 0.3 or more, {number(on_lines.value, 2)} lie within 0.03 of a polytope's line (by chance "
-        f"{_chance():.2f}). D* is within a tenth of 1/2 over {number(rests['1/2'].value, 2)} decades of density; what "
-        f"is trained costs less than the best of pairs {since}."
+        f"{_chance():.2f}). D* is within a tenth of 1/2 over {number(decades[1].value, 2)} decades of density, at the "
+        f"least loss over {number(decades[2].value, 2)} at most; what is trained costs less than the best of pairs "
+        f"{since}."
     )
-    return Told(summary, estimates, drawn, [_table(cells)])
+    return Told(summary, [lying, *decades], drawn, [_table(cells, paired)])
+
+
+def _decades(lines: Sequence[Sequence[Point]], paired: Sequence[Point]) -> list[Estimate]:
+    """Over how many decades D* rests: as trained, by start, and of the best of pairs as far as it is the best."""
+    metric, half = "decades of density with D* within a tenth of", 1 / 2
+    found = [
+        Estimate.of(f"{metric} {said}", _over_starts([_rest(line, level) for line in lines]))
+        for said, level in (("1", 1), ("1/2", half))
+    ]
+    reason = "of the best of pairs, worked out, up to where what is trained costs less"
+    most = Estimate(metric=f"{metric} 1/2 at the least loss, at most", value=_rest(paired, half), reason=reason)
+    return [*found, most]
+
+
+def _best_of_pairs(cells: dict[str, list[Row]]) -> tuple[list[Point], int]:
+    """D* of the best of pairs, and at how many of the rarest densities what is trained costs less."""
+    line = [_starred(some[0], "best of pairs", _against(some[0])["star"]) for some in cells.values()]
+    costs_less = [all((_above_pairs(row).high or 0) < 0 for row in some) for some in cells.values()]
+    return line, len(list(takewhile(bool, reversed(costs_less))))
 
 
 def _levels(rows: Sequence[Row]) -> list[Figure]:
@@ -199,11 +217,14 @@ def _by_start(rows: Sequence[Row]) -> list[list[Point]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row.key.rpartition("/")[2], []).append(row)
-    return [[_starred(row, f"start {place + 1}") for row in some] for place, some in enumerate(found.values())]
+    return [
+        [_starred(row, f"start {place + 1}", float(dimensions_per_feature(weights_of(row)))) for row in some]
+        for place, some in enumerate(found.values())
+    ]
 
 
-def _starred(row: Row, series: str) -> Point:
-    return Point(1 / row.evidence["density"], float(dimensions_per_feature(weights_of(row))), series=series)
+def _starred(row: Row, series: str, star: float) -> Point:
+    return Point(1 / row.evidence["density"], star, series=series)
 
 
 def _over_starts(values: Sequence[float]) -> Interval:
@@ -219,10 +240,15 @@ def _star(value: float) -> str:
     return number(value, 2) if math.isfinite(value) else "nothing learned"
 
 
-def _above_pairs(row: Row) -> Interval:
-    of = row.evidence.get("against_pairs")
+def _against(row: Row) -> Mapping[str, Any]:
+    of: Mapping[str, Any] | None = row.evidence.get("against_pairs")
     if of is None:
         raise DataError("the model was not held against pairs", where=row.key, todo="run it again with --fresh")
+    return of
+
+
+def _above_pairs(row: Row) -> Interval:
+    of = _against(row)
     return t_interval(of["value"], of["se"], n=of["n"], clusters=of["n"], method="paired")
 
 
@@ -249,13 +275,13 @@ def _rest(points: Sequence[Point], level: float) -> float:
     return whole
 
 
-def _table(cells: dict[str, list[Row]]) -> Table:
+def _table(cells: dict[str, list[Row]], paired: Sequence[Point]) -> Table:
     """Groups of all starts of a density by what they make."""
     lines = []
-    for name, some in cells.items():
+    for (name, some), pairs in zip(cells.items(), paired, strict=True):
         counts = Counter(group.name for row in some for group in groups(weights_of(row)))
         stars = [float(dimensions_per_feature(weights_of(row))) for row in some]
         said = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
-        lines.append([name, _star(sum(stars) / len(stars)), _in_percent(some), said])
-    columns = ("features", "D*, mean", "loss above that of pairs, %", "groups of all starts")
+        lines.append([name, _star(fmean(stars)), _star(pairs.y), _in_percent(some), said])
+    columns = ("features", "D*, mean", "of the best of pairs", "loss above that of pairs, %", "groups of all starts")
     return Table(title="Uniform: groups of features that interfere", columns=columns, rows=lines, section="uniform")
