@@ -181,6 +181,8 @@ def test_a_token_is_a_bearers_unless_keys_are_all_that_is_known(kinds: list[str]
 
 
 def test_users_of_basic_and_of_keys() -> None:
+    with pytest.raises(UsageError, match="--auth: no name and password"):
+        Credentials(auth="al").callers(api_of([]))
     basic = Credentials(auth="al:pass").callers(api_of([]))["first"]
     assert basic.headers == {"authorization": "Basic YWw6cGFzcw=="}
     keyed: Identity = Credentials(api_key="key-1").callers(api_of(["cookie"]))["first"]

@@ -228,6 +228,8 @@ def test_what_is_no_replay_file_is_refused(tmp_path: Path) -> None:
         (tmp_path / "x.json").write_text(text)
         with pytest.raises(DataError, match="no replay file of this version"):
             schema_of(tmp_path / "x.json")
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        schema_of(tmp_path / "y.json")
 
 
 def test_a_step_of_another_user_needs_that_user(tmp_path: Path) -> None:

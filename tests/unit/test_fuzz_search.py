@@ -4,12 +4,13 @@ import asyncio
 import sys
 from collections import Counter
 from itertools import islice
+from math import inf, nan
 
 import pytest
 
 import gnomon
 from gnomon.core.config import describe
-from gnomon.core.errors import UsageError
+from gnomon.core.errors import DocumentError, UsageError
 from gnomon.data.worlds import shop
 from gnomon.fuzz.base import (
     NOTHING,
@@ -243,6 +244,8 @@ def test_a_reply_is_news_once():
         ("http://example.org/openapi.json", {}, "example.org"),
         ("{file}", {}, "no server is named"),
         ("{file}", {"url": "http://8.8.8.8"}, "is not this machine"),
+        ("{file}", {"url": "ftp://127.0.0.1"}, "ftp://127.0.0.1 is no address of a web server"),
+        ("{file}", {"url": "http://127.0.0.1:99999"}, "is no address of a web server"),
         ("{file}", {"url": "http://127.0.0.1:1", "include": ("GET /nowhere",)}, "operations is left"),
         ("nothing.there:app", {}, "cannot be imported"),
         ("nothing.there", {"app": "nothing.there:app"}, "^--app: nothing.there cannot be imported"),
@@ -264,6 +267,13 @@ def test_a_module_of_the_current_folder_that_fails_is_the_users_mistake(text, tm
     (tmp_path / "shop_that_fails.py").write_text(text)
     with pytest.raises(UsageError, match=r"shop_that_fails cannot be imported: (RuntimeError|SyntaxError|SystemExit)"):
         opened("shop_that_fails:app", Fuzzing())
+
+
+def test_a_document_without_operations_is_said_to_have_none(tmp_path):
+    file = tmp_path / "openapi.json"
+    file.write_text('{"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {}}')
+    with pytest.raises(DocumentError, match="the document has no operations"):
+        opened(str(file), Fuzzing(url="http://127.0.0.1:1"))
 
 
 def test_checks_are_those_that_are_named_and_help_names_them_all():
@@ -301,7 +311,17 @@ def test_what_is_left_alone_is_not_tried_as_another_method_of_its_path(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_time": 0}, {"checks": ("servererror",)}, {"without": ("state",)}, {"url": "http://h", "app": "a:b"}]
+    "wrong",
+    [
+        {"max_time": 0},
+        {"max_time": nan},
+        {"max_time": inf},
+        {"rate": -1.0},
+        {"slow": nan},
+        {"checks": ("servererror",)},
+        {"without": ("state",)},
+        {"url": "http://h", "app": "a:b"},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(UsageError):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Literal, get_args
 
 from gnomon.core.errors import UsageError, closest
@@ -72,9 +73,13 @@ class Fuzzing:
     "Root of every random draw."
 
     def __post_init__(self) -> None:
-        if self.max_time <= 0 or self.timeout <= 0 or self.connections < 1 or self.max_requests < 0:
+        if not (0 < self.max_time < inf and 0 < self.timeout < inf) or self.connections < 1 or self.max_requests < 0:
             what = f"--max-time {self.max_time:g} --timeout {self.timeout:g} --connections {self.connections}"
             raise UsageError(what, todo="give times above 0 and at least one connection")
+        if not (0 <= self.rate < inf and 0 <= self.slow < inf):
+            raise UsageError(
+                f"--rate {self.rate:g} --slow {self.slow:g}", todo="give 0 for no limit, or a number above"
+            )
         if self.url and self.app:
             raise UsageError("a URL and an application", where="--url, --app", todo="give one of them")
         for part in self.without:

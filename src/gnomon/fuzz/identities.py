@@ -126,7 +126,7 @@ def identity(
         api_key: a key, which goes where the document's apiKey scheme says, and to X-API-Key where it has none.
 
     Raises:
-        UsageError: a header without a colon.
+        UsageError: a header or a user without a colon.
     """
     found: dict[str, str] = {}
     for each in headers:
@@ -134,6 +134,8 @@ def identity(
         if not colon or not key.strip():
             raise UsageError(f"{each!r} is no header", where="--header", todo="write 'Name: value'")
         found[key.strip().lower()] = value.strip()
+    if user and ":" not in user:
+        raise UsageError("no name and password", where="--auth", todo="write NAME:PASSWORD")
     if user:
         found["authorization"] = "Basic " + base64.b64encode(user.encode()).decode()
     if bearer:

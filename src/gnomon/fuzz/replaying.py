@@ -59,7 +59,7 @@ def schema_of(path: Path) -> str:
     Raises:
         DocumentError: the file cannot be read, or is no replay file.
     """
-    return str(_read(path.read_bytes() if path.is_file() else b"", path)["schema"])
+    return str(_read(_bytes(path), path)["schema"])
 
 
 def play(path: Path, target: Target, config: Fuzzing, identities: Mapping[str, Identity]) -> list[Played]:
@@ -68,7 +68,7 @@ def play(path: Path, target: Target, config: Fuzzing, identities: Mapping[str, I
     Raises:
         DocumentError: the file cannot be read, or is no replay file.
     """
-    text = path.read_bytes() if path.is_file() else b""
+    text = _bytes(path)
     for secret, name in secrets_of(identities).items():
         text = text.replace(mark(name).encode(), json.dumps(secret)[1:-1].encode())
     defects = _read(text, path)["defects"]
@@ -91,6 +91,14 @@ def play(path: Path, target: Target, config: Fuzzing, identities: Mapping[str, I
             await target.transport.close()
 
     return asyncio.run(played())
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        todo = "give the replay.json of a fuzzing run"
+        raise DocumentError(f"cannot be read: {error.strerror}", where=str(path), todo=todo) from None
 
 
 def _read(text: bytes, path: Path) -> dict[str, Any]:

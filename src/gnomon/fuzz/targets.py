@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from gnomon.core.errors import UsageError
+from gnomon.core.errors import DocumentError, UsageError
 from gnomon.fuzz.base import Api, Operation, Transport
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.imports import imported
@@ -71,6 +71,8 @@ def opened(named: str, config: Fuzzing) -> Target:
     where = urlsplit(base)
     if not where.scheme or not where.netloc:
         raise UsageError("no server is named, and the document names none", where="--url", todo="give http://HOST:PORT")
+    if where.scheme not in ("http", "https") or not _has_port(where):
+        raise UsageError(f"{base} is no address of a web server", where="--url", todo="give http://HOST:PORT")
     _permitted(where.hostname or "", config.i_own_this_host)
     given, said = where.path.rstrip("/") if config.url else "", api.base_path
     api = replace(api, base_path=given or said)
@@ -109,6 +111,8 @@ def _within(app: Any, api: Api, named: str, config: Fuzzing) -> Target:
 
 def _chosen(api: Api, config: Fuzzing) -> tuple[Operation, ...]:
     """The operations that are tested; what would end the server only when it is named."""
+    if not api.operations:
+        raise DocumentError("the document has no operations", where=api.title, todo="give one with paths and methods")
     kept = []
     for operation in api.operations:
         named = any(_named(operation, pattern) for pattern in config.include)
@@ -126,6 +130,14 @@ def _chosen(api: Api, config: Fuzzing) -> tuple[Operation, ...]:
 
 def _named(operation: Operation, pattern: str) -> bool:
     return any(fnmatchcase(text, pattern) for text in (operation.key, operation.path, operation.name, *operation.tags))
+
+
+def _has_port(where: SplitResult) -> bool:
+    """Whether a port that is named can be one."""
+    try:
+        return where.port != 0
+    except ValueError:
+        return False
 
 
 def _permitted(host: str, own: bool) -> None:
