@@ -180,9 +180,22 @@ def test_a_token_is_a_bearers_unless_keys_are_all_that_is_known(kinds: list[str]
     assert "abcdef" in str(getattr(caller, place))
 
 
+@pytest.mark.parametrize(
+    ("flag", "given"),
+    [
+        ("--auth", {"auth": "al"}),
+        ("--bearer", {"bearer": "abc\n"}),
+        ("--api-key", {"api_key": "a\rb"}),
+        ("--header", {"header": ("X-A: b\nc: d",)}),
+        ("--header", {"header": ("X A: b",)}),
+    ],
+)
+def test_credentials_that_no_request_can_carry_are_refused(flag: str, given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"^{flag}: "):
+        Credentials(**given).callers(api_of([]))
+
+
 def test_users_of_basic_and_of_keys() -> None:
-    with pytest.raises(UsageError, match="--auth: no name and password"):
-        Credentials(auth="al").callers(api_of([]))
     basic = Credentials(auth="al:pass").callers(api_of([]))["first"]
     assert basic.headers == {"authorization": "Basic YWw6cGFzcw=="}
     keyed: Identity = Credentials(api_key="key-1").callers(api_of(["cookie"]))["first"]

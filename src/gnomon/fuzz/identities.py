@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
@@ -15,6 +16,8 @@ from gnomon.fuzz.logins import Login
 __all__ = ["ANONYMOUS", "Credentials", "Identity", "identity", "wrong"]
 
 _WRONG = "gnomon-not-a-credential"
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,12 +129,16 @@ def identity(
         api_key: a key, which goes where the document's apiKey scheme says, and to X-API-Key where it has none.
 
     Raises:
-        UsageError: a header or a user without a colon.
+        UsageError: a header or a user without a colon, a header's name that can be none, control characters.
     """
     found: dict[str, str] = {}
+    for flag, text in [*(("--header", each) for each in headers), ("--bearer", bearer), ("--api-key", api_key)]:
+        # No header can carry it, so nothing would ever be sent, as if the server dropped the connection.
+        if _CONTROL.search(text):
+            raise UsageError("a control character, such as the end of a line", where=flag, todo="leave it out")
     for each in headers:
         key, colon, value = each.partition(":")
-        if not colon or not key.strip():
+        if not colon or not _TOKEN.fullmatch(key.strip()):
             raise UsageError(f"{each!r} is no header", where="--header", todo="write 'Name: value'")
         found[key.strip().lower()] = value.strip()
     if user and ":" not in user:
