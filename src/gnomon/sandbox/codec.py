@@ -77,7 +77,8 @@ def decode(text: bytes, function: Callable[[int], Any] | None = None) -> Any:
             return function(content)
         if kind == "i":
             return _counted(_BUILD["i"](content), counted)
-        if kind not in _BUILD:
+        # Of a range or an iterator the others would draw more than was ever sent.
+        if kind not in _BUILD or type(content) not in (list, str):
             raise Unreadable(f"a value of the unknown kind {kind!r}")
         return _BUILD[kind](content)
 
@@ -157,6 +158,13 @@ _VIEWS: dict[type, str] = {type({}.keys()): "k", type({}.values()): "v", type({}
 _ITERATORS = (map, filter, zip, reversed, enumerate)
 
 
+def _range(parts: list[Any]) -> Any:
+    found = range(*parts)
+    if len(found) > _MOST_ITEMS:
+        raise Unreadable(f"a range of more than {_MOST_ITEMS} values")
+    return found
+
+
 def _fraction(parts: list[Any]) -> Any:
     from fractions import Fraction
 
@@ -185,7 +193,7 @@ _BUILD: dict[str, Callable[[Any], Any]] = {
     "c": lambda c: complex(float(c[0]), float(c[1])),
     "b": bytes.fromhex,
     "y": bytearray.fromhex,
-    "r": lambda c: range(*c),
+    "r": _range,
     "g": iter,
     "k": lambda c: dict.fromkeys(c).keys(),
     "v": lambda c: dict(enumerate(c)).values(),
