@@ -115,7 +115,8 @@ def test_problems_without_samples(tmp_path: Path, problems: str, held: Protectio
         grade(Grading(samples=path, problems=problems), held, root=tmp_path)
     found = grade(Grading(samples=path, problems=problems, allow_missing=True), held, root=tmp_path)
     assert found.report.estimate("pass@1").value == 0.5
-    assert "2 problems have no sample and count as wrong" in found.report.notes
+    assert "2 problems have no sample and count as wrong, as 1 samples each" in found.report.notes
+    assert found.report.estimate("share of samples", "no sample").value == 0.5
 
 
 def test_problems_without_tests_are_in_no_number(tmp_path: Path, held: Protection) -> None:

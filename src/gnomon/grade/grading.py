@@ -249,10 +249,8 @@ def _report(
     without = [p for p in problems.values() if p.id not in present]
     if without:
         most = max(Counter(s.task for s in samples).values())
-        notes.append(f"{len(without)} problems have no sample and count as wrong")
-        graded += [
-            Graded(task=p.id, index=i, cause="no entry point", level=p.level) for p in without for i in range(most)
-        ]
+        notes.append(f"{len(without)} problems have no sample and count as wrong, as {most} samples each")
+        graded += [Graded(task=p.id, index=i, cause="no sample", level=p.level) for p in without for i in range(most)]
     if protection.open:
         notes.append(f"samples were free to {', '.join(protection.open)}: read no verdict as safe from cheating")
     title = f"Grade of {config.samples}"

@@ -40,7 +40,7 @@ class Graded:
     Attributes:
         task: the problem's id.
         index: its place among the problem's samples.
-        cause: "passed", or why it did not.
+        cause: "passed", or why it did not; "no sample" where there is none and it counts as wrong.
         detail: one line of the verdict.
         level: of the problem; "" for none.
         mean_logprob, total_logprob: of its tokens, in nats; None where not known.
@@ -230,7 +230,7 @@ def _mean(counts: Counts, tasks: Sequence[str], k: int) -> float:
 
 
 def _causes(graded: Sequence[Graded]) -> Iterator[Estimate]:
-    for cause in CAUSES:
+    for cause in (*CAUSES, "no sample"):
         hit = [float(g.cause == cause) for g in graded]
         if cause != "passed" and any(hit):
             yield Estimate.of("share of samples", _share(hit, [g.task for g in graded]), group=cause)
