@@ -15,14 +15,16 @@ import pytest
 
 from gnomon.data.worlds.shop import TOKENS, make_app
 from gnomon.fuzz import searching
-from gnomon.fuzz.base import Api, Exchange, Media, Operation, Parameter
+from gnomon.fuzz.base import Api, Exchange, Media, Operation, Parameter, Violation
 from gnomon.fuzz.config import Fuzzing
 from gnomon.fuzz.identities import Credentials
 from gnomon.fuzz.making import Maker
 from gnomon.fuzz.searching import Search
 from gnomon.fuzz.sending import memory_of
 from gnomon.fuzz.state.resources import Resource
+from gnomon.fuzz.state.stories import Story
 from gnomon.fuzz.targets import mounted
+from gnomon.fuzz.triage import Triage
 from tests.pace import slowdown, within
 
 
@@ -52,6 +54,19 @@ def test_outside_scenarios_nothing_is_asked_twice() -> None:
     sent = [each for each in searched(search) if each.case.technique != "state"]
     asked = Counter((each.request, each.caller) for each in sent)
     assert len(sent) >= 500 and max(asked.values()) == 1
+
+
+def test_one_connection_has_other_plays_while_one_waits_and_repeats_to_the_byte(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Story, "pauses", (0.03,))
+    offered: list[Violation] = []
+    monkeypatch.setattr(Triage, "offer", lambda self, violation: offered.append(violation))
+    runs = [[each.request for each in searched(search_of(max_requests=300))] for _ in range(2)]
+    assert runs[0] == runs[1]
+    # A removed job is listed still: that was looked at, and once more when thirty other requests had been sent.
+    before, last = next(each.steps[-2:] for each in offered if each.check == "list_inconsistent")
+    assert last.number - before.number > 30
 
 
 def test_an_application_in_this_process_leaves_time_for_the_clock() -> None:

@@ -86,7 +86,7 @@ class Notes:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Story, "patience", lambda self, *key: (0.0, 0.0))
+    monkeypatch.setattr(Story, "pauses", (0.0,))
 
 
 SETTINGS: dict[str, Any] = {"max_requests": 250, "connections": 1, "max_time": 60}

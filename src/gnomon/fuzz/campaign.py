@@ -7,6 +7,8 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from math import inf
+from time import monotonic
 from typing import Any
 
 from gnomon.core.seeds import Seed
@@ -38,6 +40,8 @@ _GRACE = 0.15
 _IDLE, _MISTAKES = 3000, 100
 _ENOUGH, _SHUT = 20, frozenset({401, 403, 404, 405})
 _LATE = 1.0
+# With one connection, plays that go on while one waits: so many for each second, and so many waiting within each other.
+_MEANWHILE, _DEEPEST = 1000, 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,8 @@ class Campaign:
         self.maker = Maker(self.sender.api, memory, canonical="canonical" not in self.without)
         self.stopped = self.gone = self._let_in = False
         self._shut: Counter[str] = Counter()
-        self._idle = self._settling = 0
+        self._idle = self._settling = self._waiting = 0
+        self._awaited = set[tuple[str, ...]]()
         self.mistakes: list[Exception] = []
         self._outage = asyncio.Lock()
         self.novelty = Novelty(kind_of_answer if self.api.dialect == "graphql" else fingerprint)
@@ -163,8 +168,9 @@ class Campaign:
         """Some of them wait for answers to settle; with one connection there is one, so that runs repeat."""
         return _PATIENT * self.budget.connections if self.budget.connections > 1 else 1
 
-    async def _work(self) -> None:
-        while not self.over:
+    async def _work(self, until: float = inf) -> None:
+        """Plays, one after the other, until it is over or so many requests were sent."""
+        while not self.over and self.sender.requests < until:
             # An application in this process answers without a wait; clocks and signals need their turn all the same.
             await asyncio.sleep(0)
             if self.sender.dead:
@@ -225,7 +231,9 @@ class Campaign:
 
     async def _tell(self, play: Play) -> int:
         """A play of several requests; how many."""
-        story = Story(self.sender, self.maker, self.rng, self._offer, self.triage.known)
+        story = Story(
+            self.sender, self.maker, self.rng, self._offer, self.triage.known, wait=self._wait, awaited=self._awaited
+        )
         try:
             if isinstance(play.about, Resource) and self.api.dialect == "graphql":
                 await chains.live(story, play.about)
@@ -238,6 +246,21 @@ class Campaign:
         finally:
             story.end()
         return max(1, len(story.steps))
+
+    async def _wait(self, seconds: float) -> None:
+        """Lets seconds pass.
+
+        With one connection there is one worker, and it goes on with other plays. How many they are is told by requests
+        and not by the clock, so that runs repeat; what is left of the seconds then is waited for.
+        """
+        end = monotonic() + seconds
+        if self._workers == 1 and self._waiting < _DEEPEST:
+            self._waiting += 1
+            try:
+                await self._work(self.sender.requests + _MEANWHILE * seconds)
+            finally:
+                self._waiting -= 1
+        await asyncio.sleep(max(0.0, end - monotonic()))
 
     def _busy(self, about: Operation | Resource) -> bool:
         """Whether an operation has to wait, or all that make a thing have to."""

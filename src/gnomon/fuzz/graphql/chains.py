@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 
 from graphql import get_named_type
@@ -62,12 +61,13 @@ async def _look(story: Story, thing: Thing, check: str, what: str, key: tuple[st
     reads, broken = reads_of(thing.resource), kept_of(check, thing.resource)
     if not reads or broken is None:
         return
-    for pause in story.patience(check, *key):
-        await asyncio.sleep(pause)
+
+    async def is_broken() -> bool:
         await _ask(story, reads[0], thing, whole=True)
-        if not broken(story.steps):
-            return
-    story.broken(check, thing, what, key, broken)
+        return broken(story.steps)
+
+    if await story.stays(is_broken, check, *key):
+        story.broken(check, thing, what, key, broken)
 
 
 async def _change(story: Story, thing: Thing) -> None:

@@ -28,12 +28,14 @@ async def walk(story: Story, resource: Resource) -> None:
     thing = await make(story, resource)
     if thing is None:
         return
-    for pause in (0.0, *story.pauses):
-        # What was promised by 202 may come later.
-        await asyncio.sleep(pause)
+    for pause in story.pauses:
         read = await _read(story, thing)
         if read is None or read.ok:
             break
+        # What was promised by 202 may come later.
+        await story.wait(pause)
+    else:
+        await _read(story, thing)
     for _ in range(_TRIES if resource.updates else 0):
         if await _update(story, thing):
             break
@@ -95,13 +97,9 @@ async def _list(story: Story, thing: Thing) -> None:
     """Lists the kind, and looks for the thing."""
     if not thing.resource.lists:
         return
-    for pause in story.patience("list_inconsistent", thing.resource.item, "missing"):
-        await asyncio.sleep(pause)
-        sent = await story.on(thing, thing.resource.lists, bare=True)
-        if not sent or _is_listed(story, thing) is not False:
-            return
-    what = "lists without what was made"
-    story.broken("list_inconsistent", thing, what, (thing.resource.item, "missing"), _lists(story, thing, False))
+    if await _listed_stays(story, thing, False, "missing"):
+        what = "lists without what was made"
+        story.broken("list_inconsistent", thing, what, (thing.resource.item, "missing"), _lists(story, thing, False))
 
 
 async def _update(story: Story, thing: Thing) -> bool:
@@ -209,36 +207,37 @@ async def _above(story: Story, resource: Resource) -> Thing | None:
 async def _look_for_made(story: Story, made: Sent, thing: Thing) -> None:
     if made.exchange.reply.status == 202 or not thing.resource.reads:
         return
-    for pause in story.patience("created_not_found", made.exchange.case.operation.key):
-        await asyncio.sleep(pause)
+
+    async def is_missing() -> bool:
         found = await _read(story, thing)
-        if not found or found.exchange.reply.status != 404:
-            return
-    what = f"makes what {thing.resource.reads[0].key} does not find"
+        return found is not None and found.exchange.reply.status == 404
+
     key = (made.exchange.case.operation.key,)
-    story.broken("created_not_found", thing, what, key, lambda steps: not_found(steps, thing.resource))
+    if await story.stays(is_missing, "created_not_found", *key):
+        what = f"makes what {thing.resource.reads[0].key} does not find"
+        story.broken("created_not_found", thing, what, key, lambda steps: not_found(steps, thing.resource))
 
 
 async def _look_for_removed(story: Story, thing: Thing) -> None:
-    for pause in story.patience("use_after_delete", thing.resource.item, "read"):
-        await asyncio.sleep(pause)
-        found = await _read(story, thing)
-        if not found or not still_there(story.steps):
-            break
-    else:
+    async def is_there() -> bool:
+        return await _read(story, thing) is not None and still_there(story.steps)
+
+    if await story.stays(is_there, "use_after_delete", thing.resource.item, "read"):
         what = "still reads what was removed"
         story.broken("use_after_delete", thing, what, (thing.resource.item, "read"), still_there)
-    for pause in story.patience("list_inconsistent", thing.resource.item, "gone"):
-        await asyncio.sleep(pause)
+    if await _listed_stays(story, thing, True, "gone"):
+        what = "still lists what was removed"
+        story.broken("list_inconsistent", thing, what, (thing.resource.item, "gone"), _lists(story, thing, True))
+
+
+async def _listed_stays(story: Story, thing: Thing, expected: bool, what: str) -> bool:
+    """Whether lists of the kind have the thing, or have it not, as is not right, and stay so."""
+
+    async def is_so() -> bool:
         sent = await story.on(thing, thing.resource.lists, bare=True)
-        if not sent or not _is_listed(story, thing):
-            return
-    what = "still lists what was removed"
-    story.broken("list_inconsistent", thing, what, (thing.resource.item, "gone"), _lists(story, thing, True))
+        return sent is not None and listed(story.steps, thing.resource, story.identifier(thing)) is expected
 
-
-def _is_listed(story: Story, thing: Thing) -> bool | None:
-    return listed(story.steps, thing.resource, story.identifier(thing))
+    return await story.stays(is_so, "list_inconsistent", thing.resource.item, what)
 
 
 def _lists(story: Story, thing: Thing, expected: bool) -> Callable[[Sequence[Exchange]], bool]:

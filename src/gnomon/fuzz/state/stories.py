@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from gnomon.fuzz.base import Case, Exchange, Location, Operation, Take, Violation
 from gnomon.fuzz.sending import Sender, Sent
@@ -35,6 +36,8 @@ class Story:
         sender, maker, rng: who sends, who makes cases, who draws.
         report: takes each violation.
         known: whether a violation of this key was met before; then nothing is waited for.
+        wait: lets seconds pass.
+        awaited: keys of violations that some story looks at again; of all stories of a search.
         pauses: seconds before a doubtful answer is looked at again.
         steps: exchanges in order.
         holds: things that nobody else touches meanwhile.
@@ -45,7 +48,9 @@ class Story:
     rng: Draws
     report: Callable[[Violation], None]
     known: Callable[[tuple[str, ...]], bool] = lambda key: False
-    pauses: tuple[float, ...] = (0.5, 2.0)
+    wait: Callable[[float], Awaitable[None]] = asyncio.sleep
+    awaited: set[tuple[str, ...]] = field(default_factory=set)
+    pauses: ClassVar[tuple[float, ...]] = (0.5, 2.0)
     steps: list[Exchange] = field(default_factory=list)
     holds: set[Thing] = field(default_factory=set)
     _made_at: dict[int, int] = field(default_factory=dict)
@@ -69,9 +74,24 @@ class Story:
         """Holds what the last step made; later steps take its name from there."""
         self._made_at[id(self.hold(thing))] = len(self.steps) - 1
 
-    def patience(self, *key: str) -> tuple[float, ...]:
-        """Seconds before each look at an answer; one look where the defect is known already."""
-        return (0.0,) if self.known(key) else (0.0, *self.pauses)
+    async def stays(self, look: Callable[[], Awaitable[bool]], *key: str) -> bool:
+        """Whether a look shows a broken promise, and shows it again after each pause where it is not known already.
+
+        While one story waits for a key, the others leave it to that one.
+        """
+        if not await look() or key in self.awaited:
+            return False
+        if self.known(key):
+            return True
+        self.awaited.add(key)
+        try:
+            for pause in self.pauses:
+                await self.wait(pause)
+                if not await look():
+                    return False
+        finally:
+            self.awaited.discard(key)
+        return True
 
     def identifier(self, thing: Thing) -> Callable[[Sequence[Exchange]], Any]:
         """What identifies a thing in these steps: what the last one about it says, or what its creation answers."""
