@@ -9,31 +9,15 @@ from __future__ import annotations
 import marshal
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
 from gnomon.sandbox.codec import decode, encode
 from gnomon.sandbox.frames import pack
 
-__all__ = ["Call", "Load", "call_frame", "compiled", "load_frame", "read_call", "read_load"]
+__all__ = ["call_frame", "compiled", "load_frame", "read_call", "read_load"]
 
 # Without references, so that equal arguments have equal frames.
 _FORM = 2
-
-
-class Load(NamedTuple):
-    """Run this code; with `names`, then answer calls to those of them that it defines, else it is a whole program."""
-
-    code: CodeType
-    names: Sequence[str]
-
-
-class Call(NamedTuple):
-    """Call `name`; with `back` its arguments are told too, as the call leaves them."""
-
-    name: str
-    back: bool
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
 
 
 def compiled(source: str) -> CodeType:
@@ -45,14 +29,18 @@ def compiled(source: str) -> CodeType:
 
 
 def load_frame(code: CodeType, names: Sequence[str]) -> bytes:
-    """The frame that begins a candidate's life; `names` empty for a whole program."""
+    """The frame that begins a candidate's life.
+
+    Args:
+        names: calls to those of them that the code defines are answered after it has run; empty for a whole program.
+    """
     return pack(marshal.dumps((code, list(names))))
 
 
-def read_load(payload: bytes) -> Load:
-    """What `load_frame` packed."""
+def read_load(payload: bytes | memoryview) -> tuple[CodeType, list[str]]:
+    """What `load_frame` packed: the code and the names."""
     code, names = marshal.loads(payload)
-    return Load(code, names)
+    return code, names
 
 
 def call_frame(
@@ -66,6 +54,7 @@ def call_frame(
     """The frame that asks for a call; Unreadable where an argument cannot be sent.
 
     Args:
+        back: the arguments are told too, as the call leaves them.
         numbered: gives the number of a function among the arguments, by which it is called back.
     """
     plain: Any = (name, back, list(args), dict(kwargs))
@@ -75,12 +64,14 @@ def call_frame(
         return pack(marshal.dumps((name, back, encode([*plain[2:]], numbered)), _FORM))
 
 
-def read_call(payload: bytes, function: Callable[[int], Any]) -> Call:
-    """What `call_frame` packed.
+def read_call(
+    payload: bytes | memoryview, function: Callable[[int], Any]
+) -> tuple[str, bool, list[Any], dict[str, Any]]:
+    """What `call_frame` packed: the name, `back`, the arguments, those with a name.
 
     Args:
         function: gives what stands for the judge's function of a number.
     """
     name, back, *given = marshal.loads(payload)
     args, kwargs = given if len(given) == 2 else decode(given[0], function)
-    return Call(name, back, args, kwargs)
+    return name, back, args, kwargs

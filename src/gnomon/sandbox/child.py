@@ -11,6 +11,10 @@ import builtins
 import contextlib
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
+from os import read
+from sys import modules
 from types import CodeType, ModuleType
 from typing import Any, TextIO
 
@@ -26,34 +30,47 @@ _MOST_DETAIL = 300
 
 
 def serve(ask: int = ASK, reply: int = REPLY) -> None:
-    """Runs the code that the first frame holds, then answers calls until the judge closes, which is an EOFError."""
+    """Runs the code that the first frame holds, then answers calls until the judge closes, which is an EOFError.
+
+    Each function that a fresh fork calls, and each object that it makes, copies pages: there are few of them on this
+    way.
+    """
     frames = Frames(ask, reply)
-    order = read_load(frames.next())
-    if not order.names:
-        _run_program(order.code, frames.rest())
+    code, names = read_load(frames.next())
+    if not names:
+        _run_program(code, frames.rest())
         return
     try:
-        module = _load(order.code)
-        known = {name: vars(module)[name] for name in order.names if name in vars(module)}
+        module = ModuleType("candidate")
+        modules["candidate"] = module
+        here = module.__dict__
+        exec(code, here)
+        known = {name: here[name] for name in names if name in here}
         # Where a call is there already, its answer goes along: the judge is woken once.
-        frames.reply(b"l" + ",".join(known).encode(), hold=bool(known and frames.rest()))
+        frames.reply(b"l" + ",".join(known).encode(), hold=bool(known) and frames.more())
     except BaseException as error:
         frames.reply(b"f" + _described(error))
         return
+    function = partial(_Callback, frames)
     while True:
-        frames.reply(_answered(known, frames))
+        frames.reply(_answered(known, frames.next(), function))
 
 
 class Frames:
     """Frames of two pipes; many are read at once where they are there."""
 
     def __init__(self, ask: int, reply: int) -> None:
-        self._ask, self._reply, self._unread, self._held = ask, reply, b"", b""
+        self._ask, self._reply, self._held = ask, reply, b""
+        self._read, self._place = b"", 0
 
-    def next(self) -> bytes:
+    def next(self) -> memoryview:
         """The next frame's payload; EOFError at the end."""
-        size = HEADER.unpack(self._take(HEADER.size))[0]
-        return self._take(size)
+        self._await(HEADER.size)
+        size = HEADER.unpack_from(self._read, self._place)[0]
+        self._await(HEADER.size + size)
+        begin = self._place + HEADER.size
+        self._place = begin + size
+        return memoryview(self._read)[begin : self._place]
 
     def reply(self, payload: bytes, *, hold: bool = False) -> None:
         """Sends a frame; with `hold` together with the next one."""
@@ -62,18 +79,20 @@ class Frames:
             write_all(self._reply, self._held)
             self._held = b""
 
+    def more(self) -> bool:
+        """Whether more was read than the last frame."""
+        return self._place < len(self._read)
+
     def rest(self) -> bytes:
         """What was read beyond the last frame."""
-        return self._unread
+        return self._read[self._place :]
 
-    def _take(self, count: int) -> bytes:
-        while len(self._unread) < count:
-            part = os.read(self._ask, 1 << 16)
+    def _await(self, count: int) -> None:
+        while len(self._read) < self._place + count:
+            part = read(self._ask, 1 << 16)
             if not part:
                 raise EOFError
-            self._unread += part
-        found, self._unread = self._unread[:count], self._unread[count:]
-        return found
+            self._read, self._place = self._read[self._place :] + part, 0
 
 
 def rehearse(asked: bytes) -> None:
@@ -89,18 +108,10 @@ def rehearse(asked: bytes) -> None:
         os.close(fd)
 
 
-def _load(code: CodeType) -> ModuleType:
-    module = ModuleType("candidate")
-    sys.modules["candidate"] = module
-    exec(code, vars(module))
-    return module
-
-
-def _answered(known: dict[str, Any], frames: Frames) -> bytes:
-    """The answer to the next call; where the call asks for it, with the arguments as it has left them."""
-    payload = frames.next()
+def _answered(known: dict[str, Any], asked: memoryview, function: Callable[[int], Any]) -> bytes:
+    """The answer to a call; where the call asks for it, with the arguments as it has left them."""
     try:
-        name, back, args, kwargs = read_call(payload, lambda number: _Callback(number, frames))
+        name, back, args, kwargs = read_call(asked, function)
         value = known[name](*args, **kwargs)
         return b"b" + encode([value, list(args)]) if back else b"v" + encode(value)
     except Unreadable as error:
@@ -112,12 +123,12 @@ def _answered(known: dict[str, Any], frames: Frames) -> bytes:
 class _Callback:
     """Stands for a function of the judge's that was given as an argument."""
 
-    def __init__(self, number: int, frames: Frames) -> None:
+    def __init__(self, frames: Frames, number: int) -> None:
         self._number, self._frames = number, frames
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self._frames.reply(b"c" + encode([self._number, list(args), kwargs]))
-        return decode(self._frames.next())
+        return decode(bytes(self._frames.next()))
 
 
 def _run_program(code: CodeType, begun: bytes) -> None:

@@ -36,6 +36,8 @@ def read_frame(fd: int) -> bytes:
 
 def write_all(fd: int, data: bytes) -> None:
     """Writes everything to a blocking descriptor."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    done = os.write(fd, data)
+    if done < len(data):
+        view = memoryview(data)[done:]
+        while view:
+            view = view[os.write(fd, view) :]

@@ -62,7 +62,7 @@ class Judge:
             self._zygote.close()
             self._zygote = self._make()
             found = self._once(check, code)
-        return replace(found, detail=_printable(found.detail))
+        return replace(found, detail=_printable(found.detail)) if found.detail else found
 
     def close(self) -> None:
         """Ends the zygote."""

@@ -14,6 +14,7 @@ from os import getppid
 __all__ = [
     "MACHINE",
     "adopt_orphans",
+    "bare_prctl",
     "cpu_clock",
     "die_with_parent",
     "drop_privileges",
@@ -30,8 +31,9 @@ _LAST_CAPABILITY = 63
 _NOBODY = 65534
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-# Without declared types, for which a call makes objects: in a fresh fork each copies pages.
+# Without declared types, for which a call makes objects, and one without errno: in a fresh fork each copies pages.
 _prctl = _libc.prctl if _libc is not None else None
+_bare_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def syscall(number: int, *args: object) -> int:
@@ -61,9 +63,15 @@ def no_new_privileges() -> None:
     prctl(_SET_NO_NEW_PRIVS, 1)
 
 
+def bare_prctl(option: int, first: int, second: ctypes.c_void_p | None = None) -> None:
+    """As `prctl`, in a third fewer pages: where it fails this process ends, so that nothing goes on unheld."""
+    if _bare_prctl is None or _bare_prctl(option, first, second, None, None):
+        os._exit(71)
+
+
 def die_with_parent(parent: int) -> None:
     """Ends this process by SIGKILL when `parent` ends, at once where it has ended already."""
-    prctl(_SET_PDEATHSIG, 9)
+    bare_prctl(_SET_PDEATHSIG, 9)
     if getppid() != parent:
         os._exit(0)
 

@@ -11,7 +11,7 @@ import ctypes
 import struct
 from collections.abc import Iterator, Sequence
 
-from gnomon.sandbox.kernel import MACHINE, prctl
+from gnomon.sandbox.kernel import MACHINE, bare_prctl, prctl
 
 __all__ = ["available", "install", "install_shared"]
 
@@ -85,7 +85,7 @@ def install(pid: int) -> None:
     """
     for place in _PID_PLACES:
         _OWN_WORDS[place] = pid
-    prctl(_SET_SECCOMP, _MODE_FILTER, _OWN.address)
+    bare_prctl(_SET_SECCOMP, _MODE_FILTER, _OWN.address)
 
 
 def _table(text: str) -> dict[str, int]:

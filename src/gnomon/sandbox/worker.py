@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import resource
 import sys
-from dataclasses import asdict
 from typing import Any
 
 from gnomon.sandbox.frames import pack, read_frame, write_all
@@ -44,7 +43,7 @@ def main() -> None:
             checks[order["number"]] = _check_of(order["check"])
         verdict = judge.verdict(checks[order["number"]], order["source"])
         try:
-            write_all(replies, pack(json.dumps(asdict(verdict)).encode()))
+            write_all(replies, pack(json.dumps(vars(verdict)).encode()))
         except BrokenPipeError:  # the command was stopped
             judge.close()
             return
