@@ -20,6 +20,7 @@ from torch import Tensor
 from gnomon.models.attention import Context
 from gnomon.models.hooks import Plan, keep
 from gnomon.models.norms import bias_of, reading, scale_of
+from gnomon.models.products import product
 from gnomon.models.tails import after, chunks, losses_of, rest, under
 from gnomon.models.transformer import Block, Transformer
 
@@ -60,8 +61,8 @@ def ablated_losses(net: Transformer, tokens_BT: Tensor, kind: Kind, *, at: Seque
             out_CBPD = torch.stack([without(head, gone_BHTd[:, head, kept]) for head in heads[some]])
             if not is_last:
                 out_CBPD = rest(net, layer + 1, out_CBPD, context, patterns, places)
-            parts += [losses_of(net, net.ln_f(out_BPD), targets_BP) for out_BPD in out_CBPD]
-        found.append(torch.stack(parts))
+            parts.append(losses_of(net, net.ln_f(out_CBPD), targets_BP.expand(out_CBPD.shape[:-1])))
+        found.append(torch.cat(parts))
         x_BTD = after(block, x_BTD, middle_BTD)
     return Ablated(losses_of(net, net.ln_f(x_BTD[:, places]), targets_BP), torch.stack(found))
 
@@ -86,17 +87,17 @@ def _behind(block: Block, x_BPD: Tensor, middle_BPD: Tensor) -> Callable[[int, T
     Until its scale a norm is linear, and what a head adds has the rank of the head. So the MLP's first map is applied
     once for all heads, and for each of them a map of the head's width.
     """
-    w_o, mlp, norm = block.attn.w_o, block.mlp, block.ln2
+    w_o, mlp, norm = block.attn.w_o.contiguous(), block.mlp, block.ln2
     if mlp is None or norm is None or block.parallel:
         # No MLP sees the head.
         whole_BPD = after(block, x_BPD, middle_BPD)
-        return lambda head, z_BPd: whole_BPD - z_BPd @ w_o[head].T
+        return lambda head, z_BPd: whole_BPD - product(z_BPd, w_o[head])
     up_FD = reading(norm, mlp.up.weight)
-    of_heads_HFd, whole_BPF, bias_F = up_FD @ w_o, middle_BPD @ up_FD.T, mlp.up(bias_of(norm))
+    of_heads_HFd, whole_BPF, bias_F = up_FD @ w_o, product(middle_BPD, up_FD), mlp.up(bias_of(norm))
 
     def without(head: int, z_BPd: Tensor) -> Tensor:
-        left_BPD = middle_BPD - z_BPd @ w_o[head].T
-        read_BPF = whole_BPF - z_BPd @ of_heads_HFd[head].T
+        left_BPD = middle_BPD - product(z_BPd, w_o[head])
+        read_BPF = whole_BPF - product(z_BPd, of_heads_HFd[head])
         pre_BPF = torch.addcmul(bias_F, read_BPF, 1 / scale_of(norm, left_BPD))
         found: Tensor = left_BPD + mlp.down(mlp.act(pre_BPF))
         return found

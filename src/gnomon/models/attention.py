@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gnomon.models.cache import KVCache
+from gnomon.models.products import Map, product
 from gnomon.models.rotary import Turn, turn
 from gnomon.models.transformer_config import TransformerConfig
 
@@ -70,8 +71,8 @@ class Attention(nn.Module):
         self.num_heads, self.num_kv_heads, self.d_head = config.num_heads, config.num_kv_heads, config.d_head
         self.grouped = self.num_heads != self.num_kv_heads
         heads = self.num_heads + 2 * self.num_kv_heads
-        self.qkv = nn.Linear(config.d_model, heads * self.d_head, bias=config.qkv_bias)
-        self.out = nn.Linear(self.num_heads * self.d_head, config.d_model, bias=config.out_bias)
+        self.qkv = Map(config.d_model, heads * self.d_head, bias=config.qkv_bias)
+        self.out = Map(self.num_heads * self.d_head, config.d_model, bias=config.out_bias)
         self.q_norm = nn.RMSNorm(self.d_head, eps=config.norm_eps) if config.qk_norm else None
         self.k_norm = nn.RMSNorm(self.d_head, eps=config.norm_eps) if config.qk_norm else None
         self.smear = nn.Parameter(torch.zeros(self.num_kv_heads)) if config.smear_keys else None
@@ -126,7 +127,7 @@ class Attention(nn.Module):
         """Values [B, K, T, d] alone, for patterns that are given."""
         cut = (self.num_heads + self.num_kv_heads) * self.d_head
         bias = None if self.qkv.bias is None else self.qkv.bias[cut:]
-        return self._heads(F.linear(x_BTD, self.qkv.weight[cut:], bias)).transpose(1, 2)
+        return self._heads(product(x_BTD, self.qkv.weight[cut:], bias)).transpose(1, 2)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, context: Context) -> Tensor:
         """Values mixed by the fused kernel, z [B, H, T, d]; appends keys and values to the cache."""
@@ -147,15 +148,16 @@ class Attention(nn.Module):
         if self.grouped:
             k, v = (t.repeat_interleave(self.num_heads // self.num_kv_heads, dim=1) for t in (k, v))
         # Passes over all scores are most of what this costs beside the fused way: queries are the smaller to divide,
-        # what was just made may be written over, and a softmax of bfloat16 is computed in float32 as it is.
-        scores = (q / math.sqrt(self.d_head)) @ k.transpose(-1, -2)
+        # what was just made may be written over, and a softmax of bfloat16 is computed in float32 as it is. Keys that
+        # lie apart are turned number by number, and a future is added faster than filled in.
+        scores = (q / math.sqrt(self.d_head)) @ k.contiguous().transpose(-1, -2)
         mask, is_causal = self._sight(context)
         if is_causal:
-            mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-        if mask is not None:
+            scores += torch.full(scores.shape[-2:], -math.inf, dtype=q.dtype, device=q.device).triu(1)
+        elif mask is not None:
             scores = scores.masked_fill_(~mask, -math.inf)
         pattern = torch.softmax(tap("scores", scores), dim=-1)
-        if mask is not None and not is_causal:  # a softmax over nothing is NaN
+        if mask is not None:  # a softmax over nothing is NaN
             pattern = pattern.masked_fill(~mask.any(-1, keepdim=True), 0.0)
         return tap("pattern", pattern) @ v
 
@@ -175,8 +177,8 @@ class Attention(nn.Module):
         """Queries and keys from `placed_BTD`, which knows positions; values from `x_BTD`, which does not."""
         cut = (self.num_heads + self.num_kv_heads) * self.d_head
         weight, bias = self.qkv.weight, self.qkv.bias
-        qk = F.linear(placed_BTD, weight[:cut], None if bias is None else bias[:cut])
-        v = F.linear(x_BTD, weight[cut:], None if bias is None else bias[cut:])
+        qk = product(placed_BTD, weight[:cut], None if bias is None else bias[:cut])
+        v = product(x_BTD, weight[cut:], None if bias is None else bias[cut:])
         return self._heads(qk), self._heads(v)
 
     def _heads(self, flat: Tensor) -> Tensor:

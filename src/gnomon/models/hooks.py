@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gnomon.core.errors import ModelError, UsageError, closest
 from gnomon.models.attention import Context
+from gnomon.models.products import product
 
 if TYPE_CHECKING:
     from gnomon.models.transformer import Block, Transformer
@@ -34,6 +34,7 @@ __all__ = ["Plan", "check_finite", "hook_names", "keep", "run"]
 
 _ATTENTION = ("resid_pre", "ln1", "q", "k", "v", "scores", "pattern", "z", "result", "attn_out", "resid_mid")
 _MLP = ("ln2", "mlp_pre", "mlp_post", "mlp_out")
+_HIDDEN = ("mlp_pre", "mlp_post")
 _SPELLED = ("scores", "pattern")
 # Of the machine's memory, what the scores and patterns that a plan keeps whole may take.
 _SHARE = 0.5
@@ -188,7 +189,7 @@ def _forward(
     if context.cache is not None:
         context.cache.advance(tokens_BT.shape[1])
     x_BTD = taps("ln_f", model.ln_f(x_BTD if at is None else x_BTD[at[:, 0], at[:, 1]]))
-    return taps("logits", F.linear(x_BTD, model.w_u))
+    return taps("logits", product(x_BTD, model.w_u))
 
 
 def _layer(block: Block, layer: int, x_BTD: Tensor, context: Context, taps: _Taps) -> Tensor:
@@ -201,9 +202,12 @@ def _layer(block: Block, layer: int, x_BTD: Tensor, context: Context, taps: _Tap
     middle = tap("resid_mid", x_BTD + tap("attn_out", _attention(block, layer, x_BTD, context, taps)))
     if block.mlp is None or block.ln2 is None:
         return tap("resid_post", middle)
-    pre = tap("mlp_pre", block.mlp.up(tap("ln2", block.ln2(x_BTD if block.parallel else middle))))
-    out = tap("mlp_out", block.mlp.down(tap("mlp_post", block.mlp.act(pre))))
-    return tap("resid_post", middle + out)
+    normed = tap("ln2", block.ln2(x_BTD if block.parallel else middle))
+    if taps.sites[layer].intersection(_HIDDEN):
+        out = block.mlp.down(tap("mlp_post", block.mlp.act(tap("mlp_pre", block.mlp.up(normed)))))
+    else:
+        out = block.mlp(normed)
+    return tap("resid_post", middle + tap("mlp_out", out))
 
 
 def _attention(block: Block, layer: int, x_BTD: Tensor, context: Context, taps: _Taps) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gnomon.models.attention import Context, Sight
+from gnomon.models.products import product
 from gnomon.models.transformer import Block, Transformer
 
 __all__ = ["after", "chunks", "losses_of", "rest", "token_losses", "under"]
@@ -25,10 +26,10 @@ _LOGITS = 128
 
 
 def losses_of(net: Transformer, said_BPD: Tensor, targets_BP: Tensor) -> Tensor:
-    """Losses [B, P] in nats of `targets_BP` where the unembedding reads `said_BPD`."""
-    whole = (said_BPD.flatten(0, 1), targets_BP.flatten())
+    """Losses […, P] in nats of `targets_BP` where the unembedding reads `said_BPD`."""
+    whole = (said_BPD.flatten(0, -2), targets_BP.flatten())
     pieces = zip(*(torch.split(each, _LOGITS) for each in whole), strict=True)
-    parts = [F.cross_entropy((said @ net.w_u.T).float(), targets, reduction="none") for said, targets in pieces]
+    parts = [F.cross_entropy(product(said, net.w_u).float(), targets, reduction="none") for said, targets in pieces]
     return torch.cat(parts).view_as(targets_BP)
 
 

@@ -20,6 +20,7 @@ from gnomon.core.errors import UsageError
 from gnomon.models.attention import Attention, Context, Sight, norm
 from gnomon.models.cache import KVCache, Reading
 from gnomon.models.hooks import Plan, run
+from gnomon.models.products import Gelu, Map, product
 from gnomon.models.rotary import Rotary
 from gnomon.models.transformer_config import TransformerConfig
 
@@ -33,12 +34,14 @@ class MLP(nn.Module):
         super().__init__()
         self.kind = config.mlp
         width = 2 * config.d_mlp if config.mlp == "swiglu" else config.d_mlp
-        self.up = nn.Linear(config.d_model, width, bias=config.mlp_bias)
-        self.down = nn.Linear(config.d_mlp, config.d_model, bias=config.mlp_bias)
+        self.up = Map(config.d_model, width, bias=config.mlp_bias)
+        self.down = Map(config.d_mlp, config.d_model, bias=config.mlp_bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """The MLP's output for normed residuals."""
-        out: Tensor = self.down(self.act(self.up(x_BTD)))
+        # A map that is another's sum with a low-rank one has its GELU behind both.
+        is_one = self.kind != "swiglu" and isinstance(self.up, Map)
+        out: Tensor = self.down(self.up(x_BTD, self._gelu) if is_one else self.act(self.up(x_BTD)))
         return out
 
     def act(self, pre: Tensor) -> Tensor:
@@ -46,7 +49,11 @@ class MLP(nn.Module):
         if self.kind == "swiglu":
             gate, up = pre.chunk(2, dim=-1)
             return F.silu(gate) * up
-        return F.gelu(pre, approximate="tanh" if self.kind == "gelu_tanh" else "none")
+        return F.gelu(pre, approximate=self._gelu)
+
+    @property
+    def _gelu(self) -> Gelu:
+        return "tanh" if self.kind == "gelu_tanh" else "none"
 
 
 class Block(nn.Module):
@@ -111,7 +118,7 @@ class Transformer(nn.Module):
         if plan is not None:
             context = self.context(tokens_BT, how)
             return run(self, tokens_BT, context, how.get("positions_BT"), how.get("at"), plan)
-        return F.linear(self.hidden(tokens_BT, **how), self.w_u)
+        return product(self.hidden(tokens_BT, **how), self.w_u)
 
     def hidden(self, tokens_BT: Tensor, **how: Unpack[Reading]) -> Tensor:
         """The normed residual stream before the unembedding, [B, T, D] or [N, D] with `at`; arguments as `forward`."""
