@@ -93,9 +93,13 @@ def test_tokens_are_coloured_by_what_a_second_model_says(tiny: str, tmp_path: Pa
     assert done.manifest.identity["against"]
 
 
-def test_the_command_writes_a_page_that_runs_alone(tiny: str, tmp_path: Path) -> None:
+def test_the_command_writes_a_page_that_runs_alone(
+    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     line = ["explain", "attention", "--model", tiny, "--n", "2", "--window", "12", "--out", str(tmp_path)]
     assert main(line) == 0
+    told = capsys.readouterr().out
+    assert len(told.splitlines()) < 20 and "looks most at" in told and "Parts of the logit" not in told
     html = next(tmp_path.glob("explain-*/report.html")).read_text(encoding="utf-8")
     assert html.count('<img alt="" src="data:image/png;base64,') == 2
     assert 'data-script="patterns"' in html and "sha256-" in html

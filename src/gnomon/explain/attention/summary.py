@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["report"]
 
 _ADDS, _LOSS = "adds to the next token's logit", "loss"
-# So many heads get estimates of their own; the table has twice as many.
-_LISTED = 10
+# So many heads are named in a terminal and get estimates of their own; the page's table has more.
+_NAMED, _LISTED, _TABLED = 6, 10, 20
 _ORDER = "size of what they add"
 
 
@@ -44,6 +44,7 @@ def report(cfg: Attention, rows: Sequence[Row]) -> Report:
         views=[_view(cfg, rows, heads_LHN)],
         figures=Drawn(lambda: [_map(adds, num_layers, num_heads)]),
         tables=[_heads(rows, heads_LHN, by_size), _parts(rows, heads_LHN)],
+        in_terminal=[_few(rows, adds)],
         notes=_notes(rows),
     )
 
@@ -76,13 +77,25 @@ def _heads(rows: Sequence[Row], heads_LHN: NDArray[Any], by_size: Sequence[tuple
             round(float(np.abs(heads_LHN[at]).mean()), 3),
             *(round(float(each[at]), 3) for each in scores.values()),
         ]
-        for at in by_size[: 2 * _LISTED]
+        for at in by_size[:_TABLED]
     ]
     caption = (
         "Those with the largest shares in the next token's logit, either way; then mean attention by kind of place, "
         "over the queries that have such a place."
     )
     return Table(title="Heads", columns=("head", "adds", "size", *scores), rows=cells, caption=caption)
+
+
+def _few(rows: Sequence[Row], adds: dict[str, Interval]) -> Table:
+    """The first heads, and where each looks most."""
+    scores = _scores(rows)
+    cells = []
+    for key in list(adds)[:_NAMED]:
+        layer, head = map(int, key.split("."))
+        most = max(scores, key=lambda kind: float(scores[kind][layer, head]))
+        cells.append([key, in_words(adds[key], 2), f"{most} {number(float(scores[most][layer, head]), 2)}"])
+    caption = f"{len(cells)} of {len(adds)} heads; the page has more, parts of the logit and every pattern."
+    return Table(title="Heads", columns=("head", _ADDS, "looks most at"), rows=cells, caption=caption)
 
 
 def _scores(rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
