@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +16,7 @@ import transformers
 
 from gnomon.cli import main
 from gnomon.core.errors import DataError, UsageError
+from gnomon.core.record import Row
 from gnomon.data.worlds.language import BOS
 from gnomon.explain.repeated_data import RepeatedData, summarise
 from gnomon.explain.repeated_data.pair import read_pair
@@ -71,10 +74,36 @@ def test_what_a_model_without_its_copying_head_lacks(
     assert titles == [
         "Paragraphs said again",
         "Loss by copy, less that of the other",
-        "One paragraph",
+        "One paragraph, copy by copy",
         "Prefix matching of all heads",
     ]
     assert "broken" in report.summary and summarise(cfg, rows) == report
+    (few,) = report.in_terminal
+    assert few.columns == ("", "broken", "wired", "difference")
+    assert [line[0] for line in few.rows][::3] == ["loss, nats", "most prefix matching of a head"]
+    heads, boxes = sorted(report.figures[2].spec["datasets"].values(), key=len)
+    assert [head["label"] for head in heads] == ["copy 1", "copy 2", "copy 3", "copy 4"]
+    tops = [*(head["y"] for head in heads), math.inf]
+    copies = [[box["text"] for box in boxes if top < box["top"] < below] for top, below in pairwise(tops)]
+    assert copies[1] == copies[2] == copies[3] and len(copies[1]) == 25 and len(boxes) == len(copies[0]) + 75
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (("hf:org/pythia", "hf:org/pythia-deduped"), ["pythia", "pythia-deduped"]),
+        (("hf:/runs/a/checkpoint", "hf:/runs/b/checkpoint"), ["a/checkpoint", "b/checkpoint"]),
+        (("hf:/runs", "hf:/runs/b"), ["runs", "runs/b"]),
+        (("run:1507", "run:cc92"), ["run:1507", "run:cc92"]),
+        (("brook", "hf:/runs/b"), ["brook", "hf:/runs/b"]),
+    ],
+)
+def test_names_are_told_without_the_folder_that_both_lie_in(names: tuple[str, str], short: list[str]) -> None:
+    whole = {"names": names, "revisions": ("1", "2"), "parameters": (1, 1)}
+    loss = [Row(key=f"window {i}", cluster=f"{i}", evidence={"loss": [1.0, 2.0 + i]}) for i in range(3)]
+    cfg = RepeatedData(against=ModelName(names[1]))
+    report = summarise(cfg, [Row(key="models", cluster="models", evidence=whole), *loss])
+    assert report.title == f"{short[0]} against {short[1]}" and report.in_terminal[0].columns[1:3] == tuple(short)
 
 
 def test_models_that_are_alike_do_not_differ(
@@ -121,7 +150,8 @@ def test_two_folders_are_read_from_the_command_line(
     save_folder(net, other, tokenizer=Tokenizer.load(tiny.removeprefix("hf:")))
     assert main([*command, "--against", f"hf:{other}"]) == 0
     # A long path is folded wherever the line ends.
-    assert f"natsatokenmorethanhf:{other}" in "".join(capsys.readouterr().out.split())
+    said = "".join(capsys.readouterr().out.split())
+    assert f"weights:hf:{other}is" in said and "natsatokenmorethan" in said
 
 
 def _trained(folder: Path, copies: bool) -> None:

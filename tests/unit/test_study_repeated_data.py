@@ -114,7 +114,7 @@ def test_what_repeats_cost_beside_leaving_them_out_is_what_was_planted(planted: 
 
 
 def test_a_terminal_shows_a_line_a_size_and_share(planted: Report) -> None:
-    (table,) = planted.in_terminal
+    table = planted.in_terminal[0]
     lines = {(row[0], row[1]): row for row in table.rows}
     assert len(table.rows) == 6 and lines["160k", "90%"][2] == "100" and lines["160k", "90%"][3].startswith("0.72 (")
 
@@ -177,6 +177,9 @@ def test_what_is_done_against_learning_by_heart_is_held_against_nothing_done(pla
     early = "repeats early, 160k, 90% repeats, 100 epochs"
     assert planted.estimate("test loss added by repeats, nats", early).value == pytest.approx(0.1, abs=0.03)
     assert not [e for e in planted.estimates if e.group == early and "without repeats" in e.metric]
+    _, against = planted.in_terminal
+    done = {line[0]: line[1:] for line in against.rows}
+    assert early in done and done[early][0].startswith("0.1") and done[early][2] == ""
 
 
 def test_losses_are_told_in_tokens_that_are_worth_as_much(planted: Report) -> None:
@@ -302,6 +305,9 @@ def test_a_training_that_ends_worse_than_a_guess_has_diverged() -> None:
     assert "diverged" not in row_of(cfg.cells()[0], found, measured).evidence
     told = row_of(cfg.cells()[0], found, {**measured, "training": 5.0}).evidence["diverged"]
     assert told == "the last steps cost 5.00 nats, a guess 4.17"
+    # Where repeats are early the last steps are of what comes once.
+    early = cfg.cells()[0]._replace(kind="repeats early, repeats", share=0.5, epochs=4)
+    assert "diverged" not in row_of(early, found, {**measured, "training": 5.0}).evidence
 
 
 def test_a_family_on_the_other_language_is_read_like_the_first(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ __all__ = ["Token", "TokenText", "tokens"]
 # Letters a line: with letters of 11 pixels it fits a phone.
 _LINE, _LINE_PX = 46, 24
 _WIDE = 0.7
+# Pale colours, so that dark text reads on every one of them.
+_SHADES = ("#eba58f", "#f4f1e8", "#8fbfe6")
 
 
 class Token(NamedTuple):
-    """A token's text, and what was read at it, in [0, 1]."""
+    """A token's text, and what was read at it: in [0, 1], or any difference."""
 
     text: str
     value: float
@@ -28,8 +30,20 @@ class TokenText(NamedTuple):
     tokens: Sequence[Token]
 
 
-def tokens(texts: Sequence[TokenText], *, legend: str, title: str, caption: str = "", section: str = "") -> Figure:
-    """The texts one below the other, each token on a colour that says its value; `legend` names the values."""
+def tokens(
+    texts: Sequence[TokenText],
+    *,
+    legend: str,
+    title: str,
+    caption: str = "",
+    section: str = "",
+    differences: bool = False,
+) -> Figure:
+    """The texts one below the other, each token on a colour that says its value; `legend` names the values.
+
+    Args:
+        differences: values are more (red) or less (blue) than 0; else they are shares, red at 0 and blue at 1.
+    """
     import altair as alt
 
     boxes, labels, line = [], [], 0
@@ -41,8 +55,8 @@ def tokens(texts: Sequence[TokenText], *, legend: str, title: str, caption: str 
     x = alt.X("start:Q", axis=None, scale=alt.Scale(domain=[0, _LINE], nice=False))
     y = alt.Y("top:Q", axis=None, scale=alt.Scale(domain=[line, 0], nice=False))
     base = alt.Chart(alt.InlineData(values=boxes)).encode(x=x, y=y)
-    # Pale colours, so that dark text reads on every one of them.
-    shades = alt.Scale(domain=[0, 0.5, 1], range=["#eba58f", "#f4f1e8", "#8fbfe6"])
+    most = max((abs(box["value"]) for box in boxes), default=1.0) or 1.0
+    shades = alt.Scale(domain=[most, 0, -most] if differences else [0, 0.5, 1], range=[*_SHADES])
     tips = [alt.Tooltip("text:N", title="token"), alt.Tooltip("value:Q", title=legend, format=".3f")]
     rects = base.mark_rect(cornerRadius=2).encode(
         x2="end:Q",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from os.path import commonpath
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gnomon.core.record import Row
 from gnomon.explain.repeated_data.pair import WHOLE
-from gnomon.report.base import Drawn, Estimate, Figure, Report
+from gnomon.report.base import Drawn, Estimate, Figure, Report, Table
 from gnomon.report.figures import Point, curves, forest, histogram
 from gnomon.report.tokens import Token, TokenText, tokens
 from gnomon.report.words import in_words
@@ -17,14 +19,20 @@ from gnomon.stats.intervals import clustered_mean
 
 __all__ = ["report"]
 
-_LESS = "less that of the other"
-_LOSS, _COPYING, _FIRST = (
-    f"loss {_LESS}, nats",
-    f"loss of later copies {_LESS}, nats",
-    f"loss of first copies {_LESS}, nats",
+_LOSS, _FIRST, _LATER, _MATCH = (
+    "loss",
+    "loss of first copies",
+    "loss of later copies",
+    "most prefix matching of a head",
 )
-_MATCH = f"most prefix matching of a head {_LESS}"
-_BY_COPY = f"loss by copy {_LESS}, nats"
+_BY_COPY = "loss by copy"
+
+
+class _Read(NamedTuple):
+    """Numbers [N, 2] of the two models, and what they are clustered by."""
+
+    pairs_N2: NDArray[np.float64]
+    clusters: Sequence[str] | None
 
 
 def report(rows: Sequence[Row]) -> Report:
@@ -32,95 +40,129 @@ def report(rows: Sequence[Row]) -> Report:
     whole = next(row.evidence for row in rows if row.key == WHOLE)
     windows = [row for row in rows if "loss" in row.evidence]
     sequences = [row for row in rows if "prefix" in row.evidence]
-    found = [*_apart(windows, sequences), *_each(windows, sequences, whole["names"])]
+    read, names = _read(windows, sequences), _short(whole["names"])
+    found = [*_apart(read), *_by_copy(windows), *_each(read, names)]
     return Report(
-        title=f"{whole['names'][0]} against {whole['names'][1]}",
-        summary=_verdict(found, whole),
+        title=f"{names[0]} against {names[1]}",
+        summary=_verdict(found, names),
         estimates=found,
-        figures=Drawn(lambda: _figures(whole, windows, found)),
+        figures=Drawn(lambda: _figures(whole, names, windows, found)),
         notes=_notes(whole, windows, sequences),
+        in_terminal=[_side_by_side(found, names)],
     )
 
 
-def _apart(windows: Sequence[Row], sequences: Sequence[Row]) -> list[Estimate]:
+def _short(names: Sequence[str]) -> list[str]:
+    """Names without the folder that both lie in: a legend cuts long names off, where they begin to differ."""
+    shared = commonpath([name.rpartition("/")[0] for name in names])
+    return [name.removeprefix(shared).removeprefix("/") for name in names]
+
+
+def _read(windows: Sequence[Row], sequences: Sequence[Row]) -> dict[str, _Read]:
     documents = [row.cluster for row in windows]
-
-    def less(metric: str, pairs: Any, clusters: Sequence[str] | None, **more: Any) -> Estimate:
-        a, b = np.asarray(pairs, dtype=np.float64).T
-        return Estimate.of(metric, clustered_mean(a - b, clusters), **more)
-
-    found = [less(_LOSS, [row.evidence["loss"] for row in windows], documents, headline=True)]
+    found = {_LOSS: _Read(np.array([row.evidence["loss"] for row in windows]), documents)}
     if "copies" in windows[0].evidence:
-        copies = np.array([row.evidence["copies"] for row in windows])
-        found.append(less(_FIRST, copies[:, :, 0], documents, headline=True))
-        found.append(less(_COPYING, copies[:, :, 1:].mean(axis=2), documents, headline=True))
-        found += [
-            less(_BY_COPY, copies[:, :, copy], documents, group=f"copy {copy + 1}") for copy in range(copies.shape[2])
-        ]
+        copies_N2C = np.array([row.evidence["copies"] for row in windows])
+        found[_FIRST] = _Read(copies_N2C[:, :, 0], documents)
+        found[_LATER] = _Read(copies_N2C[:, :, 1:].mean(axis=2), documents)
     if sequences:
-        found.append(less(_MATCH, [row.evidence["prefix"] for row in sequences], None, headline=True))
+        found[_MATCH] = _Read(np.array([row.evidence["prefix"] for row in sequences]), None)
     return found
 
 
-def _each(windows: Sequence[Row], sequences: Sequence[Row], names: Sequence[str]) -> list[Estimate]:
+def _metric(name: str, less: bool) -> str:
+    return f"{name}{' less that of the other' * less}{', nats' * (name != _MATCH)}"
+
+
+def _apart(read: Mapping[str, _Read]) -> list[Estimate]:
+    """The first model less the second."""
+    return [
+        Estimate.of(_metric(name, True), clustered_mean(-np.diff(of.pairs_N2)[:, 0], of.clusters), headline=True)
+        for name, of in read.items()
+    ]
+
+
+def _by_copy(windows: Sequence[Row]) -> list[Estimate]:
+    """The first model less the second on each copy."""
+    if "copies" not in windows[0].evidence:
+        return []
+    copies_N2C, documents = np.array([row.evidence["copies"] for row in windows]), [row.cluster for row in windows]
+    less_NC = copies_N2C[:, 0] - copies_N2C[:, 1]
+    metric = _metric(_BY_COPY, True)
+    return [
+        Estimate.of(metric, clustered_mean(less_N, documents), group=f"copy {copy + 1}")
+        for copy, less_N in enumerate(less_NC.T)
+    ]
+
+
+def _each(read: Mapping[str, _Read], names: Sequence[str]) -> list[Estimate]:
     """Each model by itself."""
-    documents, found = [row.cluster for row in windows], []
-    for place, name in enumerate(names):
-        own = clustered_mean([row.evidence["loss"][place] for row in windows], documents)
-        found.append(Estimate.of("loss, nats", own, group=name))
-        if "copies" in windows[0].evidence:
-            later = [float(np.mean(row.evidence["copies"][place][1:])) for row in windows]
-            found.append(Estimate.of("loss of later copies, nats", clustered_mean(later, documents), group=name))
-        if sequences:
-            best = clustered_mean([row.evidence["prefix"][place] for row in sequences])
-            found.append(Estimate.of("most prefix matching of a head", best, group=name))
-    return found
+    return [
+        Estimate.of(_metric(metric, False), clustered_mean(of.pairs_N2[:, place], of.clusters), group=name)
+        for place, name in enumerate(names)
+        for metric, of in read.items()
+    ]
 
 
-def _verdict(found: Sequence[Estimate], whole: Mapping[str, Any]) -> str:
-    by = {e.metric: e for e in found if not e.group}
-    one, other = whole["names"]
-    told = [f"Texts cost {one} {in_words(by[_LOSS])} nats a token more than {other}."]
-    if _COPYING in by:
-        told.append(f"Of paragraphs said again the first copy costs it {in_words(by[_FIRST])} more, later ones")
-        told.append(f"{in_words(by[_COPYING])}.")
-    if _MATCH in by:
-        told.append(f"The most prefix matching of a head differs by {in_words(by[_MATCH])}.")
+def _side_by_side(found: Sequence[Estimate], names: Sequence[str]) -> Table:
+    """A line a reading: both models, and the difference."""
+    by, rows = {(e.metric, e.group): in_words(e, 2) for e in found}, []
+    for name in (_LOSS, _FIRST, _LATER, _MATCH):
+        own, less = _metric(name, False), _metric(name, True)
+        if (less, "") in by:
+            rows.append([own, *(by[own, each] for each in names), by[less, ""]])
+    caption = "Means with 95 % intervals; nats are of a token. The page has every copy and every head."
+    return Table(title="Side by side", columns=("", *names, "difference"), rows=rows, caption=caption)
+
+
+def _verdict(found: Sequence[Estimate], names: Sequence[str]) -> str:
+    by = {e.metric: in_words(e) for e in found if not e.group}
+    told = [f"Texts cost {names[0]} {by[_metric(_LOSS, True)]} nats a token more than {names[1]}."]
+    if _metric(_LATER, True) in by:
+        first, later = (by[_metric(name, True)] for name in (_FIRST, _LATER))
+        told.append(f"Of paragraphs said again the first copy costs it {first} more, later ones {later}.")
+    if _metric(_MATCH, True) in by:
+        told.append(f"The most prefix matching of a head differs by {by[_metric(_MATCH, True)]}.")
     return " ".join(told)
 
 
-def _figures(whole: Mapping[str, Any], windows: Sequence[Row], found: Sequence[Estimate]) -> list[Figure]:
+def _figures(
+    whole: Mapping[str, Any], names: Sequence[str], windows: Sequence[Row], found: Sequence[Estimate]
+) -> list[Figure]:
     drawn = []
     if "copies" in windows[0].evidence:
         documents = [row.cluster for row in windows]
         points = []
-        for place, name in enumerate(whole["names"]):
+        for place, name in enumerate(names):
             for copy in range(len(windows[0].evidence["copies"][0])):
                 own = clustered_mean([row.evidence["copies"][place][copy] for row in windows], documents)
                 points.append(Point(copy + 1, own.value or 0.0, own.low, own.high, name))
         caption = "Means over paragraphs; bands are 95 % intervals over documents."
         drawn.append(curves(points, x="copy", y="nats a token", title="Paragraphs said again", caption=caption))
-        by_copy = [e for e in found if e.metric == _BY_COPY]
+        by_copy = [e for e in found if e.metric == _metric(_BY_COPY, True)]
         drawn.append(forest(by_copy, x="nats", title="Loss by copy, less that of the other", reference=0.0))
     if "said" in whole:
-        drawn.append(_said(whole))
+        drawn.append(_said(whole, names))
     if "heads" in whole:
         heads = {
             name: [score for layer in layers for score in layer]
-            for name, layers in zip(whole["names"], whole["heads"], strict=True)
+            for name, layers in zip(names, whole["heads"], strict=True)
         }
         drawn.append(histogram(heads, x="prefix matching", title="Prefix matching of all heads", domain=(0, 1)))
     return drawn
 
 
-def _said(whole: Mapping[str, Any]) -> Figure:
-    """One paragraph said again, each token by what it costs the first model more."""
-    more = np.subtract(*whole["losses"])
-    most = float(np.abs(more).max()) or 1.0
-    shown = [Token(word, 0.5 - float(nats) / (2 * most)) for word, nats in zip(whole["said"], more, strict=True)]
-    caption = f"Red costs {whole['names'][0]} more, blue less; the deepest colour is {most:.2f} nats."
-    label = f"{whole['period']} tokens, said again"
-    return tokens([TokenText(label, shown)], legend="0.5 is no difference", title="One paragraph", caption=caption)
+def _said(whole: Mapping[str, Any], names: Sequence[str]) -> Figure:
+    """One paragraph said again, a text a copy, each token by what it costs the first model more."""
+    more = [float(nats) for nats in np.subtract(*whole["losses"])]
+    shown = [Token(*each) for each in zip(whole["said"], more, strict=True)]
+    # The first token of a text without a token that begins it has no loss.
+    first, period = whole["period"] - 1 + whole["offset"], whole["period"]
+    parts = [shown[:first], *(shown[start : start + period] for start in range(first, len(shown), period))]
+    copies = [TokenText(f"copy {place + 1}", part) for place, part in enumerate(parts)]
+    caption = f"Red costs {names[0]} more than {names[1]}, blue less."
+    title = "One paragraph, copy by copy"
+    return tokens(copies, legend="nats", title=title, caption=caption, differences=True)
 
 
 def _notes(whole: Mapping[str, Any], windows: Sequence[Row], sequences: Sequence[Row]) -> list[str]:

@@ -229,14 +229,16 @@ def _copying(of: Family) -> list[Figure]:
 def _said(control: Measured, cell: Measured, place: str) -> Figure:
     """A held-out paragraph said again: at each word, what repeats add."""
     added = np.subtract(cell["said"]["losses"], control["said"]["losses"])
-    most = float(np.abs(added).max()) or 1.0
     # The first loss is that of the first word behind the one that begins the text.
     words = control["said"]["words"][-len(added) :]
-    shown = [Token(word, 0.5 - float(nats) / (2 * most)) for word, nats in zip(words, added, strict=True)]
-    caption = f"Red costs more after training on repeats, blue less; the deepest colour is {most:.1f} nats."
-    title, legend = f"A held-out paragraph said again, {place}", "0.5 is no change"
+    shown = [Token(word, float(nats)) for word, nats in zip(words, added, strict=True)]
     return tokens(
-        [TokenText("what repeats add", shown)], legend=legend, title=title, caption=caption, section=SECTION["copying"]
+        [TokenText("what repeats add", shown)],
+        legend="nats",
+        title=f"A held-out paragraph said again, {place}",
+        caption="Red costs more after training on repeats, blue less.",
+        section=SECTION["copying"],
+        differences=True,
     )
 
 

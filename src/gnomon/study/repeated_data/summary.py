@@ -19,6 +19,7 @@ from gnomon.study.repeated_data.pictures import SECTION, figures
 
 __all__ = ["report"]
 
+_DONE = "test loss less that with nothing done, nats"
 _AT_WORST = {
     "test loss added by repeats, nats": "added, nats",
     "of it more than where repeats are left out, nats": "of it harm",
@@ -43,7 +44,7 @@ def report(rows: Sequence[Row]) -> Report:
         figures=Drawn(lambda: figures(of)),
         tables=[_cells(of), _regions(of), _peaks(of), *_copies(of)],
         notes=[*_notes(of), *_went(rows), *_diverged(rows)],
-        in_terminal=[_worst(of, found)],
+        in_terminal=[_worst(of, found), *_against(found)],
     )
 
 
@@ -79,6 +80,21 @@ def _worst(of: Family, found: Sequence[Estimate]) -> Table:
             rows.append([size, f"{share:.0%}", f"{epochs:g}", *told, peaks(of, width, share).verdict])
     columns = ("parameters", "share", "worst epochs", *_AT_WORST.values(), "peak over epochs")
     return Table(title="Where repeats hurt most", columns=columns, rows=rows, caption="The page has the whole grid.")
+
+
+def _against(found: Sequence[Estimate]) -> list[Table]:
+    """What each thing done against learning by heart changes; nothing where none was."""
+    by = {(e.metric, e.group): e for e in found}
+    read = {
+        "added by repeats, nats": "test loss added by repeats, nats",
+        "less that with nothing done": _DONE,
+        "added without repeats": "test loss that it adds without repeats, nats",
+        "set, nats": "loss on the set, nats",
+    }
+    rows = [
+        [e.group, *(_told(by.get((metric, e.group))) for metric in read.values())] for e in found if e.metric == _DONE
+    ]
+    return [Table(title="Against learning by heart", columns=("with", *read), rows=rows)] if rows else []
 
 
 def _told(e: Estimate | None) -> str:
