@@ -200,14 +200,14 @@ def _done(cfg: RepeatedData, cells: Sequence[Cell], root: Path | None, workers: 
 def row_of(cell: Cell, found: Trained | Diverged, measured: Mapping[str, Any]) -> Row:
     """The row of a training; one that diverged, or ends worse on its own data than a guess, says so.
 
-    Of trainings whose repeats are early the end says nothing of their own data, and only the first is looked for.
+    Where repeats are early the last steps are of what comes once alone and may cost more than a guess, so that only the
+    first is looked for.
     """
     cluster = f"seed {cell.seed}"
     evidence = {name: getattr(cell, name) for name in ("kind", "width", "seed", "share", "epochs")}
     if isinstance(found, Diverged):
         return Row(key=cell.place, cluster=cluster, evidence={**evidence, "diverged": found.what})
     evidence |= {"run": found.run, "rate": found.config.peak_rate, "means": means(measured), "measured": measured}
-    # What comes last where repeats are early comes once: models that know the rest by heart may be worse there.
     if measured["training"] > measured["uniform"] and not cell.kind.startswith(EARLY):
         evidence["diverged"] = f"the last steps cost {measured['training']:.2f} nats, a guess {measured['uniform']:.2f}"
     return Row(key=cell.place, cluster=cluster, evidence=evidence)
