@@ -16,6 +16,18 @@ DEEPER = {
         "stops itself": "import os, signal\ndef ENTRY(*a): os.kill(os.getpid(), signal.SIGSTOP)",
         "leaves by a system call": "import ctypes\ndef ENTRY(*a): ctypes.CDLL(None).syscall(231, 0)",
         "its first thread alone leaves": "import ctypes\ndef ENTRY(*a): ctypes.CDLL(None).syscall(60, 0)",
+        "an exception whose text leaves": """
+            import os
+            class E(Exception):
+                def __str__(self): os._exit(0)
+            def ENTRY(*a): raise E
+            """,
+        "an exception of several names": "def ENTRY(*a): raise type('StopIteration,Exception', (Exception,), {})",
+        "an exception with other ancestors": """
+            class M(type):
+                __mro__ = property(lambda c: [StopIteration, AssertionError])
+            def ENTRY(*a): raise M('E', (Exception,), {})
+            """,
         "a group of exceptions": "def ENTRY(*a): raise BaseExceptionGroup('', [KeyboardInterrupt(), SystemExit(0)])",
     },
     "output forging": {
@@ -58,6 +70,18 @@ DEEPER = {
             def frame(text): return struct.pack('<I', len(text)) + text
             os.write(4, frame(b'lENTRY') * 3)
             def ENTRY(*a): return None
+            """,
+        "more than was ever sent": """
+            import os, struct
+            text = b'v[' + b', '.join(b'{"%c": {"r": [0, 1000000000, 1]}}' % k for k in b'tszqgkv') + b']'
+            def ENTRY(*a): os.write(4, struct.pack('<I', len(text)) + text)
+            """,
+        "a range without end": "def ENTRY(*a): return range(10 ** 12)",
+        "calls back to what is not there": """
+            import os, struct
+            def ENTRY(*a):
+                for text in (b'c[-1, [], {}]', b'c[true, [1], {}]', b'c["x", [], {}]', b'c[]'):
+                    os.write(4, struct.pack('<I', len(text)) + text)
             """,
         "arguments that it was not given": """
             import os, struct

@@ -13,6 +13,9 @@ from gnomon.sandbox.foresee import foreseen
 
 SQUARES = Check(names=("f",), test="assert f(2) == 4\nassert f(3) == 9")
 
+# The compiler repeats what a `finally` holds for each way out: half a million times here.
+_MULTIPLIED = "".join(f"{' ' * n}try: f()\n{' ' * n}finally:\n" for n in range(19)) + " " * 19 + "f()\n"
+
 
 @pytest.fixture(scope="module")
 def judges() -> Iterator[Judges]:
@@ -27,6 +30,7 @@ def judges() -> Iterator[Judges]:
         ("def f(x):\n\tif x:\n\t    return x * x\n", "passed"),
         ("def f(x):\n    if x:\n\treturn x\n", "syntax"),
         ("def f(x): return f(x)", "exception"),
+        (_MULTIPLIED, "syntax"),
         ("def f(x): return 0\ndef check(g): pass\n", "wrong answer"),
         ("print('x' * 10 ** 7)\ndef f(x): return x * x", "passed"),
         ("def f(x): return float('nan')", "wrong answer"),

@@ -43,6 +43,8 @@ WRONG = {
     "right and then a status": (_PRINT + "exit(3)", "exception"),
     "right and then a crash": (_PRINT + "import ctypes, sys\nsys.stdout.flush()\nctypes.string_at(0)", "crash"),
     "right and then no end": (_PRINT + "import os, sys\nsys.stdout.flush()\nos.close(1)\nwhile True: pass", "timeout"),
+    "the signal for too much time": (_PRINT + "import os, signal\nos.kill(os.getpid(), signal.SIGXCPU)", "crash"),
+    "says that memory is out": (_PRINT + "raise MemoryError", "exception"),
     "a byte now and then": (
         "import os, time\nwhile True:\n    os.write(1, b' ')\n    time.sleep(0.02)",
         "timeout",
@@ -74,6 +76,13 @@ def test_right_programs_pass(judges: Judges, name: str) -> None:
 def test_wrong_ones_do_not(judges: Judges, name: str) -> None:
     source, cause = WRONG[name]
     assert judges.verdict(SUM, source).cause == cause
+
+
+def test_memory_is_what_failed_where_much_was_held() -> None:
+    held = "held = b'x' * (90 << 20)\n"
+    with Judges(1, Limits(memory_bytes=256 << 20)) as pool:
+        assert pool.verdict(SUM, held + "held *= 9").cause == "memory"
+        assert pool.verdict(SUM, held + "raise ValueError").cause == "exception"
 
 
 def test_descriptors_of_a_busy_command_do_not_reach_the_candidate() -> None:

@@ -22,10 +22,12 @@ from gnomon.sandbox.asked import read_call, read_load
 from gnomon.sandbox.codec import Unreadable, decode, encode
 from gnomon.sandbox.frames import HEADER, pack, write_all
 
-__all__ = ["ASK", "REPLY", "Frames", "rehearse", "serve"]
+__all__ = ["ASK", "NO_MEMORY", "REPLY", "Frames", "rehearse", "serve"]
 
 # The descriptors that a candidate's process keeps.
 ASK, REPLY = 3, 4
+# A whole program's status where a MemoryError ends it; it may say so, and is not believed without evidence.
+NO_MEMORY = 12
 _MOST_DETAIL = 300
 
 
@@ -152,6 +154,8 @@ def _run_program(code: CodeType, begun: bytes) -> None:
         exec(code, vars(module))
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except MemoryError:
+        status = NO_MEMORY
     except BaseException:
         status = 1
     try:

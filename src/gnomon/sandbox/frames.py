@@ -8,8 +8,8 @@ import struct
 __all__ = ["END", "HEADER", "pack", "read_exactly", "read_frame", "write_all"]
 
 HEADER = struct.Struct("<I")
-# What the zygote says of an end: wait status, processor seconds, whether it had to be brought about.
-END = struct.Struct("<id?")
+# What the zygote says of an end: wait status, processor seconds, whether it had to be brought about, peak bytes.
+END = struct.Struct("<id?Q")
 
 
 def pack(payload: bytes) -> bytes:

@@ -118,15 +118,15 @@ class Zygote:
         found: dict[str, Any] = json.loads(self._ask(b"L"))
         return found
 
-    def end(self, wait: bool = False) -> tuple[int, float, bool]:
+    def end(self, wait: bool = False) -> tuple[int, float, bool, int]:
         """Ends the candidate: the wait status it had ended with by itself, else 0; its processor seconds; whether it
-        had not ended.
+        had not ended; the most bytes of memory that it held.
 
         Args:
             wait: it has closed its pipes, so it may be about to end by itself.
         """
-        status, seconds, killed = END.unpack(self._ask(b"W" if wait else b"E"))
-        return status, seconds, killed
+        status, seconds, killed, peak = END.unpack(self._ask(b"W" if wait else b"E"))
+        return status, seconds, killed, peak
 
     def close(self) -> None:
         """Ends the interpreter and what it runs."""
@@ -155,6 +155,7 @@ class Session:
         broken: how it ended, once it can answer no more: a test that swallows the exception changes nothing.
         calls: answered so far.
         killed: it did not end by itself.
+        ran_short: it held so much memory that more may have been refused: a dictionary grows by as much again.
     """
 
     def __init__(self, zygote: Zygote, limits: Limits, ask: int, reply: int) -> None:
@@ -162,6 +163,7 @@ class Session:
         self.broken: Ended | None = None
         self.calls = 0
         self.killed = False
+        self.ran_short = False
         self.cpu_seconds = 0.0
         self._began = self._looked = time.monotonic()
         self._cpu, self._idle = 0.0, 0.0
@@ -212,8 +214,8 @@ class Session:
         self._ask = -1
         printed = self._read_to_end(self._limits.output_bytes)
         status = self.end(wait=True)
-        if self.killed:
-            self._break("timeout", "its output ended and it did not")
+        if self.killed or self.cpu_seconds > self._limits.cpu_seconds:
+            self._break("timeout", f"its output ended, {self.cpu_seconds:.2f} s computed")
         return printed.decode("utf-8", "replace"), status
 
     def end(self, wait: bool = False) -> int:
@@ -222,8 +224,9 @@ class Session:
             if fd >= 0:
                 os.close(fd)
         self._ask = self._reply = -1
-        status, seconds, self.killed = self._zygote.end(wait)
+        status, seconds, self.killed, peak = self._zygote.end(wait)
         self.cpu_seconds = max(self.cpu_seconds, seconds)
+        self.ran_short = peak > self._limits.memory_bytes / 4
         return status
 
     def _numbered(self, function: Callable[..., Any]) -> int:
@@ -338,10 +341,9 @@ class Session:
 
     def _crashed(self) -> NoReturn:
         status = self.end(wait=True)
-        if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            if number == signal.SIGXCPU or (number == signal.SIGKILL and self.cpu_seconds > self._limits.cpu_seconds):
-                self._break("timeout", f"{self.cpu_seconds:.2f} s computed")
+        # A candidate can send itself any signal, so its name alone says nothing.
+        if os.WIFSIGNALED(status) and self.cpu_seconds > self._limits.cpu_seconds:
+            self._break("timeout", f"{self.cpu_seconds:.2f} s computed")
         self._break("crash", how_it_ended(status))
 
     def _break(self, cause: str, detail: str) -> NoReturn:

@@ -6,14 +6,18 @@ The candidate has no way to the verdict: it answers calls, and the judge compare
 from __future__ import annotations
 
 import os
+import resource
+import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
 from gnomon.sandbox.asked import compiled
+from gnomon.sandbox.child import NO_MEMORY
 from gnomon.sandbox.codec import Unreadable
 from gnomon.sandbox.foresee import foreseen, run_test
 from gnomon.sandbox.host import Ended, Raised, Session, Zygote, how_it_ended
@@ -24,6 +28,8 @@ __all__ = ["Judge"]
 
 _MOST_DETAIL = 300
 _MOST_FORESEEN = 2000
+# For the compiler: a hundred times what the longest source of honest lines takes.
+_COMPILER_BYTES = 512 << 20
 _ENDED: Mapping[str, Cause] = {
     "timeout": "timeout",
     "crash": "crash",
@@ -112,13 +118,20 @@ class Judge:
                 )
             seconds = max(seconds, session.cpu_seconds)
             if status:
-                cause: Cause = "crash" if os.WIFSIGNALED(status) else "exception"
                 detail = f"test {place}: {how_it_ended(status)}"
+                cause = _of_status(status, session.ran_short)
                 return Verdict(cause=cause, detail=detail, cpu_seconds=seconds, calls=place)
             if not same_output(printed, wanted):
                 detail = f"test {place}: {printed[:80]!r}, not {wanted[:80]!r}"
                 return Verdict(cause="wrong answer", detail=detail, cpu_seconds=seconds, calls=place)
         return Verdict(cause="passed", cpu_seconds=seconds, calls=len(check.programs))
+
+
+def _of_status(status: int, ran_short: bool) -> Cause:
+    """Why a whole program failed. That it ran out of memory it says itself, and is believed where it held much."""
+    if os.WIFSIGNALED(status):
+        return "crash"
+    return "memory" if ran_short and os.WEXITSTATUS(status) == NO_MEMORY else "exception"
 
 
 def _decided(check: Check, code: CodeType, session: Session, foreseen: Sequence[bytes]) -> Verdict:
@@ -174,9 +187,26 @@ def _write_back(ours: Any, theirs: Any) -> None:
 
 
 def _compiled_candidate(source: str) -> CodeType:
-    with warnings.catch_warnings():
+    room = _room(_COMPILER_BYTES) if "finally" in source and sys.platform == "linux" else nullcontext()
+    with warnings.catch_warnings(), room:
         warnings.simplefilter("ignore")
         return compiled(source)
+
+
+@contextmanager
+def _room(more: int) -> Iterator[None]:
+    """Lets this process take `more` bytes of memory at most. The compiler repeats what a `finally` holds for each way
+    out, and so twenty lines would take all that there is.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    with open("/proc/self/statm", "rb") as file:
+        held = int(file.read().split()[0]) * resource.getpagesize()
+    if soft == resource.RLIM_INFINITY or held + more < soft:
+        resource.setrlimit(resource.RLIMIT_AS, (held + more, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _of_uncompiled(error: Exception) -> Verdict:

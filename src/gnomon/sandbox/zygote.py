@@ -195,7 +195,7 @@ class _Zygote:
         Its pipes close a moment before it has ended; `wait` gives it that moment.
         """
         if not self.child:
-            return END.pack(0, 0.0, False)
+            return END.pack(0, 0.0, False, 0)
         pid, self.child = self.child, 0
         by_itself = wait and _ends(pid)
         # it is not waited for yet, so the number is still its own
@@ -203,7 +203,8 @@ class _Zygote:
         _, status, usage = os.wait4(pid, 0)
         if "seccomp" not in self.layers:
             self.watcher.end_orphans()
-        return END.pack(status if by_itself else 0, usage.ru_utime + usage.ru_stime, not by_itself)
+        seconds, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss << 10
+        return END.pack(status if by_itself else 0, seconds, not by_itself, peak)
 
 
 def _become(parent: int, seconds: tuple[int, int], open_files: int, filtered: bool) -> None:
