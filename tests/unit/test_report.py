@@ -49,6 +49,16 @@ def test_the_terminal_shows_everything_headline_first() -> None:
     check("report-terminal", stream.getvalue())
 
 
+def test_a_narrow_terminal_breaks_no_word_and_no_id() -> None:
+    stream = io.StringIO()
+    told = Estimate(metric="sampling error", group="exception", value=0.5, n=25, reason="standard error over problems")
+    runs = Table(title="", columns=["id", "name"], rows=[["932526e6", "a name that is longer than the line " * 3]])
+    report = Report(title="t", estimates=[told, replace(told, reason="another one")], tables=[runs])
+    show(report, Console(file=stream, width=60, highlight=False))
+    words = stream.getvalue().split()
+    assert {"sampling", "exception", "standard", "problems", "another", "932526e6"} <= set(words)
+
+
 def test_json_follows_the_schema() -> None:
     check("report-json", dumps(as_dict(REPORT, ORIGIN)))
 

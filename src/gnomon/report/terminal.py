@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["show", "table"]
 
+_NARROW, _SHORT = 80, 12
 _SEVERITY = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 
 
@@ -34,7 +35,7 @@ def show(report: Report, console: Console) -> None:
     for some in (headline, rest):
         if some:
             console.print()
-            console.print(_estimates(some, strong=some is headline))
+            console.print(_estimates(some, strong=some is headline, narrow=console.width < _NARROW))
     for finding in report.findings:
         if not finding.same_as:
             console.print()
@@ -52,18 +53,24 @@ def table(content: Table) -> Any:
     drawn = _frame(content.title, content.caption)
     for i, name in enumerate(content.columns):
         column = [row[i] for row in content.rows]
-        drawn.add_column(name, justify="right" if _numeric(column) else "left", overflow="fold")
+        # A line's name stays whole where it is short: it may be an id that is copied.
+        whole = i == 0 and all(len(str(cell)) <= _SHORT for cell in column)
+        drawn.add_column(name, justify="right" if _numeric(column) else "left", overflow="fold", no_wrap=whole)
     for row in content.rows:
         drawn.add_row(*(Text(cell if isinstance(cell, str) else number(cell)) for cell in row))
     return drawn
 
 
-def _estimates(estimates: Sequence[Estimate], strong: bool) -> Any:
+def _estimates(estimates: Sequence[Estimate], strong: bool, narrow: bool) -> Any:
     from rich.text import Text
 
     notes = [why(e) for e in estimates]
-    # What holds for every line is said once, below them.
+    # What holds for every line is said once, below them; so is all where a column of words would leave no room.
     shared = notes[0] if len(estimates) > 2 and len(set(notes)) == 1 else ""
+    if narrow and not shared:
+        shared = "\n".join(
+            f"{e.metric} {e.group}".strip() + f": {n}" for e, n in zip(estimates, notes, strict=True) if n
+        )
     drawn = _frame(caption=shared)
     columns = {
         "metric": [e.metric for e in estimates],
