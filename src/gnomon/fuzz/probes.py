@@ -11,6 +11,7 @@ from typing import Any
 from gnomon.fuzz.base import NOTHING, Case, Fault, Operation
 from gnomon.fuzz.pointers import escaped
 from gnomon.fuzz.transport.malformed import MALFORMED
+from gnomon.fuzz.turns import in_turns
 from gnomon.fuzz.writing.bodies import body_bytes
 
 __all__ = ["methods_of", "missing_parts", "probes", "spoiled"]
@@ -46,14 +47,14 @@ def probes(fresh: Callable[[], Case], declared: frozenset[str] | set[str]) -> It
 
 
 def _probes(base: Case, declared: frozenset[str] | set[str]) -> Iterator[Case]:
-    for method in _METHODS:
-        if method not in declared:
-            yield _probe(base, "method", method=method, body=NOTHING, media_type="")
+    bodies = _odd_bodies(base) if base.body is not NOTHING else iter(())
+    yield from in_turns([bodies, _odd_methods(base, declared), _odd_paths(base), _repeated(base)])
+
+
+def _odd_methods(base: Case, declared: frozenset[str] | set[str]) -> Iterator[Case]:
+    methods = (_probe(base, "method", method=method, body=NOTHING, media_type="") for method in _METHODS)
+    yield from (each for each in methods if each.method not in declared)
     yield _probe(base, "cannot be met", headers={"accept": "application/x-gnomon"})
-    yield from _odd_paths(base)
-    yield from _repeated(base)
-    if base.body is not NOTHING:
-        yield from _odd_bodies(base)
 
 
 def spoiled(fresh: Callable[[], Case]) -> Iterator[Case]:

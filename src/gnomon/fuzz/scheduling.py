@@ -62,7 +62,7 @@ class Schedule:
         arms: Sequence[Arm],
         rng: random.Random,
         *,
-        share: float = 0.7,
+        share: float = 0.9,
     ) -> None:
         self._systematic, self._arms, self._rng, self._share = systematic, list(arms), rng, share
         self.opened = False

@@ -9,6 +9,7 @@ from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Case, Fault, Mode, Operation
 from gnomon.fuzz.making import Maker, Part
+from gnomon.fuzz.turns import in_turns
 from gnomon.fuzz.values import Draws, Flaw, pairwise, spoil
 
 __all__ = ["Variation"]
@@ -40,8 +41,11 @@ class Variation:
             yield self._placed(case, part, border.pointer, rng)
 
     def faults(self, operation: Operation, part: Part, rng: Draws) -> Iterator[Case]:
-        """A case for each way to leave a part's schema."""
+        """A case for each way to leave a part's schema, one of each place in turn."""
+        by_place: dict[tuple[str | int, ...], list[Flaw]] = {}
         for flaw in self._maker.compiled(operation, part, sent=False).flaws:
+            by_place.setdefault(flaw.place.keys, []).append(flaw)
+        for flaw in in_turns([iter(each) for each in by_place.values()]):
             case = self._spoiled(operation, part, flaw, rng)
             if case is not None:
                 yield case

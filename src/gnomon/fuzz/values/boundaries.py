@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from gnomon.fuzz.base import Fault, Location
+from gnomon.fuzz.turns import in_turns
 from gnomon.fuzz.values.nodes import Choice, Lazy, Leaf, Node, Source, escaped
 from gnomon.fuzz.values.objects import ArrayNode, ObjectNode
 from gnomon.fuzz.values.places import Place, changed, places, reach
@@ -63,9 +64,9 @@ class Border:
 
 
 def borders_of(root: Node, read: Read, draws: Draws) -> Iterator[Border]:
-    """The borders of a schema that admits something, simplest first: the plainest value, then place by place.
+    """The borders of a schema that admits something: the plainest value, then one of each place in turn, outer first.
 
-    Outer places come first. No value comes twice.
+    Of each place those come first that servers stumble over most. No value comes twice.
     """
     seen: set[str] = set()
     for pointer, keyword, kind, value in _all(root, draws):
@@ -82,13 +83,15 @@ def borders_of(root: Node, read: Read, draws: Draws) -> Iterator[Border]:
 def _all(root: Node, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
     with suppress(EmptyPool):
         yield "", "type", "simplest", root.build(Simplest(draws), "", 0)
-    for number, place in enumerate(places(root)):
-        if number >= MOST_PLACES:
-            return
-        with suppress(EmptyPool, LookupError):
-            base = reach(root, place.route, Simplest(draws))
-            for step, keyword, kind, inner in _of_place(place, base, draws):
-                yield place.pointer + step, keyword, kind, changed(base, place.keys, _constant(inner))
+    yield from in_turns([_around(root, place, draws) for place in islice(places(root), MOST_PLACES)])
+
+
+def _around(root: Node, place: Place, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
+    """The borders of one place with a plain rest around them."""
+    with suppress(EmptyPool, LookupError):
+        base = reach(root, place.route, Simplest(draws))
+        for step, keyword, kind, inner in _of_place(place, base, draws):
+            yield place.pointer + step, keyword, kind, changed(base, place.keys, _constant(inner))
 
 
 def _of_place(place: Place, base: Any, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
@@ -130,16 +133,26 @@ def _constants(node: ObjectNode) -> Iterator[tuple[str, Any]]:
 
 
 def _of_leaf(leaf: Leaf, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
-    for value, keyword in sorted(leaf.edges, key=lambda edge: len(repr(edge[0]))):
-        yield "", keyword, _described(value), value
-    if any(keyword == "pattern" for _, keyword in leaf.edges):
+    by_keyword: dict[str, list[tuple[Any, str]]] = {}
+    for value, keyword in leaf.edges:
+        by_keyword.setdefault(keyword, []).append((value, _described(value)))
+    if "pattern" in by_keyword:
         match = draws.pool(leaf).at(0)
-        yield from (("", "pattern", f"near {match!a}"[:60], near) for near in (f"{match}~", f"~{match}", match[:-1]))
+        near = (f"{match}~", match[:-1], f"~{match}")
+        by_keyword["pattern"] += [(each, f"near {match!a}"[:60]) for each in near]
+    # What the document says of the value comes before what is odd for its type, and what is long last.
+    keywords = sorted(by_keyword, key=lambda each: (each == "type", len(repr(by_keyword[each][0]))))
+    for keyword, value, kind in in_turns([_told(keyword, by_keyword[keyword]) for keyword in keywords]):
+        yield "", keyword, kind, value
     if any(isinstance(value, str) for value, _ in leaf.edges):
         # No JSON text in UTF-8 holds it; whoever writes the bytes escapes it.
         yield "", "type", "lone surrogate", "\ud800"
     if leaf.accepts({}) is True:
         yield "", "type", f"{DEEP} levels deep", _nested()
+
+
+def _told(keyword: str, edges: Sequence[tuple[Any, str]]) -> Iterator[tuple[str, Any, str]]:
+    return ((keyword, value, kind) for value, kind in edges)
 
 
 def _of_object(node: ObjectNode, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
@@ -148,11 +161,11 @@ def _of_object(node: ObjectNode, draws: Draws) -> Iterator[tuple[str, str, str, 
     yield "", "required", "only what is required", least
     yield "", "properties", "all members", whole
     yield "", "type", "empty", {}
-    for name, step, _ in node.optional:
-        yield step, "properties", "all but this", {key: value for key, value in whole.items() if key != name}
-    for name, step, _ in node.required:
-        yield step, "required", "left out", {key: value for key, value in whole.items() if key != name}
     yield "", "additionalProperties", "unknown name", {**least, "unknownField": ""}
+    left_out = (("required", "left out", name, step) for name, step, _ in node.required)
+    others = (("properties", "all but this", name, step) for name, step, _ in node.optional)
+    for keyword, kind, name, step in in_turns([left_out, others]):
+        yield step, keyword, kind, {key: value for key, value in whole.items() if key != name}
     for name in whole:
         if name.swapcase() not in whole:
             renamed = {(name.swapcase() if key == name else key): value for key, value in whole.items()}
@@ -163,17 +176,26 @@ def _of_object(node: ObjectNode, draws: Draws) -> Iterator[tuple[str, str, str, 
 
 def _of_array(node: ArrayNode, draws: Draws) -> Iterator[tuple[str, str, str, Any]]:
     most = int(node.most) if node.most < MOST_LARGE // 64 else None
-    ends = {0, 1, node.least - 1, node.least, node.least + 1}
-    ends |= {most - 1, most, most + 1} if most is not None else set()
-    for size in sorted(end for end in ends if end >= 0):
+    first = _items(node, max(1, node.least), draws)
+    ends = [0, *([most + 1] if most is not None else []), node.least - 1, 1, node.least, node.least + 1]
+    ends += [most, most - 1] if most is not None else []
+    sized = _of_sizes(node, [end for end in dict.fromkeys(ends) if end >= 0], most, draws)
+    yield from islice(sized, 1)
+    yield "", "items", "a null item", [*first, None]
+    yield from islice(sized, 1)
+    yield "", "uniqueItems", "equal items", [*first, first[0]] if first else [None, None]
+    yield "", "items", "items of several types", [*first, 0, "", True, {}, []]
+    yield from sized
+
+
+def _of_sizes(
+    node: ArrayNode, sizes: Sequence[int], most: int | None, draws: Draws
+) -> Iterator[tuple[str, str, str, Any]]:
+    for size in sizes:
         keyword = "maxItems" if most is not None and size >= most - 1 else "minItems"
         items = _items(node, size, draws)
         if len(json.dumps(items)) < MOST_LARGE:
             yield "", keyword, f"{size} items", items
-    first = _items(node, max(1, node.least), draws)
-    yield "", "uniqueItems", "equal items", [*first, first[0]] if first else [None, None]
-    yield "", "items", "a null item", [*first, None]
-    yield "", "items", "items of several types", [*first, 0, "", True, {}, []]
 
 
 def _members(node: ObjectNode, draws: Draws, *, optional: bool) -> dict[str, Any]:

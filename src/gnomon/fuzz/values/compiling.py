@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,10 +14,11 @@ from jsonschema_rs import canonical
 from jsonschema_rs.canonical.json import to_string
 
 from gnomon.fuzz.base import NOTHING, Schema
-from gnomon.fuzz.values.boundaries import Border, borders_of
+from gnomon.fuzz.values.boundaries import MOST_PLACES, Border, borders_of
 from gnomon.fuzz.values.buffers import Buffered
 from gnomon.fuzz.values.negation import Flaw, flaws_of
 from gnomon.fuzz.values.nodes import Node, strategy_of
+from gnomon.fuzz.values.places import places
 from gnomon.fuzz.values.pools import Assembled, Draws, EmptyPool, build_value, rebuild_value
 from gnomon.fuzz.values.schemas import Read, canonical_of, read_schema
 from gnomon.fuzz.values.spoiling import MISSED, Spoiled, all_flaws, broken, broken_strategy, relabelled
@@ -65,6 +67,11 @@ class Compiled:
         return strategy_of(self.node, self.read.validator if self.guarded else None)
 
     @cached_property
+    def size(self) -> int:
+        """How many places values have, `MOST_PLACES` at most; 1 at least."""
+        return max(1, sum(1 for _ in islice(places(self.node), MOST_PLACES)))
+
+    @cached_property
     def flaws(self) -> list[Flaw]:
         """The ways to leave the schema with one thing wrong, outer places first; none where it admits nothing."""
         if not self.satisfiable:
@@ -85,7 +92,7 @@ class Compiled:
         return {}
 
     def borders(self, draws: Draws) -> Iterator[Border]:
-        """Values on the borders of the schema and just beyond, simplest first, none twice; the rest is from pools."""
+        """Values on the borders of the schema and just beyond, one of each place in turn, none twice."""
         return borders_of(self.node, self.read, draws) if self.satisfiable else iter(())
 
     def is_valid(self, value: Any) -> bool:

@@ -60,8 +60,8 @@ def flaws_of(build: Build, root: Node) -> Iterator[Flaw]:
         form = build.form(place.node)
         if form is None:
             continue
-        if not place.branch:
-            yield from _type_flaws(place, form)
+        of_type = [] if place.branch else [*_type_flaws(place, form)]
+        yield from (each for each in of_type if each.kind != "null")
         if isinstance(place.node, ObjectNode):
             yield from (_made(place, *told) for told in object_flaws(place.node))
         elif isinstance(place.node, ArrayNode):
@@ -71,6 +71,7 @@ def flaws_of(build: Build, root: Node) -> Iterator[Flaw]:
         elif isinstance(form.view(), canonical.RawView):
             # It is built wider than it is; what it excludes is among its values.
             yield Flaw(place.pointer, "not", "what is excluded", place, _drawn(place.node))
+        yield from (each for each in of_type if each.kind == "null")
 
 
 def drawable(build: Build, form: CanonicalSchema) -> Node:
@@ -92,11 +93,11 @@ def _made(place: Place, step: str, keyword: str, kind: str, change: Change) -> F
 def _type_flaws(place: Place, form: CanonicalSchema) -> Iterator[Flaw]:
     types = types_of(form)
     keyword = _listed(form.view()) or "type"
-    if "null" not in types:
-        yield Flaw(place.pointer, keyword, "null", place, _drawn(NULL))
     wrong = wrong_type(types)
     if wrong is not None:
         yield Flaw(place.pointer, keyword, "wrong type", place, _drawn(wrong))
+    if "null" not in types:
+        yield Flaw(place.pointer, keyword, "null", place, _drawn(NULL))
 
 
 def _leaf_flaws(build: Build, place: Place, form: CanonicalSchema) -> Iterator[Flaw]:

@@ -16,8 +16,8 @@ __all__ = ["integer_edges", "integer_strategy", "integers_of", "missed", "number
 
 Number = int | float
 Judge = Callable[[Any], bool]
-EDGES = (0, 1, -1, 2**31 - 1, 2**31, -(2**31) - 1, 2**53 - 1, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1)
-"Integers where a type of some server ends."
+EDGES = (0, -1, 2**63, 2**31, 1, 2**53 + 1, -(2**31) - 1, -(2**63) - 1, 2**31 - 1, 2**53 - 1, 2**63 - 1)
+"Integers where a type of some server ends, those first that servers stumble over most."
 
 REALS = (-0.0, 0.5, 1.0, 0.1, -1.5, 1e308, 5e-324, 1e21)
 NEAR = 100
@@ -75,9 +75,9 @@ def integer_edges(view: IntegerView) -> list[tuple[Number, str]]:
     """Integers at the borders of the view, each with the keyword; some lie beyond it."""
     found: list[tuple[Number, str]] = [] if _missed_fraction(view) else [(n, "type") for n in (*EDGES, 1.0)]
     if view.minimum is not None:
-        found += [(view.minimum + d, "minimum") for d in (0, 1, -1)]
+        found += [(view.minimum + d, "minimum") for d in (-1, 0, 1)]
     if view.maximum is not None:
-        found += [(view.maximum + d, "maximum") for d in (0, -1, 1)]
+        found += [(view.maximum + d, "maximum") for d in (1, 0, -1)]
     return found + _divided(view.multiple_of, view.minimum, view.maximum)
 
 
@@ -89,7 +89,7 @@ def number_edges(view: NumberView) -> list[tuple[Number, str]]:
     for bound, keyword, sign in ((view.minimum, "minimum", 1), (view.maximum, "maximum", -1)):
         if bound is not None:
             end = _plain(Fraction(bound))
-            found += [(end, keyword), (end + sign, keyword), (end - sign, keyword)]
+            found += [(end - sign, keyword), (end, keyword), (end + sign, keyword)]
             found += [(math.nextafter(float(end), sign * d * math.inf), keyword) for d in (1, -1) if abs(end) < LARGEST]
     return found + _divided(view.multiple_of, view.minimum, view.maximum)
 

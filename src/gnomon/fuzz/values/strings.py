@@ -35,33 +35,34 @@ _FILLS = "aA0"
 
 AWKWARD = (
     "",
-    " ",
-    "0",
-    "null",
-    "true",
-    "NaN",
     "\0",
+    " ",
+    "😀",
+    "null",
+    "0",
+    "-1",
+    "'",
+    "9" * 40,
+    "../",
+    "\r\nx: y",
+    "%00",
     "é",
+    "NaN",
+    "<script>alert(1)</script>",
+    '"',
+    "{{7*7}}",
+    "true",
     "ß",
     "\u202e",
+    "%2F",
+    "\\",
+    "' OR '1'='1",
     "a\u200db",
     "\ufeff",
-    "😀",
-    "%00",
-    "%2F",
-    "../",
-    "'",
-    '"',
-    "' OR '1'='1",
-    "<script>alert(1)</script>",
-    "{{7*7}}",
     "${7*7}",
-    "\r\nx: y",
-    "9" * 40,
-    "\\",
-    "-1",
 )
-"Strings that servers stumble over: empty, other types as text, invisible, of several bytes, escapes, injections, long."
+"""Strings that servers stumble over, the worst first: empty, other types as text, invisible, of several bytes, escapes,
+injections, long."""
 
 
 def _text(low: int, high: int) -> SearchStrategy[str]:
@@ -124,7 +125,7 @@ def string_edges(view: StringView) -> list[tuple[str, str]]:
         return found
     if low <= LONG:
         found += _of_sizes((low - 1, low, low + 1), view.patterns, "minLength")
-    ends = (high - 1, high, high + 1) if high is not None else (2**16 + 1,)
+    ends = (high + 1, high, high - 1) if high is not None else (2**16 + 1,)
     return found + _of_sizes([size for size in ends if size <= 2**16 + 1], view.patterns, "maxLength")
 
 
