@@ -68,9 +68,8 @@ def _estimates(estimates: Sequence[Estimate], strong: bool, narrow: bool) -> Any
     # What holds for every line is said once, below them; so is all where a column of words would leave no room.
     shared = notes[0] if len(estimates) > 2 and len(set(notes)) == 1 else ""
     if narrow and not shared:
-        shared = "\n".join(
-            f"{e.metric} {e.group}".strip() + f": {n}" for e, n in zip(estimates, notes, strict=True) if n
-        )
+        named = zip((f"{e.metric} {e.group}".strip() for e in estimates), notes, strict=True)
+        shared = "\n".join(f"{name}: {note}" for name, note in named if note)
     drawn = _frame(caption=shared)
     columns = {
         "metric": [e.metric for e in estimates],
