@@ -98,6 +98,9 @@ def test_what_the_paper_shows_is_shown(tmp_path: Path, monkeypatch: pytest.Monke
         assert agreed is not None and agreed >= least
     apart, joined = (report.estimate("collapsed pairs", f"density {p}").value for p in ("0.02", "0.7"))
     assert apart is not None and joined is not None and apart < 1 and joined > 2.5
+    (said,) = (row[1] for row in report.in_terminal[0].rows if row[0] == "collapse")
+    counts = re.findall(r"(\d) at density", said)
+    assert counts == sorted(counts) and set(counts) == {"0", "1", "2", "3"}
     for read in ("rise", "loss under attack"):
         ratio = report.estimate(f"most vulnerable against densest, {read}").value
         assert ratio is not None and ratio > 3
@@ -132,7 +135,8 @@ def test_a_penalty_takes_superposition_away(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.slow
 def test_packed_features_lie_where_they_should(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    report = run_explanation(Superposition(only=("basic", "correlated")), "superposition", root=tmp_path).report
+    cfg = Superposition(only=("basic", "correlated", "perturb", "uniform"))
+    report = run_explanation(cfg, "superposition", root=tmp_path).report
     (folder,) = tmp_path.glob("explain-superposition-*")
     fives = [m for m in read_models(folder) if m["model"].startswith("five in two, density 0.05/")]
     x, y = read_model(folder, min(fives, key=lambda m: m["loss"])).w_out_MN
@@ -141,6 +145,14 @@ def test_packed_features_lie_where_they_should(tmp_path: Path, monkeypatch: pyte
     for name, least, most in (("two correlated pairs", -0.1, 0.1), ("two anticorrelated pairs", -1.0, -0.9)):
         (said,) = re.findall(rf"{name} (-?[\d.]+) and", str(report.in_terminal[0].rows))
         assert least <= float(said) <= most
+    often, seldom = (report.estimate("rare feature is kept", f"{r} times rarer").value for r in (1.5, 4))
+    assert often is not None and seldom is not None and often > 0.6 and seldom < 0.4
+    on_lines = report.estimate("features within 0.03 of a line")
+    assert on_lines.value is not None and on_lines.null is not None and on_lines.value > on_lines.null + 0.1
+    # Half a decade at 1/2 was expected; the least loss does not allow it.
+    half = "decades of density with D* within a tenth of 1/2"
+    rests, allowed = report.estimate(half).value, report.estimate(f"{half} at the least loss, at most").value
+    assert rests is not None and allowed is not None and 0.15 < rests < allowed < 0.5
 
 
 @pytest.mark.slow
@@ -153,6 +165,8 @@ def test_what_is_ours_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert agreed is not None and agreed >= 0.95
     near = report.estimate("drops of the loss with a jump near them")
     assert near.value is not None and near.null is not None and near.value >= 0.8 and near.null < 0.25
+    exact = report.estimate("starts that are exact", "three features, six neurons").value
+    assert exact is not None and exact >= 0.5
     motifs = report.estimate("uneven neurons with inhibition", "20 features, 8 neurons, density 0.1")
     assert motifs.low is not None and motifs.null is not None and motifs.low > motifs.null
     found, none = (report.estimate("mean of largest cosines", name) for name in ("planted", "planted, dense features"))
