@@ -227,6 +227,9 @@ def test_folder_errors(tmp_path: Path) -> None:
         Tokenizer.load(tmp_path / "none")
     with pytest.raises(ModelError, match="no tokenizer can be loaded"):
         Tokenizer.load(tmp_path)
+    hf.GPT2Config().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="no tokenizer can be loaded"):
+        Tokenizer.load(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match=r"tokenizer\.json: not a readable tokenizer"):
         Tokenizer.load(tmp_path)

@@ -67,7 +67,9 @@ def run_explanation(
     loaded: Any = load(model)
     try:
         if Ability.ACTIVATIONS not in loaded.can:
-            todo = "use a model whose weights are here: brook, hf:FOLDER or run:ID"
+            todo = (
+                "use weights that are here, of one of the families GPT-2, GPT-NeoX, Llama, Mistral and Qwen: hf:FOLDER"
+            )
             raise UsageError(f"{model} cannot be looked into", where="--model", todo=todo)
         identity = {"model": loaded.revision, **identity}
         done = _run(module, config, name, identity, lambda run: module.explain(config, loaded, run), fresh, root)

@@ -317,6 +317,10 @@ def _backend(folder: Path) -> tokenizers.Tokenizer:
     backend = getattr(loaded, "backend_tokenizer", None)
     if not isinstance(backend, tokenizers.Tokenizer):
         raise ModelError("the tokenizer has no fast form", where=str(folder), todo="save it with a tokenizer.json")
+    # Of a folder without a tokenizer transformers makes one that knows no word, and every text is empty to it.
+    if set(backend.get_vocab()) <= set(loaded.all_special_tokens):
+        todo = "put the tokenizer.json of this model beside its weights"
+        raise ModelError("no tokenizer can be loaded (none is there)", where=str(folder), todo=todo)
     return backend
 
 
