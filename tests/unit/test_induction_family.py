@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -280,6 +281,8 @@ def snapshot(folder: Path, seed: int, words: Sequence[str] | None = None) -> Non
 def test_weights_that_are_the_same_at_two_steps_are_refused(tmp_path: Path) -> None:
     for step, seed in ((1, 0), (10, 1), (100, 0), (1000, 2)):
         snapshot(tmp_path / f"step{step}", seed)
+    written = json.loads((tmp_path / "step1" / "config.json").read_text())
+    (tmp_path / "step1" / "config.json").write_text(json.dumps(written | {"transformers_version": "4.0.0"}))
     with pytest.raises(DataError, match="hold the same weights: steps 1, 100"):
         check(of_names([f"hf:{tmp_path}/step*"], 0))
 

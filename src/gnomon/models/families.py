@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from gnomon.core.errors import ModelError
 from gnomon.models.family_configs import FAMILIES, config_from_json, config_to_json
+from gnomon.models.stored import INDEX, WEIGHTS, Stored, read_json
 from gnomon.models.transformer import Transformer
 from gnomon.models.transformer_config import TransformerConfig
 
@@ -69,11 +68,7 @@ _NEOX = {
     "mlp.down": ["gpt_neox.layers.{}.mlp.dense_4h_to_h"],
 }
 _TABLES = {"gpt2": _GPT2, "gpt_neox": _NEOX}
-# Buffers that older checkpoints store beside the weights, and heads tied to the embedding.
-_NOT_WEIGHTS = re.compile(r"(attn|attention)\.(masked_)?bias$|rotary_emb\.inv_freq$")
-_HEADS = ("lm_head.weight", "embed_out.weight")
-_POINTER = b"version https://git-lfs"
-_WEIGHTS, _INDEX, _CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
+_CONFIG = "config.json"
 
 
 def supported(config_json: Mapping[str, Any]) -> bool:
@@ -92,7 +87,7 @@ def read_config(folder: Path | str) -> TransformerConfig:
         ModelError: no folder, no readable `config.json`, or an architecture that is not ours.
     """
     path = Path(folder) / _CONFIG
-    found = _read_json(path)
+    found = read_json(path)
     try:
         return config_from_json(found)
     except ModelError as error:
@@ -101,7 +96,7 @@ def read_config(folder: Path | str) -> TransformerConfig:
 
 
 def load_folder(folder: Path | str, *, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Transformer:
-    """The model stored in a Hugging Face folder: `config.json` and safetensors, one file or sharded.
+    """The model stored in a Hugging Face folder: `config.json` and weights (`models/stored`).
 
     Raises:
         ModelError: a missing folder or file, a damaged file, an unknown architecture, a setting the decoder does not
@@ -111,7 +106,7 @@ def load_folder(folder: Path | str, *, dtype: torch.dtype = torch.float32, devic
     config = read_config(folder)
     with torch.device("meta"):
         model = Transformer(config)
-    stored = _Stored(folder)
+    stored = Stored(folder)
     weights: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         parts = [stored.read(part) for part in _names(config, name)]
@@ -142,14 +137,14 @@ def save_folder(
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         weights = {name: t.to(kind).contiguous().cpu() for name, t in _stored_tensors(model)}
-        save_file(weights, str(fresh / _WEIGHTS), metadata={"format": "pt"})
+        save_file(weights, str(fresh / WEIGHTS), metadata={"format": "pt"})
         if tokenizer is not None:
             tokenizer.save(fresh)
         (fresh / _CONFIG).write_text(json.dumps(config_json, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         folder.mkdir(exist_ok=True)
         for file in sorted(fresh.iterdir(), key=lambda file: file.name == _CONFIG):
             os.replace(file, folder / file.name)
-        (folder / _INDEX).unlink(missing_ok=True)
+        (folder / INDEX).unlink(missing_ok=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -174,7 +169,7 @@ def _names(config: TransformerConfig, ours: str) -> list[str]:
     return [f"{name.format(layer)}.{leaf}" for name in stored]
 
 
-def _joined(config: TransformerConfig, ours: str, parts: list[Tensor], shape: torch.Size, stored: _Stored) -> Tensor:
+def _joined(config: TransformerConfig, ours: str, parts: list[Tensor], shape: torch.Size, stored: Stored) -> Tensor:
     """One of our parameters from its stored parts."""
     names = _names(config, ours)
     if _transposed(config, ours):
@@ -211,77 +206,3 @@ def _part_sizes(config: TransformerConfig, ours: str, shape: torch.Size) -> list
 
 def _transposed(config: TransformerConfig, ours: str) -> bool:
     return config.family == "gpt2" and ours.endswith(".weight") and (".attn." in ours or ".mlp." in ours)
-
-
-class _Stored:
-    """The tensors of a folder, read one at a time."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        index = folder / _INDEX
-        if index.exists():
-            self.files = {name: folder / file for name, file in _read_json(index).get("weight_map", {}).items()}
-        else:
-            path = folder / _WEIGHTS
-            self.files = dict.fromkeys(self._open(path).keys(), path)
-        self._handles: dict[Path, Any] = {}
-        self._used: set[str] = set()
-
-    def where(self, name: str) -> str:
-        """The file that holds `name`."""
-        return str(self.files.get(self._found(name) or "", self.folder))
-
-    def read(self, name: str) -> Tensor:
-        """The tensor stored as `name`, with or without the prefix that base models lack."""
-        found = self._found(name)
-        if found is None:
-            raise ModelError(f"tensor {name!r} is missing", where=str(self.folder), todo="is the download complete?")
-        path = self.files[found]
-        if path not in self._handles:
-            self._handles[path] = self._open(path)
-        self._used.add(found)
-        try:
-            tensor: Tensor = self._handles[path].get_tensor(found)
-        except SafetensorError as error:
-            raise ModelError(f"tensor {found!r} cannot be read ({error})", where=str(path)) from None
-        return tensor
-
-    def refuse_unknown(self, config: TransformerConfig) -> None:
-        """Raises unless every stored tensor was used or is known not to be a weight."""
-        tied = _HEADS if config.tie_embeddings else ()
-        unknown = sorted(n for n in self.files.keys() - self._used if n not in tied and not _NOT_WEIGHTS.search(n))
-        if unknown:
-            shown = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
-            raise ModelError(f"tensors that a {config.family} model does not have: {shown}", where=str(self.folder))
-
-    def _found(self, name: str) -> str | None:
-        bare = name.partition(".")[2]
-        return name if name in self.files else bare if bare in self.files else None
-
-    def _open(self, path: Path) -> Any:
-        if not path.exists():
-            raise ModelError(
-                "the file is missing", where=str(path), todo="weights must be safetensors, and every shard there"
-            )
-        try:
-            return safe_open(str(path), framework="pt")
-        except SafetensorError as error:
-            with open(path, "rb") as file:
-                if file.read(len(_POINTER)) == _POINTER:
-                    todo = "run git lfs pull"
-                    raise ModelError("is a Git LFS pointer, not the weights", where=str(path), todo=todo) from None
-            raise ModelError(f"damaged or cut short ({error})", where=str(path), todo="download it again") from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.parent.is_dir():
-        raise ModelError("there is no such folder", where=str(path.parent))
-    if not path.is_file():
-        raise ModelError("the file is missing", where=str(path), todo="a model folder has config.json and safetensors")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"not valid JSON ({error})", where=str(path)) from None
-    if not isinstance(found, dict):
-        raise ModelError("not a JSON object", where=str(path))
-    return found

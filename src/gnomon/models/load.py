@@ -41,9 +41,12 @@ __all__ = ["checkpoint_folder", "content_hash", "load", "load_checkpoint"]
 _HEAD_FILE = "head.safetensors"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+|[\w-][\w.-]*")
 _HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+# Of checkpoints that have no safetensors.
+_OLD_FILES = ["pytorch_model*.bin"]
 # Folders of the package.
 _SHIPPED = {"brook": "checkpoint", "brook-assistant": "assistant"}
-_HASHED = ("*.safetensors", "config.json", "tokenizer*.json", "*.model", "vocab.*", "merges.txt", "*.jinja")
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_HASHED = (*_WEIGHTS, "config.json", "tokenizer*.json", "*.model", "vocab.*", "merges.txt", "*.jinja")
 
 
 def load(name: str, *, device: str | None = None) -> Model:
@@ -79,7 +82,7 @@ def load_checkpoint(folder: Path | str, *, name: str = "", device: str | None = 
     """The model stored in a Hugging Face folder; a `head.safetensors` beside the weights becomes its scalar head.
 
     Args:
-        folder: with config.json, safetensors and a tokenizer.
+        folder: with config.json, weights and a tokenizer.
         name: what the model is called; by default "hf:" and the folder.
         device: as in `load`.
 
@@ -145,10 +148,12 @@ def checkpoint_folder(name: str) -> Path:
     return _FOLDERS[scheme](rest)
 
 
-def content_hash(folder: Path | str) -> str:
-    """Twelve hexadecimal digits that name the weights, config and tokenizer in `folder`."""
+def content_hash(folder: Path | str, *, weights_alone: bool = False) -> str:
+    """Twelve hexadecimal digits that name the weights, config and tokenizer in `folder`, or the weights alone."""
     digest = hashlib.blake2b(digest_size=6)
-    paths = sorted({path for pattern in _HASHED for path in Path(folder).glob(pattern)})
+    paths = sorted(
+        {path for pattern in (_WEIGHTS if weights_alone else _HASHED) for path in Path(folder).glob(pattern)}
+    )
     for path in paths:
         stat = path.stat()
         digest.update(path.name.encode() + _file_hash(str(path.resolve()), stat.st_mtime_ns, stat.st_size))
@@ -231,6 +236,8 @@ def _downloaded(repo: str, revision: str | None) -> Path:
 
     try:
         found = huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=_HUB_FILES)
+        if not any(Path(found).glob("*.safetensors")):
+            found = huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=_OLD_FILES)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         tried = f"no folder {repo!r} here, none in the cache {huggingface_hub.constants.HF_HUB_CACHE}"
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -27,7 +27,7 @@ from gnomon.core.registry import registered
 from gnomon.core.seeds import Seed
 from gnomon.explain.induction.sequences import bands, plain_tokens, repeats, texts, windows
 from gnomon.explain.induction.snapshots import Shown, picked
-from gnomon.models.families import load_folder
+from gnomon.models.families import read_config
 from gnomon.models.load import checkpoint_folder
 from gnomon.models.tokenizer import Tokenizer
 from gnomon.study._trained import Studied, Trained, environment, train_all
@@ -154,7 +154,7 @@ def _read_aloud(cfg: InductionFamily, series: Sequence[Series]) -> Shown:
     names = [next(s.model for s in each.snapshots if s.revision) for each in series]
     folder, seed = checkpoint_folder(names[0]), Seed(cfg.seed)
     tokenizer = Tokenizer.load(folder)
-    limit = min(load_folder(checkpoint_folder(name)).config.max_positions for name in names)
+    limit = min(read_config(checkpoint_folder(name)).max_positions for name in names)
     length = cfg.window or min(_LONGEST, limit)
     beside = folder.parent.parent / TEXT
     data = cfg.data or ((str(beside),) if beside.is_file() else ("brook",))

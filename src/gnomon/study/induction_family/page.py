@@ -40,7 +40,7 @@ def report(told: Sequence[Told], shown: Shown, texts: Sequence[TokenText] = ()) 
     kinds = list(dict.fromkeys(each.seen.series.kind for each in told))
     by_kind = {kind: [each for each in told if each.seen.series.kind == kind] for kind in kinds}
     return Report(
-        title=f"{len(told)} trainings, {sum(len(each.seen.steps) for each in told)} snapshots",
+        title=f"{_of(len(told))}, {sum(len(each.seen.steps) for each in told)} snapshots",
         summary=" ".join(_said(kind, some, unit) for kind, some in by_kind.items()),
         estimates=[e for kind, some in by_kind.items() for e in _estimates(kind, some, shown, unit)],
         figures=Drawn(lambda: [*figures(told, joint, unit), *_spoken(texts)]),

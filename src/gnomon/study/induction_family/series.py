@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -108,6 +108,7 @@ def check(series: Sequence[Series]) -> list[Series]:
     words: dict[frozenset[tuple[str, int]], str] = {}
     for each in series:
         snapshots, error = [], None
+        steps: dict[str, list[int]] = {}
         for snapshot in each.snapshots:
             try:
                 folder = checkpoint_folder(snapshot.model)
@@ -116,11 +117,13 @@ def check(series: Sequence[Series]) -> list[Series]:
                 error = missing
                 continue
             snapshots.append(snapshot._replace(revision=content_hash(folder)))
+            # Copies may differ in the config, which names the version that wrote it.
+            steps.setdefault(content_hash(folder, weights_alone=True), []).append(snapshot.step)
             words.setdefault(frozenset(Tokenizer.load(folder).backend.get_vocab().items()), snapshot.model)
         checked = each._replace(snapshots=tuple(snapshots))
         if error is not None and len(checked.missing) == len(snapshots):
             raise error
-        _refuse_copies(checked)
+        _refuse_copies(each.name, steps)
         found.append(checked)
     if len(words) > 1:
         first, second, *_ = words.values()
@@ -129,15 +132,12 @@ def check(series: Sequence[Series]) -> list[Series]:
     return found
 
 
-def _refuse_copies(series: Series) -> None:
-    steps: dict[str, list[int]] = {}
-    for snapshot in series.snapshots:
-        if snapshot.revision:
-            steps.setdefault(snapshot.revision, []).append(snapshot.step)
+def _refuse_copies(series: str, steps: Mapping[str, Sequence[int]]) -> None:
+    """Raises where steps, by the hash of their weights, share it."""
     same = ["steps " + ", ".join(map(str, each)) for each in steps.values() if len(each) > 1]
     if same:
         what = f"snapshots hold the same weights: {'; '.join(same)}"
-        raise DataError(what, where=series.name, todo="leave out the steps whose weights are not theirs")
+        raise DataError(what, where=series, todo="leave out the steps whose weights are not theirs")
 
 
 def _expanded(name: str) -> Iterator[str]:
