@@ -31,6 +31,8 @@ def judges() -> Iterator[Judges]:
         ("def f(x):\n    if x:\n\treturn x\n", "syntax"),
         ("def f(x): return f(x)", "exception"),
         (_MULTIPLIED, "syntax"),
+        ("def f(x):\n    try: return x * x\n    finally: pass", "passed"),
+        ("def f(x):\n    try: return x * x\n    finally: (", "syntax"),
         ("def f(x): return 0\ndef check(g): pass\n", "wrong answer"),
         ("print('x' * 10 ** 7)\ndef f(x): return x * x", "passed"),
         ("def f(x): return float('nan')", "wrong answer"),

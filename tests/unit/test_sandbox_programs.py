@@ -45,6 +45,7 @@ WRONG = {
     "right and then no end": (_PRINT + "import os, sys\nsys.stdout.flush()\nos.close(1)\nwhile True: pass", "timeout"),
     "the signal for too much time": (_PRINT + "import os, signal\nos.kill(os.getpid(), signal.SIGXCPU)", "crash"),
     "says that memory is out": (_PRINT + "raise MemoryError", "exception"),
+    "long and no Python": (_PRINT + "# " + "x" * 70_000 + "\n(", "syntax"),
     "a byte now and then": (
         "import os, time\nwhile True:\n    os.write(1, b' ')\n    time.sleep(0.02)",
         "timeout",

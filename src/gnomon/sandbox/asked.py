@@ -14,10 +14,14 @@ from typing import Any
 from gnomon.sandbox.codec import decode, encode
 from gnomon.sandbox.frames import pack
 
-__all__ = ["call_frame", "compiled", "load_frame", "read_call", "read_load"]
+__all__ = ["Uncompiled", "call_frame", "compiled", "compiled_here", "load_frame", "read_call", "read_load"]
 
 # Without references, so that equal arguments have equal frames.
 _FORM = 2
+
+
+class Uncompiled(Exception):
+    """A source is no Python."""
 
 
 def compiled(source: str) -> CodeType:
@@ -28,16 +32,25 @@ def compiled(source: str) -> CodeType:
     return compile(source, "<candidate>", "exec", dont_inherit=True)
 
 
-def load_frame(code: CodeType, names: Sequence[str]) -> bytes:
+def compiled_here(source: str) -> CodeType:
+    """As `compiled`, where the source is run; Uncompiled where it is none."""
+    try:
+        return compiled(source)
+    except Exception as error:
+        raise Uncompiled(f"{type(error).__name__}: {error}") from None
+
+
+def load_frame(code: CodeType | str, names: Sequence[str]) -> bytes:
     """The frame that begins a candidate's life.
 
     Args:
+        code: or a source, which is compiled where it runs.
         names: calls to those of them that the code defines are answered after it has run; empty for a whole program.
     """
     return pack(marshal.dumps((code, list(names))))
 
 
-def read_load(payload: bytes | memoryview) -> tuple[CodeType, list[str]]:
+def read_load(payload: bytes | memoryview) -> tuple[CodeType | str, list[str]]:
     """What `load_frame` packed: the code and the names."""
     code, names = marshal.loads(payload)
     return code, names

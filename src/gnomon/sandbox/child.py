@@ -18,16 +18,16 @@ from sys import modules
 from types import CodeType, ModuleType
 from typing import Any, TextIO
 
-from gnomon.sandbox.asked import read_call, read_load
+from gnomon.sandbox.asked import Uncompiled, compiled_here, read_call, read_load
 from gnomon.sandbox.codec import Unreadable, decode, encode
 from gnomon.sandbox.frames import HEADER, pack, write_all
 
-__all__ = ["ASK", "NO_MEMORY", "REPLY", "Frames", "rehearse", "serve"]
+__all__ = ["ASK", "NO_MEMORY", "NO_PYTHON", "REPLY", "Frames", "rehearse", "serve"]
 
 # The descriptors that a candidate's process keeps.
 ASK, REPLY = 3, 4
-# A whole program's status where a MemoryError ends it; it may say so, and is not believed without evidence.
-NO_MEMORY = 12
+# A whole program's status where a MemoryError ends it, which is not believed without evidence, or it is no Python.
+NO_MEMORY, NO_PYTHON = 12, 13
 _MOST_DETAIL = 300
 
 
@@ -46,7 +46,7 @@ def serve(ask: int = ASK, reply: int = REPLY) -> None:
         module = ModuleType("candidate")
         modules["candidate"] = module
         here = module.__dict__
-        exec(code, here)
+        exec(compiled_here(code) if type(code) is str else code, here)
         known = {name: here[name] for name in names if name in here}
         # Where a call is there already, its answer goes along: the judge is woken once.
         frames.reply(b"l" + ",".join(known).encode(), hold=bool(known) and frames.more())
@@ -133,7 +133,7 @@ class _Callback:
         return decode(bytes(self._frames.next()))
 
 
-def _run_program(code: CodeType, begun: bytes) -> None:
+def _run_program(code: CodeType | str, begun: bytes) -> None:
     """The candidate as `python program.py` would run it; what it prints goes where its answers would.
 
     Args:
@@ -151,11 +151,13 @@ def _run_program(code: CodeType, begun: bytes) -> None:
     sys.modules["__main__"] = module
     status = 0
     try:
-        exec(code, vars(module))
+        exec(compiled_here(code) if type(code) is str else code, vars(module))
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except MemoryError:
         status = NO_MEMORY
+    except Uncompiled:
+        status = NO_PYTHON
     except BaseException:
         status = 1
     try:

@@ -171,7 +171,7 @@ class Session:
         self._ahead: deque[bytes] = deque()
         self._unread = bytearray()
 
-    def load(self, code: CodeType, names: Sequence[str], foreseen: Sequence[bytes] = ()) -> list[str]:
+    def load(self, code: CodeType | str, names: Sequence[str], foreseen: Sequence[bytes] = ()) -> list[str]:
         """Runs the candidate's code; which of `names` it has defined.
 
         Args:
@@ -207,7 +207,7 @@ class Session:
         value, left = self._both(body)
         return value, left
 
-    def run(self, code: CodeType, text: str) -> tuple[str, int]:
+    def run(self, code: CodeType | str, text: str) -> tuple[str, int]:
         """Runs a whole program on the input `text`; what it prints, and the wait status it ended with."""
         self._write(load_frame(code, ()) + text.encode("utf-8", "surrogateescape"))
         os.close(self._ask)

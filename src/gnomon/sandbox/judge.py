@@ -6,18 +6,15 @@ The candidate has no way to the verdict: it answers calls, and the judge compare
 from __future__ import annotations
 
 import os
-import resource
-import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from types import CodeType
 from typing import Any
 
-from gnomon.sandbox.asked import compiled
-from gnomon.sandbox.child import NO_MEMORY
+from gnomon.sandbox.asked import Uncompiled, compiled
+from gnomon.sandbox.child import NO_MEMORY, NO_PYTHON
 from gnomon.sandbox.codec import Unreadable
 from gnomon.sandbox.foresee import foreseen, run_test
 from gnomon.sandbox.host import Ended, Raised, Session, Zygote, how_it_ended
@@ -28,8 +25,8 @@ __all__ = ["Judge"]
 
 _MOST_DETAIL = 300
 _MOST_FORESEEN = 2000
-# For the compiler: a hundred times what the longest source of honest lines takes.
-_COMPILER_BYTES = 512 << 20
+# Longer sources are compiled where they run.
+_MOST_CHARS = 1 << 16
 _ENDED: Mapping[str, Cause] = {
     "timeout": "timeout",
     "crash": "crash",
@@ -74,7 +71,7 @@ class Judge:
         """Ends the zygote."""
         self._zygote.close()
 
-    def _once(self, check: Check, code: CodeType) -> Verdict:
+    def _once(self, check: Check, code: CodeType | str) -> Verdict:
         if check.programs:
             return self._programs(check, code)
         try:
@@ -101,7 +98,7 @@ class Judge:
             self._foreseen[check] = foreseen(check, _compiled)
         return self._foreseen[check]
 
-    def _programs(self, check: Check, code: CodeType) -> Verdict:
+    def _programs(self, check: Check, code: CodeType | str) -> Verdict:
         """Runs a whole program once for each input; the first wrong one decides."""
         seconds = 0.0
         for place, (text, wanted) in enumerate(check.programs):
@@ -119,7 +116,7 @@ class Judge:
             seconds = max(seconds, session.cpu_seconds)
             if status:
                 detail = f"test {place}: {how_it_ended(status)}"
-                cause = _of_status(status, session.ran_short)
+                cause = _of_status(status, code, session.ran_short)
                 return Verdict(cause=cause, detail=detail, cpu_seconds=seconds, calls=place)
             if not same_output(printed, wanted):
                 detail = f"test {place}: {printed[:80]!r}, not {wanted[:80]!r}"
@@ -127,14 +124,16 @@ class Judge:
         return Verdict(cause="passed", cpu_seconds=seconds, calls=len(check.programs))
 
 
-def _of_status(status: int, ran_short: bool) -> Cause:
+def _of_status(status: int, code: CodeType | str, ran_short: bool) -> Cause:
     """Why a whole program failed. That it ran out of memory it says itself, and is believed where it held much."""
     if os.WIFSIGNALED(status):
         return "crash"
+    if isinstance(code, str) and os.WEXITSTATUS(status) == NO_PYTHON:
+        return "syntax"
     return "memory" if ran_short and os.WEXITSTATUS(status) == NO_MEMORY else "exception"
 
 
-def _decided(check: Check, code: CodeType, session: Session, foreseen: Sequence[bytes]) -> Verdict:
+def _decided(check: Check, code: CodeType | str, session: Session, foreseen: Sequence[bytes]) -> Verdict:
     try:
         defined = session.load(code, check.names, foreseen)
     except Ended as ended:
@@ -186,27 +185,14 @@ def _write_back(ours: Any, theirs: Any) -> None:
         ours.update(theirs)
 
 
-def _compiled_candidate(source: str) -> CodeType:
-    room = _room(_COMPILER_BYTES) if "finally" in source and sys.platform == "linux" else nullcontext()
-    with warnings.catch_warnings(), room:
+def _compiled_candidate(source: str) -> CodeType | str:
+    # The compiler repeats what a `finally` holds for each way out, so twenty lines can take all memory; and its time
+    # goes with the square of the number of functions. Such a source costs the candidate.
+    if len(source) > _MOST_CHARS or "finally" in source:
+        return source
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return compiled(source)
-
-
-@contextmanager
-def _room(more: int) -> Iterator[None]:
-    """Lets this process take `more` bytes of memory at most. The compiler repeats what a `finally` holds for each way
-    out, and so twenty lines would take all that there is.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    with open("/proc/self/statm", "rb") as file:
-        held = int(file.read().split()[0]) * resource.getpagesize()
-    if soft == resource.RLIM_INFINITY or held + more < soft:
-        resource.setrlimit(resource.RLIMIT_AS, (held + more, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _of_uncompiled(error: Exception) -> Verdict:
@@ -226,6 +212,8 @@ def _of_ended(ended: Ended) -> Verdict:
 def _of_raised(raised: Raised) -> Verdict:
     names = raised.names
     cause: Cause = "exception"
+    if names[0] == Uncompiled.__name__:
+        return Verdict(cause="syntax", detail=raised.detail[:_MOST_DETAIL])
     if "MemoryError" in names:
         cause = "memory"
     elif "PermissionError" in names:
