@@ -1,6 +1,7 @@
 """What a reply may not be: each check on replies that break it, and on replies that only look so."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -168,8 +169,11 @@ def test_valid_data_may_be_refused_once_and_not_where_nothing_is_taken():
     refused = _exchange(CREATE, 422, {"error": "no"}, case=case)
     promises = Promises(API)
     assert _found(refused, promises) == set() == _found(refused, promises)
-    violations(_created(case), promises)
+    violations(_created(replace(case, body={"name": "bob", "secret": "x"})), promises)
     assert _found(refused, promises) == {("valid_data_rejected", True)}
+    # What was taken once is refused for what the server keeps.
+    violations(_created(case), promises)
+    assert _found(refused, promises) == {("valid_data_rejected", False)}
 
 
 def test_a_refusal_of_members_that_the_schema_does_not_name_is_advice():

@@ -93,6 +93,28 @@ def test_what_only_answers_have_may_be_overlooked() -> None:
     assert certain == {"id": [False], "age": [True]}
 
 
+def test_what_was_taken_of_each_value_is_not_refused_by_a_schema_in_any_language() -> None:
+    text, number = {"type": "string"}, {"type": "integer"}
+    body = {"type": "object", "properties": {"isbn": text, "shelf_id": number, "pages": number}}
+    make = Operation(method="POST", path="/books", bodies={JSON: Media(schema=body)}, answers={"201": Answer()})
+    promises = Promises(Api(title="", version="", dialect="openapi-3.1", operations=(make,)))
+
+    def answered(status: int, said: str, **members: Any) -> list[bool]:
+        case = Case(operation=make, body=members, media_type=JSON)
+        reply = Reply(status=status, body=json.dumps({"erreur": said}, ensure_ascii=False).encode())
+        found = violations(Exchange(case=case, request=Request(method="POST", target="/books"), reply=reply), promises)
+        return [each.certain for each in found if each.check == "valid_data_rejected"]
+
+    answered(201, "", isbn="a", shelf_id=1, pages=10)
+    answered(201, "", isbn="b", shelf_id=1, pages=20)
+    for expected in ([], [False]):
+        assert answered(422, "déjà présent", isbn="a", shelf_id=1, pages=20) == expected, "each was taken before"
+        assert answered(422, "étagère absente", isbn="a", shelf_id=2, pages=20) == expected, "it names what may not be"
+    for expected in ([], [True]):
+        assert answered(422, "trop long", isbn="a", shelf_id=1, pages=30) == expected
+        assert answered(422, "étagère obligatoire", isbn="a", pages=10) == expected, "a member that may be left out"
+
+
 class Hotel:
     """Guests and bookings that name a guest and a room; crashes at a booking of the twelfth floor. Room numbers are
     taken once, which it says by 400."""
@@ -167,3 +189,40 @@ def test_members_called_like_a_kind_name_one_and_what_is_taken_is_named_anew() -
     assert all(each.reproduced[0] for each in found.defects if "/number" not in each.violation.title)
     kept = [each for each in found.defects if each.violation.check == "valid_data_rejected"]
     assert all("exist" in each.violation.title or "already" in each.violation.title for each in kept)
+
+
+class Shelf(Hotel):
+    """Books that are made once by their number, in any form, which it says in French; they can be removed."""
+
+    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        key = path.rpartition("/")[2]
+        if method == "POST" and path == "/books":
+            if body["isbn"] in self.titles or not body["isbn"]:
+                return 422, {"erreur": "déjà présent" if body["isbn"] else "vide"}
+            self.titles.add(str(body["isbn"]))
+            return 201, {"isbn": body["isbn"]}
+        if key not in self.titles:
+            return 404, {}
+        if method == "DELETE":
+            self.titles.remove(key)
+        return (204, {}) if method == "DELETE" else (200, {"isbn": key})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.titles = set[str]()
+
+
+def test_what_is_wrong_and_a_key_is_removed_to_be_made_again() -> None:
+    there = {str(status): {"description": ""} for status in (200, 201, 204, 404, 422)}
+    of_book = {"parameters": [{"name": "isbn", "in": "path", "required": True, "schema": TEXT}]}
+    books = {
+        **DOCUMENT,
+        "paths": {
+            "/books": {"post": made(isbn={**TEXT, "pattern": "^[a-z]{3}-[0-9]{4}$"})},
+            "/books/{isbn}": {**of_book, "get": {"responses": there}, "delete": {"responses": there}},
+        },
+    }
+    found = gnomon.fuzz(Shelf(), books, max_requests=300, connections=1)
+    told = {each.violation.title: each.reproduced for each in found.certain}
+    assert told["POST /books takes what its schema forbids: body /isbn, pattern"] == (3, 3)
+    assert not any("présent" in title for title in told)

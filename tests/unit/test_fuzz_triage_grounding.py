@@ -111,6 +111,19 @@ def test_history_is_told_of_all_that_a_request_names() -> None:
     ]
 
 
+def test_history_is_told_of_what_names_a_thing_in_its_body_alone() -> None:
+    story = Story()
+    story(MAKE_USER, {"id": 12}, body={})
+    story(MAKE_ORDER, {"id": 70}, body={"user_id": 12})
+    story(MAKE_ORDER, {"id": 71}, body={"user_id": 13, "weight": 12})
+    last = story(READ_USER, None, user_id=12, status=500)
+    assert told(with_history(last, story.memory)) == [
+        ("POST /users", []),
+        ("POST /orders", [(0, "body", "/user_id")]),
+        (last_key(last), [(0, "path", "user_id")]),
+    ]
+
+
 def test_history_of_what_was_there_is_told_of_a_new_one() -> None:
     story = Story()
     story(CHANGE_ORDER, {"id": 3}, body={}, order_id=3)

@@ -53,12 +53,14 @@ def valid_data_rejected(exchange: Exchange, promises: Promises) -> Iterator[Viol
     """The second 400 or 422, giving the same reason, to requests within the schema, of an operation that takes others;
     or any, where all values are the document's own examples.
 
-    Advice where a reason is about what the server keeps, or a value is one that readers dispute.
+    Advice where a reason is about what the server keeps, by its words or because it took each value before, or a
+    value is one that readers dispute.
     """
     case, status = exchange.case, exchange.reply.status
     if case.mode != "valid" or status not in (400, 422) or case.technique == "dictionary":
         return
     of_examples = case.technique == "example"
+    explained = promises.taken.explains(case)
     for reason in reasons(exchange.reply.body):
         key = (case.operation.key, fingerprint(reason))
         promises.rejected[key] += 1
@@ -71,7 +73,7 @@ def valid_data_rejected(exchange: Exchange, promises: Promises) -> Iterator[Viol
             key=("valid_data_rejected", *key),
             title=f"{case.operation.key} refuses {what}: {told(reason)}",
             severity="medium",
-            certain=not (doubtful or is_beyond_schemas(reason)),
+            certain=not (doubtful or explained or is_beyond_schemas(reason)),
             detail=reason[:1000].decode("utf-8", "replace"),
             steps=(exchange,),
             # Words that tell of no value of this operation alone come from one place.

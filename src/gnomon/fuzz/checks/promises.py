@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema_rs
 
 from gnomon.fuzz.base import Api, Exchange, Operation, Reply, Schema
+from gnomon.fuzz.checks.taken import Taken
 from gnomon.fuzz.directions import answered, request_side
 from gnomon.fuzz.loading import closed
 from gnomon.fuzz.probes import methods_of
@@ -44,6 +45,7 @@ class Promises:
         methods: by path.
         accepted: valid cases that were taken, by operation.
         rejected: valid cases that were refused, by operation and what was said.
+        taken: their values, of those that were taken.
         latencies: seconds of the last replies, by operation.
         roots: likely causes of undocumented statuses, by `Violation.key`.
     """
@@ -54,6 +56,7 @@ class Promises:
         self.methods = methods_of(api.operations)
         self.accepted: Counter[str] = Counter()
         self.rejected: Counter[tuple[str, ...]] = Counter()
+        self.taken = Taken()
         self.latencies: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_LATENCIES))
         self.roots: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._validators: dict[int, tuple[Schema, Any]] = {}
@@ -86,6 +89,8 @@ class Promises:
         key, reply = exchange.case.operation.key, exchange.reply
         if 200 <= reply.status < 300 and exchange.case.mode == "valid":
             self.accepted[key] += 1
+            if not exchange.case.operation.root:
+                self.taken.learn(exchange.case)
         if reply.status:
             self.latencies[key].append(reply.seconds)
 

@@ -100,7 +100,7 @@ class Memory:
             return None
         body, params = read_json(reply.body), _path_params(exchange)
         if exchange.case.operation.method != "GET":
-            for thing in self.about(exchange):
+            for thing in dict.fromkeys((*self.about(exchange), *self._named(exchange))):
                 thing.keep(exchange)
         for name, value in leaves(body):
             self._keep(name, value)
@@ -124,6 +124,15 @@ class Memory:
             each for item in self._along(exchange.case.operation.path) for each in (*self.alive[item], *self.gone[item])
         ]
         return [each for each in there if all(params.get(n) == v for n, v in each.written)]
+
+    def _named(self, exchange: Exchange) -> Iterator[Thing]:
+        """The things made in this search that members of a body name, as what belongs to them does."""
+        for name, value in leaves(exchange.case.body):
+            kind = self.refers(name)
+            for item in [each.item for each in self.resources.values() if kind and each.name == kind]:
+                making = self.makings.get((item, str(value)))
+                if making is not None:
+                    yield making.thing
 
     def _along(self, path: str) -> list[str]:
         """Item templates that a path names or goes below."""

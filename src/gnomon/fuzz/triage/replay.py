@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from gnomon.fuzz.base import NOTHING, Case, Exchange, Violation
+from gnomon.fuzz.base import NOTHING, Case, Exchange, Location, Violation
 from gnomon.fuzz.checks.refusals import is_conflict
 from gnomon.fuzz.sending import Sender, Sent
 from gnomon.fuzz.state.expressions import evaluate, pointed, put
@@ -18,16 +19,21 @@ async def shown_again(
 ) -> Violation | None:
     """The violation as these steps show it now; None where they do not.
 
+    What was made once can often not be made again under the same name: then it gets another, or the first one goes.
+
     Args:
-        other: the case with another valid body: what was made once can often not be made again under the same name.
+        other: the case with another valid body.
     """
     found: list[Sent] = []
     try:
         for step in steps:
             case = bound(step, [each.exchange for each in found])
             sent = await sender.send(case, again=True, takes=step.takes, caller=step.caller) if case else None
-            if sent and case and is_conflict(sent.exchange.reply) and not is_conflict(step.reply):
-                sent = await sender.send(other(case), again=True, takes=step.takes, caller=step.caller)
+            if sent and case and _is_taken(step, sent):
+                # Of what is wrong, another value might not be wrong in the same way.
+                free = case.mode == "invalid" and await _removed(sender, step)
+                case = case if free else other(case)
+                sent = await sender.send(case, again=True, takes=step.takes, caller=step.caller)
             if sent is None:
                 return None
             found.append(sent)
@@ -39,6 +45,25 @@ async def shown_again(
         return replace(violation, steps=exchanges) if violation.holds(exchanges) else None
     same = next((each for each in found[-1].violations if each.key == violation.key), None)
     return replace(same, steps=exchanges) if same else None
+
+
+def _is_taken(step: Exchange, sent: Sent) -> bool:
+    """Whether a server has such a thing already: it says so, or refuses now what it took before."""
+    now = sent.exchange.reply
+    took = 200 <= step.reply.status < 300
+    return (is_conflict(now) and not is_conflict(step.reply)) or (took and now.status in (400, 422))
+
+
+async def _removed(sender: Sender, step: Exchange) -> bool:
+    """Removes what a step made, where there is a way; whether it is gone."""
+    there = sender.memory.makings.values()
+    made = next((each.thing for each in there if each.exchange.number == step.number), None)
+    if made is None or made in sender.memory.held or not made.resource.deletes or sender.api.dialect == "graphql":
+        return False
+    parameters: dict[tuple[Location, str], Any] = {("path", name): value for name, value in made.params.items()}
+    case = Case(operation=made.resource.deletes[0], parameters=parameters)
+    gone = await sender.send(case, again=True, caller=step.caller)
+    return gone is not None and gone.ok
 
 
 def bound(step: Exchange, before: Sequence[Exchange]) -> Case | None:
