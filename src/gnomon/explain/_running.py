@@ -67,9 +67,7 @@ def run_explanation(
     loaded: Any = load(model)
     try:
         if Ability.ACTIVATIONS not in loaded.can:
-            todo = (
-                "use weights that are here, of one of the families GPT-2, GPT-NeoX, Llama, Mistral and Qwen: hf:FOLDER"
-            )
+            todo = "use a model whose weights are here, of the families GPT-2, GPT-NeoX, Llama, Mistral or Qwen"
             raise UsageError(f"{model} cannot be looked into", where="--model", todo=todo)
         identity = {"model": loaded.revision, **identity}
         done = _run(module, config, name, identity, lambda run: module.explain(config, loaded, run), fresh, root)
