@@ -90,7 +90,7 @@ def test_snapshots_of_a_policy_are_joined_in_their_order() -> None:
     spec = scatter(dots, x="x", y="y", title="t", joined=True).spec
     line = spec["layer"][0]
     assert line["mark"]["type"] == "line" and line["encoding"]["order"]["field"] == "place"
-    assert [row["place"] for row in spec["datasets"][line["data"]["name"]]] == [0, 1, 2]
+    assert [row["place"] for row in line["data"]["values"]] == [0, 1, 2]
     assert len(scatter(dots, x="x", y="y", title="t").spec["layer"]) == 1
 
 

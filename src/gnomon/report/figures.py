@@ -11,10 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gnomon.report.base import Estimate, Figure
-from gnomon.report.encoding import colour as _colour
+from gnomon.report.encoding import channel as _of
+from gnomon.report.encoding import colour_of as _colour
 from gnomon.report.encoding import data as _data
 from gnomon.report.encoding import specification as _spec
-from gnomon.report.encoding import tip as _tip
+from gnomon.report.encoding import tip as _alt_tip
+from gnomon.report.encoding import tip_of as _tip
+from gnomon.report.encoding import values as _values
+from gnomon.report.encoding import written as _written
 from gnomon.report.linked import Behind, with_dots
 
 __all__ = [
@@ -31,6 +35,9 @@ __all__ = [
 ]
 
 _GREY = "#8a8880"
+_DASHED: Mapping[str, Any] = {"type": "line", "strokeDash": [4, 4], "color": _GREY}
+_FREE: Mapping[str, Any] = {"zero": False}
+_SOUND = "isValid(datum.low) && isValid(datum.high)"
 
 
 class ReliabilityBin(NamedTuple):
@@ -68,30 +75,34 @@ def reliability(bins: Sequence[ReliabilityBin], *, title: str, caption: str = ""
     A bin stands at its mean stated probability, so bins of equal width and of equal count both fit; empty ones are
     left out.
     """
-    import altair as alt
-
-    data = _data(b._asdict() for b in bins if b.n)
-    x = alt.X("confidence:Q", title="stated probability", scale=alt.Scale(domain=[0, 1]))
-    bare = x.copy().axis(labels=False, title=None, ticks=False)
-    y = alt.Y("rate:Q", title="observed rate", scale=alt.Scale(domain=[0, 1]))
-    diagonal = (
-        alt.Chart(_data([{"confidence": 0, "rate": 0}, {"confidence": 1, "rate": 1}]))
-        .mark_line(strokeDash=[4, 4], color=_GREY)
-        .encode(x=bare, y=y)
-    )
-    base = alt.Chart(data).encode(x=bare)
-    whiskers = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title="observed rate"), y2="high:Q")
-    tips = [_tip("confidence", "stated"), _tip("rate", "observed"), _tip("low"), _tip("high"), alt.Tooltip("n:Q")]
-    line = base.mark_line(point={"size": 55, "filled": True}).encode(y=y, tooltip=tips)
-    counts = (
-        alt.Chart(data, height=56)
-        .mark_bar(width=10, opacity=0.55)
-        .encode(x=x, y=alt.Y("n:Q", title="items", axis=alt.Axis(tickCount=2)), tooltip=tips)
-    )
-    top = alt.layer(diagonal, whiskers, line, height=280)
-    return Figure(
-        title=title, spec=_spec(alt.vconcat(top, counts, spacing=10, bounds="flush")), caption=caption, section=section
-    )
+    unit = {"domain": [0, 1]}
+    x = _of("confidence:Q", title="stated probability", scale=unit)
+    bare = {**x, "axis": {"labels": False, "ticks": False, "title": None}}
+    y = _of("rate:Q", title="observed rate", scale=unit)
+    tips = [_tip("confidence", "stated"), _tip("rate", "observed"), _tip("low"), _tip("high"), _of("n:Q")]
+    ends = _values([{"confidence": 0, "rate": 0}, {"confidence": 1, "rate": 1}])
+    low = _of("low:Q", title="observed rate")
+    above = [
+        {"data": ends, "mark": _DASHED, "encoding": {"x": bare, "y": y}},
+        {"mark": {"type": "rule", "strokeWidth": 1.5}, "encoding": {"x": bare, "y": low, "y2": {"field": "high"}}},
+        {
+            "mark": {"type": "line", "point": {"size": 55, "filled": True}},
+            "encoding": {"x": bare, "y": y, "tooltip": tips},
+        },
+    ]
+    items = _of("n:Q", title="items", axis={"tickCount": 2})
+    below = {
+        "height": 56,
+        "mark": {"type": "bar", "width": 10, "opacity": 0.55},
+        "encoding": {"x": x, "y": items, "tooltip": tips},
+    }
+    both = {
+        "data": _values(b._asdict() for b in bins if b.n),
+        "vconcat": [{"height": 280, "layer": above}, below],
+        "spacing": 10,
+        "bounds": "flush",
+    }
+    return Figure(title=title, spec=_written(both), caption=caption, section=section)
 
 
 def curves(
@@ -113,26 +124,27 @@ def curves(
         as_given: join points in their order, for a way on which `x` may turn back; intervals are bars then. Else
             points are joined in order of `x`.
     """
-    import altair as alt
-
     rows = [p._asdict() for p in points if _drawable(p.x, log_x) and _drawable(p.y, log_y)]
     rows = [{**row, "place": place} for place, row in enumerate(rows)] if as_given else rows
-    x_scale = alt.Scale(type="log", nice=False) if log_x else alt.Scale(zero=False)
-    y_scale = alt.Scale(type="log") if log_y else alt.Scale(zero=False)
+    y_scale = {"type": "log"} if log_y else _FREE
     colour = _colour([p.series for p in points])
-    base = alt.Chart(_data(rows)).encode(x=alt.X("x:Q", title=x, scale=x_scale), **colour)
+    across = {"x": _of("x:Q", title=x, scale={"type": "log", "nice": False} if log_x else _FREE), **colour}
     layers: list[Any] = _level(reference)
     if any(p.low is not None for p in points):
-        sound = "isValid(datum.low) && isValid(datum.high)"
-        band = base.mark_rule(opacity=0.4, strokeWidth=2) if as_given else base.mark_area(opacity=0.18)
-        layers.append(band.transform_filter(sound).encode(y=alt.Y("low:Q", title=y, scale=y_scale), y2="high:Q"))
-    tips = [_tip("x", x), _tip("y", y), _tip("low"), _tip("high")]
-    if colour:
-        tips.insert(0, alt.Tooltip("series:N", title="series"))
-    line = base.mark_line(point={"size": 30, "filled": True})
-    line = line.encode(order="place:Q") if as_given else line
-    layers.append(line.encode(y=alt.Y("y:Q", title=y, scale=y_scale), tooltip=tips))
-    return Figure(title=title, spec=_spec(alt.layer(*layers, height=280)), caption=caption, section=section)
+        bars = {"type": "rule", "opacity": 0.4, "strokeWidth": 2}
+        band = {
+            "transform": [{"filter": _SOUND}],
+            "mark": bars if as_given else {"type": "area", "opacity": 0.18},
+            "encoding": {**across, "y": _of("low:Q", title=y, scale=y_scale), "y2": {"field": "high"}},
+        }
+        layers.append(band)
+    tips = [_of("series:N", title="series")] * bool(colour) + [_tip("x", x), _tip("y", y), _tip("low"), _tip("high")]
+    encoding = {**across, "y": _of("y:Q", title=y, scale=y_scale), "tooltip": tips}
+    if as_given:
+        encoding["order"] = _of("place:Q")
+    layers.append({"mark": {"type": "line", "point": {"size": 30, "filled": True}}, "encoding": encoding})
+    spec = _written({"data": _values(rows), "height": 280, "layer": layers})
+    return Figure(title=title, spec=spec, caption=caption, section=section)
 
 
 def histogram(
@@ -146,8 +158,6 @@ def histogram(
     domain: tuple[float, float] | None = None,
 ) -> Figure:
     """Shares of each class's values over common bins, drawn over each other; `domain` defaults to the data's range."""
-    import altair as alt
-
     finite = {k: [v for v in vs if math.isfinite(v)] for k, vs in values.items()}
     everything = [v for vs in finite.values() for v in vs]
     low, high = domain or ((min(everything), max(everything)) if everything else (0.0, 1.0))
@@ -162,18 +172,16 @@ def histogram(
             for i, c in enumerate(counts)
             if c
         ]
-    chart = (
-        alt.Chart(_data(rows), height=220)
-        .mark_bar(opacity=0.55, binSpacing=1)
-        .encode(
-            x=alt.X("start:Q", bin="binned", title=x, scale=alt.Scale(domain=[low, low + bins * width])),
-            x2="end:Q",
-            y=alt.Y("share:Q", title="share of class", stack=None),
-            tooltip=[alt.Tooltip("series:N", title="class"), _tip("start"), _tip("end"), alt.Tooltip("count:Q")],
-            **_colour(list(values)),
-        )
-    )
-    return Figure(title=title, spec=_spec(chart), caption=caption, section=section)
+    encoding = {
+        "x": _of("start:Q", bin="binned", title=x, scale={"domain": [low, low + bins * width]}),
+        "x2": {"field": "end"},
+        "y": _of("share:Q", title="share of class", stack=None),
+        "tooltip": [_of("series:N", title="class"), _tip("start"), _tip("end"), _of("count:Q")],
+        **_colour(list(values)),
+    }
+    mark = {"type": "bar", "opacity": 0.55, "binSpacing": 1}
+    spec = _written({"data": _values(rows), "height": 220, "mark": mark, "encoding": encoding})
+    return Figure(title=title, spec=spec, caption=caption, section=section)
 
 
 def forest(
@@ -186,22 +194,26 @@ def forest(
     reference: float | None = None,
 ) -> Figure:
     """One estimate a line with its interval, in the order given; `reference` marks no effect."""
-    import altair as alt
-
     shown = [e for e in estimates if e.value is not None]
     same = len({e.metric for e in shown}) == 1
     rows = [
         {"name": (e.group or e.metric) if same else _name(e), "value": e.value, "low": e.low, "high": e.high, "n": e.n}
         for e in shown
     ]
-    axis = alt.Axis(labelLimit=170, ticks=False, domain=False)
-    base = alt.Chart(_data(rows)).encode(y=alt.Y("name:N", sort=[str(r["name"]) for r in rows], title=None, axis=axis))
-    tips = [alt.Tooltip("name:N"), _tip("value"), _tip("low"), _tip("high"), alt.Tooltip("n:Q")]
-    scale = alt.Scale(zero=False)
-    rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=x, scale=scale), x2="high:Q")
-    dots = base.mark_point(size=60, filled=True, opacity=1).encode(x=alt.X("value:Q", title=x), tooltip=tips)
-    chart = alt.layer(*_level(reference, "x"), rule, dots, height=alt.Step(24))
-    return Figure(title=title, spec=_spec(chart), caption=caption, section=section)
+    axis = {"labelLimit": 170, "ticks": False, "domain": False}
+    lines = {"y": _of("name:N", sort=[str(r["name"]) for r in rows], title=None, axis=axis)}
+    tips = [_of("name:N"), _tip("value"), _tip("low"), _tip("high"), _of("n:Q")]
+    ranges = {
+        "mark": {"type": "rule", "strokeWidth": 2},
+        "encoding": {**lines, "x": _of("low:Q", title=x, scale=_FREE), "x2": {"field": "high"}},
+    }
+    dots = {
+        "mark": {"type": "point", "size": 60, "filled": True, "opacity": 1},
+        "encoding": {**lines, "x": _of("value:Q", title=x), "tooltip": tips},
+    }
+    layers = [*_level(reference, "x"), ranges, dots]
+    spec = _written({"data": _values(rows), "height": {"step": 24}, "layer": layers})
+    return Figure(title=title, spec=spec, caption=caption, section=section)
 
 
 def heatmap(
@@ -238,7 +250,7 @@ def heatmap(
         x=alt.X("column:N", sort=list(columns), title=x or None, axis=alt.Axis(labelLimit=90, labelAngle=angle)),
         y=alt.Y("row:N", sort=list(rows), title=y or None, axis=alt.Axis(labelLimit=140)),
     )
-    tips = [alt.Tooltip("row:N", title=y or "row"), alt.Tooltip("column:N", title=x or "column"), _tip("value")]
+    tips = [alt.Tooltip("row:N", title=y or "row"), alt.Tooltip("column:N", title=x or "column"), _alt_tip("value")]
     # Beside two views, one below the other, a legend would take the width of both.
     side = alt.Legend(orient="top", titleLimit=320) if behind else alt.Legend()
     shade = alt.Color("value:Q", scale=scale, title=legend or None, legend=side)
@@ -263,34 +275,26 @@ def scatter(
     joined: bool = False,
 ) -> Figure:
     """Points, coloured by group; `diagonal` draws where `x` equals `y`, `joined` a line through each group in order."""
-    import altair as alt
-
     rows = [d._asdict() for d in dots if math.isfinite(d.x) and math.isfinite(d.y)]
-    scale = alt.Scale(zero=False)
-    groups = [d.group for d in dots]
-    tips = [_tip("x", x), _tip("y", y)]
-    if any(d.label for d in dots):
-        tips.insert(0, alt.Tooltip("label:N", title=" "))
-    points = (
-        alt.Chart(_data(rows))
-        .mark_circle(size=40, opacity=0.7)
-        .encode(
-            x=alt.X("x:Q", title=x, scale=scale),
-            y=alt.Y("y:Q", title=y, scale=scale),
-            tooltip=tips,
-            **_colour(groups, "group"),
-        )
-    )
-    layers: list[Any] = [points]
+    tips = [_of("label:N", title=" ")] * any(d.label for d in dots) + [_tip("x", x), _tip("y", y)]
+    encoding = {
+        "x": _of("x:Q", title=x, scale=_FREE),
+        "y": _of("y:Q", title=y, scale=_FREE),
+        "tooltip": tips,
+        **_colour([d.group for d in dots], "group"),
+    }
+    layers: list[Any] = [{"mark": {"type": "circle", "size": 40, "opacity": 0.7}, "encoding": encoding}]
     if joined:
         # Without an order of its own a line goes from left to right.
-        line = points.properties(data=_data({**row, "place": place} for place, row in enumerate(rows)))
-        layers.insert(0, line.mark_line(opacity=0.5).encode(order="place:Q"))
+        ordered = _values({**row, "place": place} for place, row in enumerate(rows))
+        along = {**encoding, "order": _of("place:Q")}
+        layers.insert(0, {"data": ordered, "mark": {"type": "line", "opacity": 0.5}, "encoding": along})
     if diagonal and rows:
         ends = [min(min(r["x"], r["y"]) for r in rows), max(max(r["x"], r["y"]) for r in rows)]
-        line = alt.Chart(_data([{"x": e, "y": e} for e in ends])).mark_line(strokeDash=[4, 4], color=_GREY)
-        layers.insert(0, line.encode(x="x:Q", y="y:Q"))
-    return Figure(title=title, spec=_spec(alt.layer(*layers, height=300)), caption=caption, section=section)
+        line = _values({"x": e, "y": e} for e in ends)
+        layers.insert(0, {"data": line, "mark": _DASHED, "encoding": {"x": _of("x:Q"), "y": _of("y:Q")}})
+    spec = _written({"data": _values(rows), "height": 300, "layer": layers})
+    return Figure(title=title, spec=spec, caption=caption, section=section)
 
 
 def learning(
@@ -303,26 +307,21 @@ def learning(
 ) -> Figure:
     """Curves of a training run, one panel a metric, over a common axis of steps; values that are not finite are left
     out of the line, so a divergence shows as a gap."""
-    import altair as alt
-
     last = max((step for line in metrics.values() for step, _ in line), default=1)
     panels = []
     for i, (name, line) in enumerate(metrics.items()):
         rows = [{"step": s, "value": v if math.isfinite(v) else None} for s, v in line]
         bottom = i == len(metrics) - 1
-        axis = alt.Axis() if bottom else alt.Axis(labels=False, ticks=False, title=None)
-        panels.append(
-            alt.Chart(_data(rows), height=110)
-            .mark_line(invalid="break-paths-show-path-domains")
-            .encode(
-                x=alt.X("step:Q", title=x, axis=axis, scale=alt.Scale(domain=[0, last], nice=False)),
-                y=alt.Y("value:Q", title=name, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)),
-                tooltip=[alt.Tooltip("step:Q"), _tip("value", name)],
-            )
-        )
-    return Figure(
-        title=title, spec=_spec(alt.vconcat(*panels, spacing=14, bounds="flush")), caption=caption, section=section
-    )
+        axis = {} if bottom else {"labels": False, "ticks": False, "title": None}
+        encoding = {
+            "x": _of("step:Q", title=x, axis=axis, scale={"domain": [0, last], "nice": False}),
+            "y": _of("value:Q", title=name, scale=_FREE, axis={"tickCount": 4}),
+            "tooltip": [_of("step:Q"), _tip("value", name)],
+        }
+        mark = {"type": "line", "invalid": "break-paths-show-path-domains"}
+        panels.append({"data": _values(rows), "height": 110, "mark": mark, "encoding": encoding})
+    spec = _written({"vconcat": panels, "spacing": 14, "bounds": "flush"})
+    return Figure(title=title, spec=spec, caption=caption, section=section)
 
 
 def _numbers(base: Any, dark: float, diverging: bool) -> Any:
@@ -336,12 +335,9 @@ def _numbers(base: Any, dark: float, diverging: bool) -> Any:
 
 
 def _level(at: float | None, axis: str = "y") -> list[Any]:
-    import altair as alt
-
     if at is None:
         return []
-    where = {axis: alt.datum(at)}
-    return [alt.Chart(_data([{}])).mark_rule(strokeDash=[4, 4], color=_GREY).encode(**where)]
+    return [{"data": _values([{}]), "mark": {**_DASHED, "type": "rule"}, "encoding": {axis: {"datum": at}}}]
 
 
 def _drawable(x: float, log: bool) -> bool:
