@@ -65,11 +65,13 @@ def looked_back(net: Transformer, tokens_NT: Tensor) -> Tensor:
 @torch.no_grad()
 def looked_under(net: Transformer, tokens_NT: Tensor, masks_KTT: Tensor) -> Tensor:
     """Sums [N, L, H, K] of every pattern under every mask."""
-
-    masks_NK = masks_KTT.flatten(1).T.to(net.w_u.dtype)
+    # Few places count, and a product with whole patterns reads all of them.
+    masks_KN = masks_KTT.flatten(1).to(net.w_u.dtype)
+    places_E = masks_KN.any(0).nonzero().flatten()
+    masks_EK = masks_KN[:, places_E].T
 
     def under(pattern_BHTT: Tensor) -> Tensor:
-        return pattern_BHTT.flatten(2) @ masks_NK
+        return pattern_BHTT.flatten(2)[..., places_E] @ masks_EK
 
     readers: Mapping[str, Callable[[Tensor], Tensor]] = {f"{i}.pattern": under for i in range(net.config.num_layers)}
     parts = []
