@@ -169,7 +169,7 @@ class Session:
         self._cpu, self._idle = 0.0, 0.0
         self._functions: list[Callable[..., Any]] = []
         self._ahead: deque[bytes] = deque()
-        self._unread = bytearray()
+        self._unread, self._place = b"", 0
 
     def load(self, code: CodeType | str, names: Sequence[str], foreseen: Sequence[bytes] = ()) -> list[str]:
         """Runs the candidate's code; which of `names` it has defined.
@@ -220,14 +220,22 @@ class Session:
 
     def end(self, wait: bool = False) -> int:
         """Ends the process; the wait status it had ended with by itself, else 0. `wait` as for `Zygote.end`."""
+        if wait:
+            self._close()
+        try:
+            status, seconds, self.killed, peak = self._zygote.end(wait)
+        finally:
+            # One that is to be killed does not wake before for the end of its pipes.
+            self._close()
+        self.cpu_seconds = max(self.cpu_seconds, seconds)
+        self.ran_short = peak > self._limits.memory_bytes / 4
+        return status
+
+    def _close(self) -> None:
         for fd in (self._ask, self._reply):
             if fd >= 0:
                 os.close(fd)
         self._ask = self._reply = -1
-        status, seconds, self.killed, peak = self._zygote.end(wait)
-        self.cpu_seconds = max(self.cpu_seconds, seconds)
-        self.ran_short = peak > self._limits.memory_bytes / 4
-        return status
 
     def _numbered(self, function: Callable[..., Any]) -> int:
         self._functions.append(function)
@@ -264,13 +272,16 @@ class Session:
         if self.broken:
             raise self.broken
         self._write(data)
-        size = HEADER.unpack(self._read(HEADER.size))[0]
+        self._await(HEADER.size)
+        size = HEADER.unpack_from(self._unread, self._place)[0]
         if size > self._limits.answer_bytes:
             self._break("unreadable", f"an answer of {size} bytes")
-        answer = self._read(size)
+        self._await(HEADER.size + size)
+        begin = self._place + HEADER.size
+        self._place = end = begin + size
         if time.monotonic() - self._looked > _BETWEEN_LOOKS_SECONDS:
             self._keep_time()
-        return answer[:1], answer[1:]
+        return self._unread[begin : begin + 1], self._unread[begin + 1 : end]
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -282,35 +293,34 @@ class Session:
             except BrokenPipeError:
                 self._crashed()
 
-    def _read(self, count: int) -> bytes:
-        while len(self._unread) < count:
-            try:
-                part = os.read(self._reply, 1 << 16)
-            except BlockingIOError:
-                self._wait(self._reply, select.POLLIN)
-                continue
-            if not part:
-                self._crashed()
-            self._unread += part
-        found = bytes(self._unread[:count])
-        del self._unread[:count]
-        return found
+    def _await(self, count: int) -> None:
+        """Waits until `count` bytes are there that were not taken."""
+        missing = self._place + count - len(self._unread)
+        if missing <= 0:
+            return
+        parts = [self._unread[self._place :]]
+        while missing > 0:
+            parts.append(self._read() or self._crashed())
+            missing -= len(parts[-1])
+        self._unread, self._place = b"".join(parts), 0
 
     def _read_to_end(self, most: int) -> bytes:
         parts: list[bytes] = []
         total = 0
-        while True:
-            try:
-                part = os.read(self._reply, 1 << 16)
-            except BlockingIOError:
-                self._wait(self._reply, select.POLLIN)
-                continue
-            if not part:
-                return b"".join(parts)
+        while part := self._read():
             parts.append(part)
             total += len(part)
             if total > most:
                 self._break("output", f"more than {most} bytes printed")
+        return b"".join(parts)
+
+    def _read(self) -> bytes:
+        """What there is to read; empty at the end."""
+        while True:
+            try:
+                return os.read(self._reply, 1 << 16)
+            except BlockingIOError:
+                self._wait(self._reply, select.POLLIN)
 
     def _wait(self, fd: int, event: int) -> None:
         poll = select.poll()
