@@ -270,8 +270,11 @@ class Maker:
 
 def _tagged(name: str, value: Any, rng: Draws) -> tuple[Any, ...]:
     """Texts like a text, or a number like one that identifies, which hardly anybody has; none for other values."""
-    if isinstance(value, str) and value:
+    if isinstance(value, str):
         tag = f"{rng.randrange(36**6):x}"
+        if not value:
+            # An empty text too is often taken only once.
+            return (tag,)
         return f"{value[: max(1, len(value) - len(tag))]}{tag}", f"{tag}{value[len(tag) :]}", f"{tag}{value}"
     return (rng.randrange(1, 10**6),) if type(value) is int and is_identifier(name) else ()
 
