@@ -194,11 +194,20 @@ def test_what_cannot_be_answered_is_refused_by_name(folder: Path) -> None:
             found, reply = await post(route, **fields)
             assert (found, reply["error"]["param"]) == (status, param), (fields, reply)
             assert message in reply["error"]["message"] and reply["error"]["type"] == "invalid_request_error", reply
-        for body, message in ((b"{", "not valid JSON"), (b"\xff", "not valid JSON"), (b"[]", "no JSON object")):
+        for body, message in (
+            (b"{", "not valid JSON"),
+            (b"\xff", "not valid JSON"),
+            (b"[]", "no JSON object"),
+            (b"[" * 3000 + b"]" * 3000, "nested too deep"),
+            (b'{"prompt": ' + b"[" * 100 + b"]" * 100 + b"}", "nested more than 64 deep"),
+            (b'{"prompt": "\\ud800"}', "half of a surrogate pair"),
+        ):
             found, reply = await post("completions", body)
             assert found == 400 and message in reply["error"]["message"]
         found, reply = await post("completions", b" " * 8001)
         assert found == 413 and "larger than 8000 bytes" in reply["error"]["message"]
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/v1/completions") as answer:
+            assert answer.status == 405 and answer.headers["Allow"] == "POST"
 
     serving(folder, then, limits=Limits(body_bytes=8000))
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import logging
 import time
 import uuid
@@ -23,6 +22,7 @@ from gnomon.serve import asked as reading
 from gnomon.serve import deciding, replies, typed
 from gnomon.serve.adapters import Adapters
 from gnomon.serve.asked import MOST_TEXTS, Asked, Given
+from gnomon.serve.fields import parsed
 from gnomon.serve.gate import Gate
 from gnomon.serve.refusal import Refusal
 from gnomon.serve.replies import Answer, Head
@@ -114,7 +114,9 @@ class Service:
             most = self.limits.body_bytes
             return _error(Refusal(f"the body is larger than {most} bytes; send less at once", status=413))
         except web.HTTPException as error:
-            return _error(Refusal(f"{request.method} {request.path}: {error.reason}", status=error.status))
+            kept = {name: value for name, value in error.headers.items() if name == "Allow"}
+            told = f"{request.method} {request.path}: {error.reason}"
+            return _error(Refusal(told, status=error.status, headers=kept))
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception as error:
@@ -171,7 +173,7 @@ class Service:
     def _adapting(self, change: Callable[[object], Awaitable[str]]) -> Handler:
         async def handler(request: web.Request) -> web.Response:
             async with self.gate.through():
-                return web.Response(text=await change(_parsed(await request.read())))
+                return web.Response(text=await change(parsed(await request.read())))
 
         return handler
 
@@ -183,7 +185,7 @@ class Service:
 
     async def _answer(self, request: web.Request, read: Callable[[object], Asked]) -> web.StreamResponse:
         async with self.gate.through():
-            asked = read(_parsed(await request.read()))
+            asked = read(parsed(await request.read()))
             speaker = self._speaker_of(asked.model)
             hows = self._fitted(asked)
             name = f"{'chatcmpl' if asked.is_chat else 'cmpl'}-{uuid.uuid4().hex}"
@@ -196,13 +198,13 @@ class Service:
 
     async def _decisions(self, request: web.Request) -> web.Response:
         async with self.gate.through():
-            asked = typed.decisions(_parsed(await request.read()))
+            asked = typed.decisions(parsed(await request.read()))
             decided, count, answering = await self._decided(asked, "input")
             return web.json_response(deciding.decisions_reply(answering, decided, count))
 
     async def _systemone(self, request: web.Request) -> web.Response:
         async with self.gate.through():
-            asked = typed.systemone(_parsed(await request.read()))
+            asked = typed.systemone(parsed(await request.read()))
             decided, count, answering = await self._decided(asked, "state")
             head = (f"decision-{uuid.uuid4().hex}", int(time.time()), answering)
             return web.json_response(deciding.systemone_reply(*head, decided, count))
@@ -349,13 +351,6 @@ def is_loopback(host: str) -> bool:
     (True, False)
     """
     return host in _LOOPBACK
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise Refusal(f"the body is not valid JSON: {error}") from None
 
 
 def _entry(piece: Piece) -> dict[str, Any]:

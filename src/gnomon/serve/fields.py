@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from gnomon.serve.refusal import Refusal
 
-__all__ = ["HARMLESS", "Fields", "array", "flag", "number", "object_", "short", "text", "whole"]
+__all__ = ["HARMLESS", "Fields", "array", "flag", "number", "object_", "parsed", "short", "text", "whole"]
 
 T = TypeVar("T")
 # They say who asks, or how the answer is billed, kept or delivered.
@@ -21,6 +23,33 @@ HARMLESS = {
     "prompt_cache_key",
     "parallel_tool_calls",
 }
+
+
+_DEEPEST = 64
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def parsed(body: bytes) -> object:
+    """The JSON value of a body.
+
+    Raises:
+        Refusal: it is no JSON, is nested more than 64 deep, or holds text that no UTF-8 can carry.
+    """
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        told = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise Refusal(f"the body is not valid JSON: {told}") from None
+    if body.count(b"[") + body.count(b"{") > _DEEPEST and _is_deep(found, _DEEPEST):
+        raise Refusal(f"the body is nested more than {_DEEPEST} deep")
+    if b"\\u" in body and _HALF.search(json.dumps(found, ensure_ascii=False)):
+        raise Refusal("the body holds half of a surrogate pair, which is no text")
+    return found
+
+
+def _is_deep(value: object, left: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return left < 0 or any(_is_deep(each, left - 1) for each in inner if isinstance(each, dict | list))
 
 
 class Fields:
