@@ -81,6 +81,16 @@ def test_what_the_path_itself_names_is_made_without_a_take() -> None:
     ]
 
 
+def test_what_is_called_alike_below_something_else_is_another_thing() -> None:
+    story = Story()
+    ann, bob = (story(MAKE_USER, {"id": each}, body={"name": each}) for each in (ANN, BOB))
+    hers = story(LABEL, {}, body={"of": "hers"}, user_id=ANN, label="home")
+    story(LABEL, {}, body={"of": "his"}, user_id=BOB, label="home")
+    last = story(READ_LABEL, {}, user_id=ANN, label="home")
+    assert [each.number for each in grounded([last], story.memory)] == [ann.number, hers.number, last.number]
+    assert bob.number not in {each.number for each in with_history(last, story.memory)}
+
+
 def test_what_steps_take_already_is_counted_on() -> None:
     story = Story()
     story(MAKE_USER, {"id": ANN}, body={})

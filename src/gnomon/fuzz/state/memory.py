@@ -18,7 +18,7 @@ from gnomon.fuzz.base import Api, Exchange
 from gnomon.fuzz.state.names import is_identifier, kind_of, plain, singular, subject_of, words
 from gnomon.fuzz.state.resources import Resource, Route, resources
 
-__all__ = ["Making", "Memory", "Thing", "identified", "leaves", "read_json", "rows_of"]
+__all__ = ["Making", "Memory", "Thing", "identified", "leaves", "read_json", "rows_of", "written_in_order"]
 
 _NO_IDENTIFIER = 4
 _KEPT, _DEEPEST, _WIDEST, _HISTORY, _MAKINGS = 64, 4, 20, 12, 5000
@@ -73,7 +73,8 @@ class Memory:
         alive, gone: things by item template, the last ones.
         values: answered scalars by name of their member.
         held: things that one story speaks of, so that no other request touches them meanwhile.
-        makings: how things were made, by item template and identifier; the last ones.
+        makings: how things were made, by item template and identifier, and by item template and all path parameters in
+            order of their names; the last ones.
     """
 
     def __init__(self, api: Api, kinds: Sequence[Resource] | None = None) -> None:
@@ -83,7 +84,7 @@ class Memory:
         self.gone: dict[str, deque[Thing]] = {item: deque(maxlen=_KEPT) for item in self.resources}
         self.values: dict[str, deque[Any]] = {}
         self.held: set[Thing] = set()
-        self.makings: dict[tuple[str, str], Making] = {}
+        self.makings: dict[tuple[str, ...], Making] = {}
         self._kinds = {each.name for each in self.resources.values()}
         self._refers: dict[str, str] = {}
         self._items: dict[str, list[str]] = {}
@@ -198,13 +199,15 @@ class Memory:
 
     def making_like(self, resource: Resource) -> Making | None:
         """How the last thing of a kind was made whose name its answer said; None where there is none."""
-        found = (making for (item, _), making in reversed(self.makings.items()) if item == resource.item)
+        found = (making for (item, *_), making in reversed(self.makings.items()) if item == resource.item)
         return next((each for each in found if each.expression), None)
 
     def _keep_making(self, made: Thing, exchange: Exchange) -> None:
-        key = made.resource.key
-        self.makings[made.resource.item, str(made.params.get(key))] = Making(exchange, made.source.get(key, ""), made)
-        if len(self.makings) > _MAKINGS:
+        key, item = made.resource.key, made.resource.item
+        making = Making(exchange, made.source.get(key, ""), made)
+        # Below what it belongs to, a thing may be called as another is below something else.
+        self.makings[item, str(made.params.get(key))] = self.makings[item, *written_in_order(made.params)] = making
+        while len(self.makings) > _MAKINGS:
             del self.makings[next(iter(self.makings))]
 
     def _keep(self, name: str, value: Any) -> None:
@@ -238,6 +241,11 @@ class Memory:
         return self.remember(
             Thing(resource, {**params, resource.key: value}, body, {resource.key: f"$response.body#{pointer}"})
         )
+
+
+def written_in_order(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Path parameters as texts, in order of their names."""
+    return tuple(str(params[name]) for name in sorted(params))
 
 
 def leaves(value: Any, depth: int = 0, name: str = "") -> Iterator[tuple[str, Any]]:

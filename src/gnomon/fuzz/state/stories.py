@@ -103,7 +103,7 @@ class Story:
             for step in reversed(steps):
                 if step.case.operation.path.startswith(resource.item) and place in step.case.parameters:
                     return step.case.parameters[place]
-                if expression and step.case.operation in resource.creates:
+                if expression and step.case.operation in resource.creates and 200 <= step.reply.status < 300:
                     return evaluate(expression, step)
             return thing.params.get(resource.key)
 

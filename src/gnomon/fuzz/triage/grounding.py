@@ -8,7 +8,7 @@ from typing import Any
 
 from gnomon.fuzz.base import Exchange, Location, Take
 from gnomon.fuzz.pointers import escaped
-from gnomon.fuzz.state.memory import Making, Memory, Thing
+from gnomon.fuzz.state.memory import Making, Memory, Thing, written_in_order
 from gnomon.fuzz.state.names import is_key
 
 __all__ = ["grounded", "with_history"]
@@ -110,10 +110,16 @@ class _Ground:
             root = step.case.operation.root
             by_name = by_name or bool(root and is_key(name) and root.subject == resource.name)
             telling = isinstance(value, str) and len(value) >= _TELLING
-            making = self._memory.makings.get((item, str(value))) if by_path or by_name or telling else None
+            key = written_in_order(_path_of(step, item)) if by_path else (str(value),)
+            making = self._memory.makings.get((item, *key)) if by_path or by_name or telling else None
             if making and making.exchange.number < step.number and (making.expression or by_path):
                 return making
         return None
+
+
+def _path_of(step: Exchange, item: str) -> dict[str, Any]:
+    """The path parameters of a step that an item template has."""
+    return {n: value for (at, n), value in step.case.parameters.items() if at == "path" and f"{{{n}}}" in item}
 
 
 def _leaves(value: Any, pointer: str = "", name: str = "") -> Iterator[tuple[str, str, Any]]:
