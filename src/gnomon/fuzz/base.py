@@ -168,6 +168,7 @@ class Operation:
         root: the root field that it is in a GraphQL schema, where method is QUERY or MUTATION, path the field's name
             and body its arguments; None for a path.
         left_out: methods that the document has for this path too and that are not tested; they are never sent.
+        key: `GET /users/{id}`.
     """
 
     method: str
@@ -181,11 +182,11 @@ class Operation:
     tags: tuple[str, ...] = ()
     root: RootField | None = None
     left_out: frozenset[str] = frozenset()
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """`GET /users/{id}`."""
-        return f"{self.method} {self.path}"
+    def __post_init__(self) -> None:
+        # One text for all who ask, some fifty times a request, so that it is built and hashed once.
+        object.__setattr__(self, "key", f"{self.method} {self.path}")
 
     def answer(self, status: int) -> Answer | None:
         """What the document promises for a status: exact, by hundreds, or default; None where it promises nothing."""

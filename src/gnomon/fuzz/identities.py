@@ -60,6 +60,8 @@ class Identity:
         """The request as this caller sends it; what it has of the same names stays."""
         if not self.known:
             return request
+        if not (self.cookies or self.query) and not any(name in self.headers for name, _ in request.headers):
+            return replace(request, headers=(*request.headers, *self.headers.items()))
         there = {name for name, _ in request.headers}
         headers = [*request.headers, *((n, v) for n, v in self.headers.items() if n not in there)]
         if self.cookies:

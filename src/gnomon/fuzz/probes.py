@@ -43,27 +43,28 @@ def probes(fresh: Callable[[], Case], declared: frozenset[str] | set[str]) -> It
     """
     for i, probe in enumerate(_probes(fresh(), declared)):
         # Only the values around the probe differ from one case to the next, never how many probes there are.
-        yield next(islice(_probes(fresh(), declared), i, None), probe)
+        yield next(islice(_probes(fresh(), declared), i, None), probe)()
 
 
-def _probes(base: Case, declared: frozenset[str] | set[str]) -> Iterator[Case]:
+def _probes(base: Case, declared: frozenset[str] | set[str]) -> Iterator[Callable[[], Case]]:
     bodies = _odd_bodies(base) if base.body is not NOTHING else iter(())
     yield from in_turns([bodies, _odd_methods(base, declared), _odd_paths(base), _repeated(base)])
 
 
-def _odd_methods(base: Case, declared: frozenset[str] | set[str]) -> Iterator[Case]:
-    methods = (_probe(base, "method", method=method, body=NOTHING, media_type="") for method in _METHODS)
-    yield from (each for each in methods if each.method not in declared)
+def _odd_methods(base: Case, declared: frozenset[str] | set[str]) -> Iterator[Callable[[], Case]]:
+    for method in _METHODS:
+        if method not in declared:
+            yield _probe(base, "method", method=method, body=NOTHING, media_type="")
     yield _probe(base, "cannot be met", headers={"accept": "application/x-gnomon"})
 
 
 def spoiled(fresh: Callable[[], Case]) -> Iterator[Case]:
     """A case for each way in which bytes are no HTTP, each a valid one spoiled when it is sent."""
     for wrong in MALFORMED:
-        yield _probe(fresh(), wrong, malformed=wrong)
+        yield _probe(fresh(), wrong, malformed=wrong)()
 
 
-def _odd_bodies(base: Case) -> Iterator[Case]:
+def _odd_bodies(base: Case) -> Iterator[Callable[[], Case]]:
     raw, kind = body_bytes(base.body, base.media_type, base.operation.bodies.get(base.media_type))
     for name in ("text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data", "json"):
         if name != base.media_type:
@@ -95,22 +96,27 @@ def _spoiled(raw: bytes, is_json: bool, value: Any) -> Iterator[tuple[str, bytes
                 yield f"{key} is {text}", spoiled.encode()
 
 
-def _odd_paths(base: Case) -> Iterator[Case]:
+def _odd_paths(base: Case) -> Iterator[Callable[[], Case]]:
     for key in base.parameters:
         if key[0] == "path":
             for text in ("a/b", "..", "%00", "\x00", " ", "null", "undefined", "-1", "0", "9" * 30, "\u202e\u200d"):
                 yield _probe(base, "path", parameters={**base.parameters, key: text})
 
 
-def _repeated(base: Case) -> Iterator[Case]:
+def _repeated(base: Case) -> Iterator[Callable[[], Case]]:
     for (location, name), value in base.parameters.items():
         if location == "query" and not isinstance(value, list | dict):
             yield _probe(base, "repeated", parameters={**base.parameters, ("query", name): [value, value]})
 
 
-def _probe(base: Case, kind: str, **changes: Any) -> Case:
-    why = Fault(location="body", pointer="", keyword="probe", kind=kind)
-    return replace(base, mode="probe", why=(why,), technique="probe", **changes)
+def _probe(base: Case, kind: str, **changes: Any) -> Callable[[], Case]:
+    """Makes a probe when it is called; most are only counted."""
+
+    def made() -> Case:
+        why = Fault(location="body", pointer="", keyword="probe", kind=kind)
+        return replace(base, mode="probe", why=(why,), technique="probe", **changes)
+
+    return made
 
 
 def methods_of(operations: tuple[Operation, ...]) -> dict[str, set[str]]:

@@ -11,7 +11,7 @@ __all__ = ["quiet_after"]
 
 _MOST, _UNSAID = 60.0, 1.0
 _EPOCH = 1e9
-_LIMITS = ("ratelimit", "x-ratelimit", "x-rate-limit")
+_LIMITS = {f"{name}-remaining": f"{name}-reset" for name in ("ratelimit", "x-ratelimit", "x-rate-limit")}
 
 
 def quiet_after(reply: Reply) -> float:
@@ -24,9 +24,9 @@ def quiet_after(reply: Reply) -> float:
     """
     if reply.status == 429:
         return min(_MOST, _seconds(reply.header("retry-after"), _UNSAID))
-    for name in _LIMITS:
-        if (reply.header(f"{name}-remaining") or "").strip() == "0":
-            return min(_MOST, _seconds(reply.header(f"{name}-reset"), 0.0))
+    for name, value in reply.headers:
+        if name in _LIMITS and value.strip() == "0":
+            return min(_MOST, _seconds(reply.header(_LIMITS[name]), 0.0))
     return 0.0
 
 

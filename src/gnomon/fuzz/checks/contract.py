@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from gnomon.fuzz.answered import parsed
 from gnomon.fuzz.base import Answer, Exchange, Violation
 from gnomon.fuzz.checks.fingerprint import fingerprint, texts_of
 from gnomon.fuzz.checks.promises import Promises, base_type
@@ -79,7 +80,7 @@ def response_body(exchange: Exchange, promises: Promises) -> Iterator[Violation]
     if schema is None or reply.status in _WITHOUT_BODY:
         return
     try:
-        value = json.loads(reply.body)
+        value = parsed(reply.body)
     except (ValueError, RecursionError) as error:
         yield _violation(
             exchange, "response_body", f"{reply.status} unreadable", f"{reply.status} is no JSON", str(error)

@@ -6,9 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
+from gnomon.fuzz.answered import parsed
 from gnomon.fuzz.base import Case
 
 __all__ = ["fingerprint", "masked", "names_exception", "texts_of"]
@@ -59,10 +61,16 @@ def fingerprint(body: bytes, sent: Collection[str] = ()) -> str:
 def _digest(body: bytes, repeated: Collection[str]) -> str:
     text = body.decode("utf-8", "replace")
     try:
-        said = "\n".join(sorted(set(_leaves(json.loads(text), "", repeated))))
+        said = "\n".join(sorted(set(_leaves(_value(body, text), "", repeated))))
     except (ValueError, RecursionError):
         said = masked(_without(re.sub(r"<[^>]*>", " ", text), repeated))
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def _value(body: bytes, text: str) -> Any:
+    with suppress(ValueError):
+        return parsed(body)
+    return json.loads(text)  # where bytes that are no UTF-8 were replaced
 
 
 def texts_of(case: Case) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jsonschema_rs
@@ -110,6 +110,7 @@ def _validator(schema: Any) -> Any:
         return None
 
 
+@lru_cache(maxsize=1024)
 def base_type(media_type: str) -> str:
     """`application/json` of `Application/JSON; charset=utf-8`."""
     return media_type.partition(";")[0].strip().lower()

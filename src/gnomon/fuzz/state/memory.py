@@ -6,7 +6,6 @@ the user that it belongs to.
 
 from __future__ import annotations
 
-import json
 import random
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
+from gnomon.fuzz.answered import parsed
 from gnomon.fuzz.base import Api, Exchange
 from gnomon.fuzz.state.names import is_identifier, kind_of, plain, singular, subject_of, words
 from gnomon.fuzz.state.resources import Resource, Route, resources
@@ -51,9 +51,9 @@ class Thing:
     history: list[Exchange] = field(default_factory=list)
 
     @cached_property
-    def written(self) -> list[tuple[str, str]]:
+    def written(self) -> frozenset[tuple[str, str]]:
         """Its path parameters as texts."""
-        return [(name, str(value)) for name, value in self.params.items()]
+        return frozenset((name, str(value)) for name, value in self.params.items())
 
     def keep(self, exchange: Exchange) -> None:
         """Adds to the history; what lies between its beginning and its end is forgotten first."""
@@ -120,11 +120,11 @@ class Memory:
 
     def about(self, exchange: Exchange) -> list[Thing]:
         """The things, alive or gone, that an exchange's path names, what they belong to included."""
-        params = {name: str(value) for name, value in _path_params(exchange).items()}
+        params = {(name, str(value)) for name, value in _path_params(exchange).items()}
         there = [
             each for item in self._along(exchange.case.operation.path) for each in (*self.alive[item], *self.gone[item])
         ]
-        return [each for each in there if all(params.get(n) == v for n, v in each.written)]
+        return [each for each in there if each.written <= params]
 
     def _named(self, exchange: Exchange) -> Iterator[Thing]:
         """The things made in this search that members of a body name, as what belongs to them does."""
@@ -147,7 +147,7 @@ class Memory:
     def remember(self, thing: Thing) -> Thing:
         """Keeps a thing, or renews the one that has its path parameters."""
         there = self.alive[thing.resource.item]
-        for known in there:
+        for known in reversed(there):
             if known.params == thing.params:
                 known.body = thing.body if thing.body is not None else known.body
                 return known
@@ -316,10 +316,9 @@ def _agrees(of: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     return all(str(of.get(name)) == str(value) for name, value in params.items())
 
 
-@lru_cache(maxsize=32)
 def read_json(body: bytes) -> Any:
     """A body as JSON, not to be changed, since it is read once for all who ask; None where it is empty or none."""
     try:
-        return json.loads(body) if body else None
+        return parsed(body) if body else None
     except (ValueError, RecursionError):
         return None

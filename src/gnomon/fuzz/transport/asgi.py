@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from time import perf_counter
+from types import coroutine
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -36,8 +37,7 @@ class AsgiTransport:
             await self._lifespan.start()
         call, began = _Call(request), perf_counter()
         try:
-            async with asyncio.timeout(timeout):
-                await self._app(_scope(request, self._host), call.receive, call.send)
+            await _within(timeout, self._app(_scope(request, self._host), call.receive, call.send))
         except TimeoutError:
             return Reply(status=0, seconds=perf_counter() - began, fault="timeout")
         except Exception as error:
@@ -51,6 +51,40 @@ class AsgiTransport:
         """Ends the lifespan."""
         if self._lifespan:
             await self._lifespan.stop()
+
+
+@coroutine
+def _within(seconds: float, answering: Awaitable[None]) -> Generator[Any, Any, None]:
+    """Awaits the application, and raises TimeoutError where it takes longer.
+
+    Most answer without a wait, and those need no timer: it starts where the application first waits for something.
+    """
+    steps = answering.__await__()
+    try:
+        waited_for = next(steps)
+    except StopIteration:
+        return
+    yield from _rest(seconds, steps, waited_for).__await__()
+
+
+async def _rest(seconds: float, steps: Generator[Any, Any, None], waited_for: Any) -> None:
+    async with asyncio.timeout(seconds):
+        await _going_on(steps, waited_for)
+
+
+@coroutine
+def _going_on(steps: Generator[Any, Any, None], waited_for: Any) -> Generator[Any, Any, None]:
+    """What is left of a generator that was begun and has given something to wait for."""
+    while True:
+        thrown: BaseException | None = None
+        try:
+            yield waited_for
+        except BaseException as error:
+            thrown = error
+        try:
+            waited_for = steps.throw(thrown) if thrown else next(steps)
+        except StopIteration:
+            return
 
 
 class _Call:

@@ -32,7 +32,12 @@ async def _list(call: Call) -> Answer:
     if query.get("sort") == "-price":
         raise call.refuse("query", "sort", "unknown order", "reject-enum")
     _notice_texts(call)
-    found = [i for i in reversed(call.state.items.values()) if not i["deleted"] and _matches(i, query)]
+    text, least, tags = query.get("q", ""), query.get("min_price", 0), set(query.get("tag", ()))
+    found = [
+        i
+        for i in reversed(call.state.items.values())
+        if not i["deleted"] and text in i["title"] and i["price"] >= least and tags.issubset(i["tags"])
+    ]
     if "sort" in query:
         found.sort(key=lambda item: item[query["sort"]])
     limit, offset = int(query.get("limit", 20)), int(query.get("offset", 0))
@@ -49,14 +54,6 @@ def _notice_texts(call: Call) -> None:
         call.log.decoy("null-text")
     if call.token is None:
         call.log.decoy("public")
-
-
-def _matches(item: dict[str, Any], query: Any) -> bool:
-    return (
-        query.get("q", "") in item["title"]
-        and item["price"] >= query.get("min_price", 0)
-        and set(query.get("tag", ())) <= set(item["tags"])
-    )
 
 
 async def _create(call: Call) -> Answer:
