@@ -36,6 +36,12 @@ RIGHT = {
         "import io, sys\nsys.stdout = io.StringIO()\nprint('no')\nsys.stdout = sys.__stdout__\n" + _PRINT
     ),
     "output that is closed": _PRINT + "import sys\nsys.stdout.close()",
+    "threads of an event loop": (
+        "import asyncio\nasync def main():\n    for _ in range(2): line = await asyncio.to_thread(input)\n"
+        "    print(sum(map(int, line.split())))\nasyncio.run(main())"
+    ),
+    "output that leads nowhere": "import os, sys\nsys.stderr = open(os.devnull, 'w')\n" + _PRINT,
+    "its own name": "import os\nos.chdir(os.path.dirname(os.path.abspath(__file__)))\n" + _PRINT,
     "words beside it": "import sys\nprint('read', file=sys.stderr)\n" + _PRINT,
 }
 WRONG = {

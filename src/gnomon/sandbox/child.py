@@ -148,6 +148,7 @@ def _run_program(code: CodeType | str, begun: bytes) -> None:
     sys.stdout = sys.__stdout__ = out = open(1, "w", **how)  # type: ignore[misc]  # noqa: SIM115
     vars(builtins).update(exit=sys.exit, quit=sys.exit)
     module = ModuleType("__main__")
+    module.__file__ = "/program.py"
     sys.modules["__main__"] = module
     status = 0
     try:

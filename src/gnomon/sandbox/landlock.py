@@ -38,7 +38,7 @@ def ruleset(readable: Sequence[str], writable: Sequence[str] = ()) -> int:
 
     Args:
         readable: files and folders; those that do not exist are passed over.
-        writable: folders.
+        writable: folders, and files as they are.
 
     Raises:
         OSError: the kernel has no Landlock.

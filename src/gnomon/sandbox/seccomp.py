@@ -33,8 +33,8 @@ futex 202 sched_getaffinity 204 epoll_create 213 getdents64 217 set_tid_address 
 clock_gettime 228 clock_getres 229 clock_nanosleep 230 exit_group 231 epoll_wait 232 epoll_ctl 233 waitid 247
 openat 257 newfstatat 262 readlinkat 267 faccessat 269 pselect6 270 ppoll 271 set_robust_list 273 epoll_pwait 281
 eventfd2 290 epoll_create1 291 dup3 292 pipe2 293 getcpu 309 getrandom 318 membarrier 324 statx 332 rseq 334
-faccessat2 439"""
-_CHECKED_X86_64 = """ioctl 16 socketpair 53 clone 56 kill 62 fcntl 72 tgkill 234 prlimit64 302 clone3 435"""
+faccessat2 439 recvfrom 45"""
+_CHECKED_X86_64 = """ioctl 16 sendto 44 socketpair 53 clone 56 kill 62 fcntl 72 tgkill 234 prlimit64 302 clone3 435"""
 _NAMES_AARCH64 = """getcwd 17 eventfd2 19 epoll_create1 20 epoll_ctl 21 epoll_pwait 22 dup 23 dup3 24 faccessat 48
 chdir 49 openat 56 close 57 pipe2 59 getdents64 61 lseek 62 read 63 write 64 readv 65 writev 66 pread64 67 pselect6 72
 ppoll 73 readlinkat 78 newfstatat 79 fstat 80 exit 93 exit_group 94 waitid 95 set_tid_address 96 futex 98
@@ -43,10 +43,13 @@ sched_getaffinity 123 sched_yield 124 restart_syscall 128 sigaltstack 132 rt_sig
 rt_sigprocmask 135 rt_sigpending 136 rt_sigtimedwait 137 rt_sigreturn 139 times 153 getpgid 155 getsid 156
 getgroups 158 uname 160 getrlimit 163 getrusage 165 umask 166 getcpu 168 gettimeofday 169 getpid 172 getppid 173
 getuid 174 geteuid 175 getgid 176 getegid 177 gettid 178 sysinfo 179 brk 214 munmap 215 mremap 216 mmap 222
-mprotect 226 madvise 233 wait4 260 getrandom 278 membarrier 283 statx 291 rseq 293 faccessat2 439"""
-_CHECKED_AARCH64 = """ioctl 29 socketpair 199 clone 220 kill 129 fcntl 25 tgkill 131 prlimit64 261 clone3 435"""
-_ZYGOTES_X86_64 = """sendto 44 recvfrom 45 sendmsg 46 recvmsg 47 setpgid 109 prctl 157 close_range 436"""
-_ZYGOTES_AARCH64 = """setpgid 154 prctl 167 sendto 206 recvfrom 207 sendmsg 211 recvmsg 212 close_range 436"""
+mprotect 226 madvise 233 wait4 260 getrandom 278 membarrier 283 statx 291 rseq 293 faccessat2 439
+recvfrom 207"""
+_CHECKED_AARCH64 = (
+    """ioctl 29 sendto 206 socketpair 199 clone 220 kill 129 fcntl 25 tgkill 131 prlimit64 261 clone3 435"""
+)
+_ZYGOTES_X86_64 = """sendmsg 46 recvmsg 47 setpgid 109 prctl 157 close_range 436"""
+_ZYGOTES_AARCH64 = """setpgid 154 prctl 167 sendmsg 211 recvmsg 212 close_range 436"""
 _TABLES = {
     "x86_64": (_NAMES_X86_64, _CHECKED_X86_64, _ZYGOTES_X86_64),
     "aarch64": (_NAMES_AARCH64, _CHECKED_AARCH64, _ZYGOTES_AARCH64),
@@ -147,6 +150,12 @@ def _one_of(argument: int, allowed: tuple[int, ...], otherwise: int) -> list[_In
 _CHECKS: dict[str, list[_Instruction]] = {
     "ioctl": _one_of(1, _IOCTL_REQUESTS, _ENOTTY),
     "socketpair": _one_of(0, (_AF_UNIX,), _EPERM),
+    # without an address, to the other end of a pair: an event loop of asyncio is woken so
+    "sendto": [
+        *((_LOAD, 0, 0, 16 + 8 * 4), (_JEQ, 1, 0, 0), (_RETURN, 0, 0, _ERRNO | _EPERM)),
+        *((_LOAD, 0, 0, 20 + 8 * 4), (_JEQ, 1, 0, 0), (_RETURN, 0, 0, _ERRNO | _EPERM)),
+        (_RETURN, 0, 0, _ALLOW),
+    ],
     "clone": [
         (_LOAD, 0, 0, 16),
         (_JSET, 1, 0, _CLONE_THREAD),

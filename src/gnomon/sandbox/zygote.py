@@ -163,7 +163,7 @@ class _Zygote:
             least = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(what, (least, least))
         if "landlock" in self.layers:
-            landlock.restrict_self(landlock.ruleset(READABLE))
+            landlock.restrict_self(landlock.ruleset(READABLE, ["/dev/null"]))
         if "seccomp" in self.layers:
             seccomp.install_shared()
 
