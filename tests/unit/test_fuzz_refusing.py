@@ -115,6 +115,25 @@ def test_what_was_taken_of_each_value_is_not_refused_by_a_schema_in_any_language
         assert answered(422, "étagère obligatoire", isbn="a", pages=10) == expected, "a member that may be left out"
 
 
+def test_a_refusal_that_repeats_a_name_which_the_request_made_up_is_one_defect() -> None:
+    schema = {"properties": {"questions": {"additionalProperties": {"properties": {"type": {"type": "string"}}}}}}
+    ask = Operation(method="POST", path="/ask", bodies={JSON: Media(schema=schema)}, answers={"200": Answer()})
+    promises = Promises(Api(title="", version="", dialect="openapi-3.1", operations=(ask,)))
+
+    def keys(status: int, said: str, body: Any) -> set[tuple[str, ...]]:
+        case = Case(operation=ask, body=body, media_type=JSON)
+        reply = Reply(status=status, body=json.dumps({"error": said}).encode())
+        found = violations(Exchange(case=case, request=Request(method="POST", target="/ask"), reply=reply), promises)
+        return {each.key for each in found if each.check == "valid_data_rejected"}
+
+    keys(200, "", {})
+    names = ("rooms", "x", "-", "a longer name")
+    told = [keys(400, f"questions.{name} has no criteria", {"questions": {name: {"type": "a"}}}) for name in names]
+    assert told[0] == set() and len(set().union(*told)) == 1
+    other = [keys(400, f"questions.{name} has no type", {"questions": {name: {}}}) for name in names]
+    assert len(set().union(*told, *other)) == 2
+
+
 class Hotel:
     """Guests and bookings that name a guest and a room; crashes at a booking of the twelfth floor. Room numbers are
     taken once, which it says by 400."""

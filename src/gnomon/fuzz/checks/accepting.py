@@ -60,9 +60,9 @@ def valid_data_rejected(exchange: Exchange, promises: Promises) -> Iterator[Viol
     if case.mode != "valid" or status not in (400, 422) or case.technique == "dictionary":
         return
     of_examples = case.technique == "example"
-    explained = promises.taken.explains(case)
+    explained, repeated = promises.taken.explains(case), promises.made_up(case)
     for reason in reasons(exchange.reply.body):
-        key = (case.operation.key, fingerprint(reason))
+        key = (case.operation.key, fingerprint(reason, repeated))
         promises.rejected[key] += 1
         if not of_examples and (promises.rejected[key] < 2 or not promises.accepted[case.operation.key]):
             continue

@@ -9,7 +9,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from gnomon.fuzz.base import Api, Exchange, Operation, Reply, Schema
+from gnomon.fuzz.base import Api, Case, Exchange, Operation, Reply, Schema
+from gnomon.fuzz.checks.members import made_up, named
 from gnomon.fuzz.checks.taken import Taken
 from gnomon.fuzz.directions import answered, request_side
 from gnomon.fuzz.loading import closed
@@ -61,6 +62,7 @@ class Promises:
         self.roots: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._validators: dict[int, tuple[Schema, Any]] = {}
         self._asking: dict[int, tuple[Schema, Any]] = {}
+        self._named: dict[Operation, frozenset[str]] = {}
 
     def promised_type(self, operation: Operation, reply: Reply) -> str | None:
         """The documented media type that the reply's falls under; None where none does or none is documented."""
@@ -83,6 +85,14 @@ class Promises:
         if found is None:
             found = self._asking[id(schema)] = (schema, _validator(closed(schema, self.asked)))
         return found[1]
+
+    def made_up(self, case: Case) -> frozenset[str]:
+        """Names of members of its body that the document does not know: a server may repeat them in what it says."""
+        operation = case.operation
+        if operation not in self._named:
+            schemas = [*(media.schema for media in operation.bodies.values()), *self.asked.values()]
+            self._named[operation] = frozenset(named(schemas))
+        return frozenset(made_up(case.body, self._named[operation]))
 
     def learn(self, exchange: Exchange) -> None:
         """Counts what was accepted, and how long it took."""
