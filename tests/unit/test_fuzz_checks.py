@@ -222,6 +222,9 @@ def test_fingerprints_see_what_is_said_and_not_of_what():
     assert len({fingerprint(each) for each in same}) == 1
     assert fingerprint(b'{"error": "no user 17"}') != fingerprint(b'{"error": "no order 17"}')
     assert fingerprint(b"<p>at /a/b.py: 'x'</p>") == fingerprint(b"<b>at /c.py: 'yy'</b>")
+    told = [(b"a letter is needed. Got: %s" % each, [each.decode(), "ann"]) for each in (b"a", b"?", b"", b"$(x)")]
+    assert len({fingerprint(said, sent) for said, sent in told}) == 1, "what was sent is repeated"
+    assert fingerprint(b"\"'it\\\\'s' is no key\"") == fingerprint(b"\"'x' is no key\"")
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,8 @@ def test_expected_errors_are_none_and_meant_ones_advice() -> None:
     (meant,) = judged(item_case(), error(extensions={"code": "OUT_OF_STOCK"}))
     assert not meant.certain
     (crash,) = judged(item_case(), error(extensions={"code": "INTERNAL_SERVER_ERROR"}))
+    for message, certain in (("no such artist", False), ("no such table: artists", True), ("'id'", True)):
+        assert [each.certain for each in judged(item_case(), error(message))] == [certain]
     assert crash.certain
 
 

@@ -101,6 +101,7 @@ def test_every_keyword_of_a_schema_is_broken() -> None:
         ("/o/a", "required", "left out"),
         ("/m", "multipleOf", "no multiple"),
         ("/b", "type", "wrong type"),
+        ("/b", "type", "like another type"),
         ("", "additionalProperties", "unknown name"),
     ]
     assert [each for each in wanted if each not in told] == []
@@ -145,6 +146,11 @@ def test_wrong_types_look_like_the_right_one() -> None:
     made = [spoil(compiled, Draws(seed), flaw) for seed in range(60)]
     values = {json.dumps(each.value) for each in made if each is not None}
     assert {'"0"', "1.5", "true", "[1]"} <= values and "null" not in values
+    # What servers convert most often is among the first things that are asked.
+    for schema, expected in ((whole(), "0"), (text(), 0), ({"type": ["null", "boolean"]}, "true")):
+        first = compile(schema).flaws[0]
+        made = spoil(compile(schema), Draws(0), first)
+        assert first.kind == "like another type" and made is not None and made.value == expected
 
 
 def test_recursion_is_spoiled_a_few_levels_down() -> None:

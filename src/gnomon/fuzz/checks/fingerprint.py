@@ -19,7 +19,7 @@ _MASKS = (
     (re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"), "#"),
     (re.compile(r"\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:Z|[+-]\d\d:?\d\d)?)?"), "#"),
     (re.compile(r"0x[0-9a-fA-F]+"), "#"),
-    (re.compile(r"""(["'`]).*?\1""", re.S), "?"),
+    (re.compile(r"""(["'`])(?:\\.|(?!\1|\\).)*\1""", re.S), "?"),
     (re.compile(r"(?:https?:/)?/[^\s,;<>]*"), "/"),
     (re.compile(r"\b[0-9a-fA-F]{12,}\b"), "#"),
     (re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"), "#"),
@@ -27,6 +27,7 @@ _MASKS = (
     (re.compile(r"\s+"), " "),
 )
 _LONGEST, _SHORTEST, _SHORT = 4000, 3, 200
+_LAST = re.compile(r":\s*\S{0,2}$")
 _EXCEPTION = re.compile(rb"\b(?!InternalServerError\b)[A-Z]\w*(?:Error|Exception|Fault)\b")
 
 
@@ -53,7 +54,7 @@ def fingerprint(body: bytes, sent: Collection[str] = ()) -> str:
     Args:
         sent: texts of the request; where the body repeats one, it is a value too.
     """
-    repeated = sorted((each for each in sent if len(each) >= _SHORTEST), key=lambda each: (-len(each), each))
+    repeated = sorted(sent, key=lambda each: (-len(each), each))
     return _digest(body[: 64 * 1024], tuple(repeated))
 
 
@@ -90,7 +91,11 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _without(text: str, repeated: Collection[str]) -> str:
     for each in repeated:
-        text = text.replace(each, "#")
+        if len(each) >= _SHORTEST:
+            text = text.replace(each, "#")
+        elif _LAST.search(text) and text.endswith(each):
+            # A short one is in many words: it counts where it is the last word, after a colon.
+            text = _LAST.sub(": #", text)
     return text
 
 

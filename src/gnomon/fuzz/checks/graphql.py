@@ -24,6 +24,9 @@ _REFUSED = re.compile(
     r"authentication (required|failed|credentials)|access denied|permission denied|do not have permission|forbidden)\b",
     re.IGNORECASE,
 )
+# What a server says of what it keeps, unless it is its database or its files that say so.
+_KEPT = re.compile(r"\b(not found|no such (?!file|table|column)|does(n't| not) exist|already exists)\b", re.IGNORECASE)
+_LEAKED = re.compile(r"constraint|sql|errno|\.py\b|relation ", re.IGNORECASE)
 
 
 def graphql_error(exchange: Exchange, promises: Promises, *, expected: Sequence[str] = ()) -> Iterator[Violation]:
@@ -31,7 +34,7 @@ def graphql_error(exchange: Exchange, promises: Promises, *, expected: Sequence[
     of their type; and an argument taken that every server must refuse, as graphql-core judges the bytes sent.
 
     Not errors of authentication, nor those that `expected` names; advice where the error has a code that says the
-    server meant it. One defect is one root field and masked message.
+    server meant it, or words about what is there or is not. One defect is one root field and masked message.
 
     Args:
         expected: patterns over messages and `extensions.code` of errors that are no defects.
@@ -76,7 +79,7 @@ def _failed(exchange: Exchange, error: Mapping[str, Any], expected: Sequence[str
         return
     what = masked(message)
     path = ".".join(str(part) for part in error["path"]) if isinstance(error["path"], list) else str(error["path"])
-    meant = bool(code) and not _INTERNAL.search(code)
+    meant = not _INTERNAL.search(code) if code else bool(_KEPT.search(message) and not _LEAKED.search(message))
     trace = str(extensions.get("stacktrace") or extensions.get("exception") or "")
     yield _violation(
         exchange, (what,), f"fails: {what[:120]}", "high", certain=not meant, detail=f"{path}: {message}\n{trace}"

@@ -93,9 +93,9 @@ def _made(place: Place, step: str, keyword: str, kind: str, change: Change) -> F
 def _type_flaws(place: Place, form: CanonicalSchema) -> Iterator[Flaw]:
     types = types_of(form)
     keyword = _listed(form.view()) or "type"
-    wrong = wrong_type(types)
-    if wrong is not None:
-        yield Flaw(place.pointer, keyword, "wrong type", place, _drawn(wrong))
+    for kind, wrong in (("like another type", wrong_type(types, alike=True)), ("wrong type", wrong_type(types))):
+        if wrong is not None:
+            yield Flaw(place.pointer, keyword, kind, place, _drawn(wrong))
     if "null" not in types:
         yield Flaw(place.pointer, keyword, "null", place, _drawn(NULL))
 

@@ -64,15 +64,21 @@ def types_of(form: CanonicalSchema) -> frozenset[str]:
 
 
 @lru_cache(maxsize=128)
-def wrong_type(types: frozenset[str]) -> Leaf | None:
-    """Values, null aside, of none of the types; None where every type is one of them."""
+def wrong_type(types: frozenset[str], *, alike: bool = False) -> Leaf | None:
+    """Values, null aside, of none of the types; None where every type is one of them.
+
+    Args:
+        alike: only the one that servers which convert values take most often.
+    """
     whole = types | ({"integer"} if "number" in types else frozenset())
-    values = [value for name in TYPES if name in types for value in LOOKALIKES[name]]
+    # Whoever takes null and something else converts to that.
+    values = [value for name in reversed(TYPES) if name in types for value in LOOKALIKES[name]]
     values += [value for name in TYPES for value in LOOKALIKES[name]]
     left = [value for value in _distinct(values) if value is not None and type_of(value) not in whole]
+    left = left[:1] if alike else left
     if not left:
         return None
-    name = ",".join(sorted(types))
+    name = ",".join(sorted(types)) + " alike" * alike
     edges = [(value, "type") for value in left]
     return Leaf(st.sampled_from(left), lambda value: type_of(value) not in whole, crc32(name.encode()), edges, True)
 
