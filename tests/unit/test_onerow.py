@@ -119,6 +119,19 @@ def test_one_row_draws_as_a_batch_of_one_does(temperature: float, top_p: float) 
         assert logprob == pytest.approx(float(drawn.logprob_N), abs=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-40, 1e-31, 1e-29, 1e-20])
+def test_a_temperature_next_to_zero_draws_the_most_probable(temperature: float) -> None:
+    logits_V = np.array([-3.0, 8.0, -90.0, 7.9], dtype=np.float32)
+    number = torch.tensor([0.999], dtype=torch.float64)
+    for others in ([], [1.0]):
+        drawing = Drawing([temperature, *others], [1.0] * (1 + len(others)), torch.device("cpu"))
+        drawn = drawing.draw(
+            torch.from_numpy(logits_V)[None].repeat(1 + len(others), 1), number.repeat(1 + len(others))
+        )
+        assert int(drawn.token_N[0]) == 1
+    assert Drawing([temperature], [1.0], torch.device("cpu")).draw_one(logits_V, 0.999)[0] == 1
+
+
 def test_a_number_next_to_one_draws_a_token() -> None:
     drawing = Drawing([1.0], [1.0], torch.device("cpu"))
     assert drawing.draw_one(np.zeros(3, dtype=np.float32), math.nextafter(1.0, 0.0))[0] == 2

@@ -22,6 +22,8 @@ from gnomon.models.prefix import Tokens
 
 __all__ = ["Drawing", "Drawn", "uniforms"]
 
+_COLDEST = 1e-30
+
 
 class Drawn(NamedTuple):
     """Token ids, and their log-probabilities in nats at temperature 1; each [N]."""
@@ -37,10 +39,12 @@ class Drawing:
         """Settings of N streams, looked at once so that a step pays for no more than it uses.
 
         Args:
-            temperatures: 0 takes the most probable token, the first of equals.
+            temperatures: 0 takes the most probable token, the first of equals; so does what is so near 0 that float32
+                could not divide by it.
             top_ps: the most probable tokens whose mass reaches this stay, the one that crosses included.
             device: where the logits are.
         """
+        temperatures = [t if t >= _COLDEST else 0.0 for t in temperatures]
         self._temperature = temperatures[0]
         self.some_greedy, self.all_greedy = 0 in temperatures, not any(temperatures)
         self.is_plain = all(t == 1 for t in temperatures)
