@@ -124,10 +124,9 @@ def test_a_temperature_next_to_zero_draws_the_most_probable(temperature: float) 
     logits_V = np.array([-3.0, 8.0, -90.0, 7.9], dtype=np.float32)
     number = torch.tensor([0.999], dtype=torch.float64)
     for others in ([], [1.0]):
-        drawing = Drawing([temperature, *others], [1.0] * (1 + len(others)), torch.device("cpu"))
-        drawn = drawing.draw(
-            torch.from_numpy(logits_V)[None].repeat(1 + len(others), 1), number.repeat(1 + len(others))
-        )
+        rows = 1 + len(others)
+        drawing = Drawing([temperature, *others], [1.0] * rows, torch.device("cpu"))
+        drawn = drawing.draw(torch.from_numpy(logits_V)[None].repeat(rows, 1), number.repeat(rows))
         assert int(drawn.token_N[0]) == 1
     assert Drawing([temperature], [1.0], torch.device("cpu")).draw_one(logits_V, 0.999)[0] == 1
 
