@@ -28,6 +28,7 @@ class Problem:
         setup: trusted Python run before the test; the reference with its helpers.
         names: functions of the candidate's that the test calls, the entry point first.
         call: the test's function that takes the candidate, as in `check(candidate)`; "" for none.
+        compared: what is right is what the reference says, so that calls of its own name must stay its own.
         programs: input and wanted output of each run of a whole program.
         adapter: Python appended to every candidate, such as what calls the method of a class.
         text: the task in words, for models that are talked to.
@@ -46,6 +47,7 @@ class Problem:
     setup: str = ""
     names: tuple[str, ...] = ()
     call: str = ""
+    compared: bool = False
     programs: tuple[tuple[str, str], ...] = ()
     adapter: str = ""
     text: str = ""
@@ -91,6 +93,7 @@ def beside_reference(
         test=test,
         names=(entry_point,),
         call="check",
+        compared=True,
         text=text or opening,
         level=level,
     )

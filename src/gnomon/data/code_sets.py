@@ -15,6 +15,7 @@ from typing import Any
 from gnomon.core.errors import DataError
 from gnomon.data.code_contests import apps_problem, live_problem
 from gnomon.data.code_problem import STOPS, Problem, problem_from
+from gnomon.data.code_tables import table_problem
 from gnomon.data.formats import read_bytes, read_jsonl, read_parquet
 
 __all__ = ["STOPS", "Problem", "parse_problem", "problem_from", "read_problems"]
@@ -93,52 +94,6 @@ def _humaneval(row: Mapping[str, Any]) -> Problem:
     )
 
 
-# What evalplus asks of an answer: equality, or closeness where the set gives a tolerance and the answer has floats.
-_TABLE_TEST = """
-import math
-
-def same(ours, theirs, atol):
-    if ours == theirs:
-        return True
-    if isinstance(theirs, float) or isinstance(theirs, list) and any(isinstance(x, float) for x in theirs):
-        atol = atol or 1e-6
-    if atol and isinstance(theirs, (int, float)) and isinstance(ours, (int, float)):
-        return math.isclose(ours, theirs, rel_tol=1e-07, abs_tol=atol)
-    if atol and isinstance(theirs, (list, tuple)) and type(ours) is type(theirs) and len(ours) == len(theirs):
-        return all(same(a, b, atol) for a, b in zip(ours, theirs))
-    return False
-
-def check(candidate):
-    from copy import deepcopy
-    for place, args in enumerate(INPUTS):
-        wanted = REFERENCE(*deepcopy(args))
-        answer = candidate(*args)
-        assert same(answer, wanted, ATOL), f"input {place}"
-"""
-
-
-def _table(row: Mapping[str, Any]) -> Problem:
-    """HumanEval+ and MBPP+ as evalplus releases them: tables of inputs, the reference says what is right."""
-    entry = row["entry_point"]
-    reference = row["prompt"] + row["canonical_solution"]
-    inputs = [*row["base_input"], *row["plus_input"]]
-    setup = f"{reference}\nREFERENCE = {entry}\n"
-    test = f"from math import inf, nan\nINPUTS = {inputs!r}\nATOL = {row.get('atol', 0)!r}\n{_TABLE_TEST}"
-    return Problem(
-        id=str(row["task_id"]),
-        prompt=row["prompt"],
-        opening=row["prompt"],
-        stops=STOPS,
-        entry_point=entry,
-        reference=reference,
-        setup=setup,
-        test=test,
-        names=(entry,),
-        call="check",
-        text=row["prompt"],
-    )
-
-
 def _mbpp(row: Mapping[str, Any]) -> Problem:
     """MBPP and MBPP+: assertions that call a function by its name, which only the reference tells."""
     code, asserts = row["code"], [*row["test_list"], *row.get("challenge_test_list", ())]
@@ -163,7 +118,7 @@ def _mbpp(row: Mapping[str, Any]) -> Problem:
 
 
 _FORMS = (
-    ({"task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input"}, _table),
+    ({"task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input"}, table_problem),
     ({"task_id", "prompt", "entry_point", "canonical_solution", "test"}, _humaneval),
     ({"task_id", "code", "test_list"}, _mbpp),
     ({"question", "input_output"}, apps_problem),

@@ -41,7 +41,7 @@ def check_of(problem: Problem, bind: Binding = "candidate") -> Check:
         setup=problem.setup,
         call=problem.call,
         # a test that calls the function by its name has no other way to the candidate
-        reference_bound=bind == "reference" and bool(problem.call),
+        reference_bound=problem.compared or (bind == "reference" and bool(problem.call)),
         back=problem.in_place,
         programs=problem.programs,
     )
