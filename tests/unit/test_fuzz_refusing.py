@@ -245,3 +245,31 @@ def test_what_is_wrong_and_a_key_is_removed_to_be_made_again() -> None:
     told = {each.violation.title: each.reproduced for each in found.certain}
     assert told["POST /books takes what its schema forbids: body /isbn, pattern"] == (3, 3)
     assert not any("présent" in title for title in told)
+
+
+class Silent(Shelf):
+    """Says nothing of the books that it makes, which are known by one member."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key, self.removed = key, 0
+
+    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        status, said = super().answer(method, path, {"isbn": body[self.key]} if body else None)
+        self.removed += method == "DELETE" and status == 204
+        return status, ({} if status == 201 else said)
+
+
+@pytest.mark.parametrize("key", ["book", "isbn"])
+def test_what_is_made_without_an_answer_is_called_as_it_was_sent(key: str) -> None:
+    there = {str(status): {"description": ""} for status in (200, 201, 204, 404, 422)}
+    of_book = {"parameters": [{"name": "book", "in": "path", "required": True, "schema": TEXT}]}
+    word = {**TEXT, "pattern": "^[a-z]{6}$"}
+    paths = {
+        "/books": {"post": made(**{key: word, "name": word})},
+        "/books/{book}": {**of_book, "get": {"responses": there}, "delete": {"responses": there}},
+    }
+    shelf = Silent(key)
+    found = gnomon.fuzz(shelf, {**DOCUMENT, "paths": paths}, max_requests=200, connections=1)
+    assert not [each for each in found.defects if each.violation.check == "created_not_found"]
+    assert shelf.removed > 3 or key != "book"

@@ -60,7 +60,7 @@ def valid_data_rejected(exchange: Exchange, promises: Promises) -> Iterator[Viol
     if case.mode != "valid" or status not in (400, 422) or case.technique == "dictionary":
         return
     of_examples = case.technique == "example"
-    explained, repeated = promises.taken.explains(case), promises.made_up(case)
+    explained, repeated = promises.taken.explains(case), promises.made_up(case) | texts_of(case)
     for reason in reasons(exchange.reply.body):
         key = (case.operation.key, fingerprint(reason, repeated))
         promises.rejected[key] += 1

@@ -212,6 +212,10 @@ async def _look_for_made(story: Story, made: Sent, thing: Thing) -> None:
         found = await _read(story, thing)
         return found is not None and found.exchange.reply.status == 404
 
+    if thing.guessed:
+        if await is_missing():
+            story.sender.memory.forget(thing.resource.item, thing.params)
+        return
     key = (made.exchange.case.operation.key,)
     if await story.stays(is_missing, "created_not_found", *key):
         what = f"makes what {thing.resource.reads[0].key} does not find"

@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from gnomon.fuzz.answered import parsed
-from gnomon.fuzz.base import Api, Exchange
+from gnomon.fuzz.base import Api, Case, Exchange
 from gnomon.fuzz.state.names import is_identifier, kind_of, plain, singular, subject_of, words
 from gnomon.fuzz.state.resources import Resource, Route, resources
 
@@ -49,6 +49,15 @@ class Thing:
     body: Any = None
     source: dict[str, str] = field(default_factory=dict)
     history: list[Exchange] = field(default_factory=list)
+
+    @property
+    def guessed(self) -> bool:
+        """Whether only what was sent says what it is called, which may be another member."""
+        maker = self.history[0].case if self.history and not self.source else None
+        return maker is not None and maker.operation in self.resource.creates and not self._in_path(maker)
+
+    def _in_path(self, case: Case) -> bool:
+        return ("path", self.resource.key) in case.parameters
 
     @cached_property
     def written(self) -> frozenset[tuple[str, str]]:
@@ -236,7 +245,9 @@ class Memory:
             # An answer that is what the thing belongs to lists the thing last.
             found = _last_listed(resource, body)
         if found is None:
-            return None
+            # Whoever answers nothing of it calls it as it was sent.
+            called = identified(resource, exchange.case.body)
+            return self.remember(Thing(resource, {**params, resource.key: called[1]}, body)) if called else None
         pointer, value = found
         return self.remember(
             Thing(resource, {**params, resource.key: value}, body, {resource.key: f"$response.body#{pointer}"})
