@@ -77,6 +77,15 @@ def test_what_goes_wrong_ends_a_pipe(
         assert out == "" and told in err
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_line_that_is_no_text_ends_a_pipe(
+    echo: Echo, errors: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe\n"), "utf-8", errors))
+    assert main(["chat", "echo"]) == 3
+    assert "stdin: a line is no UTF-8" in capsys.readouterr().err
+
+
 def test_in_a_terminal_words_come_one_by_one_and_it_goes_on_after_a_failure(
     echo: Echo, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from gnomon.cli.output import say
-from gnomon.core.errors import GnomonError, UsageError
+from gnomon.core.errors import DataError, GnomonError, UsageError
 
 if TYPE_CHECKING:
     import asyncio
@@ -116,9 +116,19 @@ def _in_terminal(talk: Conversation, runner: asyncio.Runner) -> None:
 
 def _in_pipe(talk: Conversation, runner: asyncio.Runner) -> None:
     """One line an answer; what goes wrong ends it."""
-    for line in _lines(iter(sys.stdin.readline, "")):
+    for line in _lines(_piped()):
         if not _obeyed(talk, line):
             print(" ".join(runner.run(talk.answer(line)).split()), flush=True)
+
+
+def _piped() -> Iterator[str]:
+    try:
+        for line in iter(sys.stdin.readline, ""):
+            # Where the locale lets them through, bytes that are no UTF-8 are halves of surrogate pairs.
+            line.encode()
+            yield line
+    except UnicodeError:
+        raise DataError("a line is no UTF-8", where="stdin", todo="write it as UTF-8") from None
 
 
 def _typed() -> Iterator[str]:
