@@ -95,6 +95,22 @@ def test_identifiers_name_what_lives():
     assert value["user_id"] == 1 and value["deep"][0]["userId"] in (2, 77)
 
 
+def test_a_thing_is_named_below_it_whatever_its_parameter_is_called():
+    key = {
+        name: Parameter(name=name, location="path", schema={"type": "string"}, required=True)
+        for name in ("id", "user_id")
+    }
+    make = Operation(method="POST", path="/users")
+    read = Operation(method="GET", path="/users/{id}", parameters=(key["id"],))
+    order = Operation(method="POST", path="/users/{user_id}/orders", parameters=(key["user_id"],))
+    api = Api(title="", version="", dialect="openapi-3.1", operations=(make, read, order))
+    memory = Memory(api)
+    memory.learn(_exchange(make, 201, b'{"id": "ann-77"}'))
+    maker = Maker(api, memory)
+    made = [maker.valid(order, Draws(i)).parameters["path", "user_id"] for i in range(20)]
+    assert made.count("ann-77") > 5
+
+
 def test_other_names_stay_within_the_schema():
     case = Case(operation=MAKE, body={"name": "ann"}, media_type="application/json")
     found = {_maker().renamed(case, Draws(i)).body["name"] for i in range(20)}

@@ -191,7 +191,13 @@ class Maker:
         if "{" not in operation.path or drawn > _LIVE + _GONE:
             return {}
         thing = self._memory.thing_for(operation.path, rng, gone=drawn > _LIVE)
-        return dict(thing.params) if thing else {}
+        found = dict(thing.params) if thing else {}
+        for part in self.parts(operation):
+            # `/users/{id}` makes what `/users/{user_id}/orders` names.
+            if part.location == "path" and part.name not in found and self._memory.refers(part.name):
+                known = self._memory.identifier(part.name, rng)
+                found |= {} if known is None else {part.name: known}
+        return found
 
     def value(self, operation: Operation, part: Part, rng: Draws) -> Any:
         """A valid value of a part; `NOTHING` where there is none."""
