@@ -155,6 +155,12 @@ def test_a_number_as_text_in_a_query_is_no_fault():
     assert _found(_created(_invalid(GOOD, fault, parameters))) == set()
     parameters[("query", "n")] = "x"
     assert _found(_created(_invalid(GOOD, fault, parameters))) == {("negative_data_accepted", True)}
+    # It is a number as servers read it, and too small.
+    least = [replace(p, schema={"type": "integer", "minimum": 1}) if p.name == "n" else p for p in CREATE.parameters]
+    limited = replace(CREATE, parameters=tuple(least))
+    case = replace(_invalid(GOOD, fault, {**parameters, ("query", "n"): "0"}), operation=limited)
+    (small,) = violations(_created(case), Promises(replace(API, operations=(limited,))))
+    assert small.key[-1] == "minimum"
 
 
 def test_a_required_header_without_default_must_be_missed():

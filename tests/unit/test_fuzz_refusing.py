@@ -55,6 +55,11 @@ def test_reasons_are_told_apart() -> None:
         {"age": ["no number", "too old"]},
     ]
     assert list(map(told, reasons(json.dumps(pydantic).encode()))) == ["missing", "no #"]
+    lines = {"error": "Invalid", "message": "name: too short. Got: a\nage: too old"}
+    assert list(map(told, reasons(json.dumps(lines).encode()))) == [
+        "Invalid name: too short. Got: a",
+        "Invalid age: too old",
+    ]
     for whole in (b"<h1>no</h1>", b'{"error": "bad", "code": 3}', b"[1]", b""):
         assert reasons(whole) == [whole]
 

@@ -13,6 +13,7 @@ from gnomon.fuzz.checks.fingerprint import fingerprint, texts_of
 from gnomon.fuzz.checks.promises import Promises
 from gnomon.fuzz.checks.refusals import is_beyond_schemas, reasons, told
 from gnomon.fuzz.pointers import escaped, tokens
+from gnomon.fuzz.readings import ABSENT, text_readings
 from gnomon.fuzz.values.formats import FORMATS
 
 __all__ = ["method_not_allowed", "missing_header_accepted", "negative_data_accepted", "valid_data_rejected"]
@@ -103,8 +104,10 @@ def _lacks(exchange: Exchange, fault: Fault) -> bool:
 def _told(case: Case, fault: Fault, promises: Promises) -> tuple[Fault, tuple[str, ...]]:
     """The fault as the validator tells it of the body that was sent, so that one hole has one name, and where in a
     named schema it is broken."""
+    if fault.location != "body":
+        return _as_read(case, fault, promises), ()
     media = case.operation.bodies.get(case.media_type)
-    validator = promises.asking(media.schema) if media and fault.location == "body" else None
+    validator = promises.asking(media.schema) if media else None
     if validator is None or isinstance(case.body, bytes):
         return fault, ()
     try:
@@ -120,6 +123,22 @@ def _told(case: Case, fault: Fault, promises: Promises) -> tuple[Fault, tuple[st
     place = tuple(str(part) for part in error.schema_path)
     root = ("negative_data_accepted", *place, pointer.rpartition("/")[2] if keyword == "required" else "")
     return replace(fault, pointer=pointer, keyword=keyword), root if place[:1] == ("$defs",) else ()
+
+
+def _as_read(case: Case, fault: Fault, promises: Promises) -> Fault:
+    """The fault of a text that is of the right type as servers read it, and then breaks something else: 0 of a limit
+    of at least 1."""
+    found = [each for each in case.operation.parameters if fault.pointer == f"/{escaped(each.name)}"]
+    parameter = next((each for each in found if each.location == fault.location), None)
+    text = case.parameters.get((fault.location, parameter.name)) if parameter else None
+    validator = promises.asking(parameter.schema) if parameter else None
+    if fault.keyword != "type" or not isinstance(text, str) or validator is None:
+        return fault
+    for value in text_readings(text):
+        keywords = {each.kind.name for each in validator.iter_errors(value)} if value is not ABSENT else {"type"}
+        if "type" not in keywords:
+            return replace(fault, keyword=min(keywords, default=fault.keyword))
+    return fault
 
 
 def _undeclared(case: Case, promises: Promises) -> bool:

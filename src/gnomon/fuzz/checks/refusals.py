@@ -56,6 +56,8 @@ def reasons(body: bytes) -> list[bytes]:
     if len(said) > 1 and all(_is_texts(each) for each in said.values()):
         return [json.dumps({name: each}).encode() for name, each in said.items()][:_MOST]
     for name, each in said.items():
+        if isinstance(each, str) and name in _SAYS and len(lines := each.split("\n")) > 1:
+            return [json.dumps({**said, name: line}).encode() for line in lines if line.strip()][:_MOST]
         if isinstance(each, list) and len(each) > 1 and all(isinstance(inner, dict) for inner in each):
             return [json.dumps({name: [inner]}).encode() for inner in each][:_MOST]
     return [body]
