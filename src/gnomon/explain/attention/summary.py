@@ -31,12 +31,13 @@ def report(cfg: Attention, rows: Sequence[Row]) -> Report:
     heads_LHN = np.concatenate([row.evidence["heads"] for row in rows], axis=2)
     clusters = [row.cluster for row in rows for _ in row.evidence["loss"]]
     num_layers, num_heads, _ = heads_LHN.shape
-    by_size = sorted(np.ndindex(num_layers, num_heads), key=lambda at: -float(np.abs(heads_LHN[at]).mean()))
+    sizes_LH = np.abs(heads_LHN).mean(axis=2)
+    by_size = sorted(np.ndindex(num_layers, num_heads), key=lambda at: -float(sizes_LH[at]))
     adds = {_name(*at): clustered_mean(heads_LHN[at], clusters) for at in by_size}
     losses = _losses(cfg, rows, clusters)
     return Report(
         title=f"{len(adds)} heads on {len(rows)} text{'s' * (len(rows) > 1)}",
-        summary=_summary(adds, losses),
+        summary=_summary(adds, [float(sizes_LH[at]) for at in by_size], losses),
         estimates=[
             *losses,
             *(Estimate.of(_ADDS, adds[key], group=key, headline=i < 3) for i, key in enumerate(list(adds)[:_LISTED])),
@@ -60,11 +61,11 @@ def _losses(cfg: Attention, rows: Sequence[Row], clusters: Sequence[str]) -> lis
     return found
 
 
-def _summary(adds: dict[str, Interval], losses: Sequence[Estimate]) -> str:
+def _summary(adds: dict[str, Interval], sizes: Sequence[float], losses: Sequence[Estimate]) -> str:
     told = [f"The next token costs {in_words(losses[0], 2)} nats."]
     told += [f"Less that of {each.metric.rpartition(' ')[2]} it is {in_words(each, 2)}." for each in losses[1:]]
-    first, *more = (f"head {key} ({number(found.value, 2)})" for key, found in list(adds.items())[:3])
-    told.append(f"The most is added to or taken from its logit by {', '.join([first, *more])}.")
+    named = ", ".join(f"{key} ({number(size, 2)})" for key, size in list(zip(adds, sizes, strict=True))[:3])
+    told.append(f"The heads that add most to its logit or take most from it, by the mean of the size: {named}.")
     return " ".join(told)
 
 
