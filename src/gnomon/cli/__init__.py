@@ -6,6 +6,7 @@ findings or a value outside its range, 2 wrong use, 3 bad data or model, 4 faile
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -35,5 +36,11 @@ def _run(tokens: list[str]) -> int:
     if "-" in tokens[1:]:
         at = tokens.index("-", 1)
         tokens = [*tokens[: at - 1], f"{tokens[at - 1]}=-", *tokens[at + 1 :]]
-    code = build_app(tokens)(tokens, exit_on_error=False, print_error=False)
+    app = build_app(tokens)
+    # What is imported stays: to look through it again and again for what can go costs a tenth of a short command.
+    gc.freeze()
+    try:
+        code = app(tokens, exit_on_error=False, print_error=False)
+    finally:
+        gc.unfreeze()
     return code if isinstance(code, int) else 0

@@ -5,6 +5,7 @@ Tests run in here, so an answer that makes a test hang or run out of memory cost
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import sys
@@ -30,6 +31,7 @@ def main() -> None:
     sys.path += setup["path"]
     replies, sys.stdout = 1, sys.stderr
     limits = Limits(**setup["limits"])
+    gc.freeze()
     judge = Judge(lambda: Zygote(setup["layers"], limits, setup["wrapper"]))
     checks: dict[int, Check] = {}
     while True:
