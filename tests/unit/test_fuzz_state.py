@@ -15,7 +15,7 @@ from gnomon.fuzz.state.expressions import evaluate
 from gnomon.fuzz.state.memory import Memory
 from gnomon.fuzz.state.names import is_identifier, singular, subject_of, words
 from gnomon.fuzz.state.resources import Route, resources
-from gnomon.fuzz.state.semantics import differs, is_soft_deleted, lists, unseen, unseen_of
+from gnomon.fuzz.state.semantics import differs, is_soft_deleted, listed, lists, unseen, unseen_of
 
 
 @pytest.mark.parametrize("name", ["userId", "user_id", "User-ID", "user.id", "userID"])
@@ -169,6 +169,30 @@ def test_lists_are_believed_only_where_they_cannot_go_on():
     assert lists([{"id": i} for i in range(10)], users, 77) is None
     assert lists([{"id": 7, "deleted": True}], users, 7) is None
     assert lists(["a"], users, 7) is None
+
+
+def test_a_list_of_what_belongs_to_something_else_says_nothing():
+    make, every = (Operation(method=method, path="/users/{user}/notes") for method in ("POST", "GET"))
+    read = Operation(method="GET", path="/users/{user}/notes/{note}")
+    (notes,) = resources(Api(title="", version="", dialect="openapi-3.1", operations=(make, every, read)))
+
+    def step(operation, said, **path):
+        case = Case(operation=operation, parameters={("path", name): value for name, value in path.items()})
+        reply = Reply(status=200, body=json.dumps(said).encode())
+        return Exchange(case=case, request=Request(method=operation.method, target=operation.path), reply=reply)
+
+    made = step(make, {"note": 1}, user="ann")
+    for user, expected in (("ann", False), ("bob", None)):
+        assert listed([made, step(every, [], user=user)], notes, lambda steps: 1) is expected
+        seen = [step(read, {}, user="ann", note=1), step(every, [], user=user)]
+        assert listed(seen, notes, lambda steps: 1) is expected
+    rows = step(every, [{"id": 7, "name": "home"}], user="ann")
+    assert [listed([made, rows], notes, lambda steps, of=of: of) for of in ("home", "7", 7, "x")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_schemas_have_two_directions():

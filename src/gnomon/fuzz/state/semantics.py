@@ -12,7 +12,7 @@ from typing import Any
 from gnomon.fuzz.base import NOTHING, Exchange
 from gnomon.fuzz.state.expressions import LOCATION, evaluate
 from gnomon.fuzz.state.memory import identified, read_json, rows_of
-from gnomon.fuzz.state.names import singular, subject_of, words
+from gnomon.fuzz.state.names import is_identifier, singular, subject_of, words
 from gnomon.fuzz.state.resources import Resource
 
 __all__ = [
@@ -93,9 +93,18 @@ def lists(body: Any, resource: Resource, value: Any) -> bool | None:
     rows = rows_of(body)
     found = [identified(resource, row) for row in rows]
     for row, each in zip(rows, found, strict=True):
-        if each is not None and str(each[1]) == str(value):
+        if each is not None and (str(each[1]) == str(value) or _is_called(row, value)):
             return None if is_soft_deleted(row) else True
     return False if len(rows) < _SHORT_PAGE and None not in found and isinstance(body, list | dict) else None
+
+
+def _is_called(row: Mapping[str, Any], value: Any) -> bool:
+    """Whether a row has a text under another name that identifies; numbers say too little."""
+    return (
+        isinstance(value, str)
+        and not value.isdecimal()
+        and any(is_identifier(name) and each == value for name, each in row.items())
+    )
 
 
 def not_found(steps: Sequence[Exchange], resource: Resource) -> bool:
@@ -163,8 +172,23 @@ def moved(steps: Sequence[Exchange]) -> list[str]:
 def listed(
     steps: Sequence[Exchange], resource: Resource, identifier: Callable[[Sequence[Exchange]], Any]
 ) -> bool | None:
-    """Whether the last step lists the thing with this identifier; None as in `lists`."""
-    return lists(_read(steps[-1]), resource, identifier(steps)) if _ok(steps[-1]) else None
+    """Whether the last step lists the thing with this identifier; None as in `lists`, and for a list of what belongs to
+    something else."""
+    if not _ok(steps[-1]) or not _belongs(steps, resource):
+        return None
+    return lists(_read(steps[-1]), resource, identifier(steps))
+
+
+def _belongs(steps: Sequence[Exchange], resource: Resource) -> bool:
+    """Whether the last step's path goes through what the thing belongs to of which the steps before it speak."""
+    *before, last = [
+        {name: str(value) for (location, name), value in each.case.parameters.items() if location == "path"}
+        for each in steps
+    ]
+    for step, named in zip(reversed(steps[:-1]), reversed(before), strict=True):
+        if resource.key in named or (_ok(step) and step.case.operation in resource.creates):
+            return all(named.get(name, value) == value for name, value in last.items() if name != resource.key)
+    return True
 
 
 def is_read(steps: Sequence[Exchange], resource: Resource) -> bool:
