@@ -76,6 +76,8 @@ class State:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self.items: dict[int, dict[str, Any]] = {}
+        self.shown: dict[int, dict[str, Any]] = {}
+        "Items that are not deleted, in their order."
         self.users: dict[str, dict[str, Any]] = {}
         self.orders: dict[str, dict[str, Any]] = {}
         self.files: dict[str, dict[str, Any]] = {}
@@ -96,8 +98,16 @@ class State:
         number = len(self.items) + 1
         kept = {key: fields[key] for key in ("sku", "title", "price")}
         item = {"id": number, **kept, "currency": "EUR", "stock": 0, "tags": [], "deleted": False}
-        self.items[number] = item
+        self.keep(item)
         return item
+
+    def keep(self, item: dict[str, Any]) -> None:
+        """Keeps an item as it now is."""
+        self.items[item["id"]] = item
+        if item["deleted"]:
+            self.shown.pop(item["id"], None)
+        else:
+            self.shown[item["id"]] = item
 
 
 class Refused(Exception):

@@ -32,12 +32,10 @@ async def _list(call: Call) -> Answer:
     if query.get("sort") == "-price":
         raise call.refuse("query", "sort", "unknown order", "reject-enum")
     _notice_texts(call)
-    text, least, tags = query.get("q", ""), query.get("min_price", 0), set(query.get("tag", ()))
-    found = [
-        i
-        for i in reversed(call.state.items.values())
-        if not i["deleted"] and text in i["title"] and i["price"] >= least and tags.issubset(i["tags"])
-    ]
+    found = list(reversed(call.state.shown.values()))
+    if not query.keys().isdisjoint(("q", "min_price", "tag")):
+        text, least, tags = query.get("q", ""), query.get("min_price", 0), set(query.get("tag", ()))
+        found = [i for i in found if text in i["title"] and i["price"] >= least and tags.issubset(i["tags"])]
     if "sort" in query:
         found.sort(key=lambda item: item[query["sort"]])
     limit, offset = int(query.get("limit", 20)), int(query.get("offset", 0))
@@ -96,12 +94,14 @@ async def _change(call: Call) -> Answer:
     # What the form of changes does not have is built anew, and the currency forgotten.
     shown = {**item, "currency": "EUR", "title": known["title"], "price": known["price"]}
     kept = {key: value for key, value in shown.items() if key != "currency"}
-    call.state.items[item["id"]] = kept
+    call.state.keep(kept)
     return Answer(body=shown)
 
 
 async def _delete(call: Call) -> Answer:
-    _item(call)["deleted"] = True
+    item = _item(call)
+    item["deleted"] = True
+    call.state.keep(item)
     call.log.decoy("soft-delete")
     return Answer(204)
 
@@ -140,12 +140,9 @@ async def _search(call: Call) -> Answer:
     if "price" in body:
         with call.log.crash("input-optional-key"):
             low, high = body["price"].get("min", 0), body["price"]["max"]
-    found = [
-        _summary(item)
-        for item in reversed(call.state.items.values())
-        if not item["deleted"] and body.get("text", "") in item["title"] and low <= item["price"] <= high
-    ]
-    return Answer(body=found[:100])
+    text = body.get("text", "")
+    found = (i for i in reversed(call.state.shown.values()) if text in i["title"] and low <= i["price"] <= high)
+    return Answer(body=[_summary(item) for item in islice(found, 100)])
 
 
 async def _compare(call: Call) -> Answer:
