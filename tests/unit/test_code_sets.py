@@ -175,6 +175,17 @@ def test_extraction(reply: str, route: str) -> None:
         assert names["add"](2, 3) == 5
 
 
+def test_contest_programs_find_what_the_sets_own_graders_import(problems: list[Problem]) -> None:
+    called, whole = problems[-1], problems[-2]
+    with Judges(1) as judges:
+        typed = "class Solution:\n    def add(self, a: List[int], b: Any):\n        return reduce(gcd, [0, a + b])"
+        for text in (typed, f"from __future__ import annotations\n{typed}", f"List = Any = dict\n{typed}"):
+            assert judges.verdict(check_of(called), called.program(text)).passed
+        text = "x = [*map(int, sys.stdin.readline().split())]\nbisect.insort(x, 0)\nprint(sum(deque(x)))"
+        assert judges.verdict(check_of(whole), whole.program(text)).passed
+    assert called.program("def add(a, b): return a + b") == "def add(a, b): return a + b" + called.adapter
+
+
 def test_files_that_windows_or_other_writers_made(tmp_path: Path) -> None:
     row = {**HUMANEVAL, "prompt": HUMANEVAL["prompt"].replace("Add", "Add \u2028 \x85")}
     text = "\ufeff" + json.dumps(row, ensure_ascii=False) + "\r\n"

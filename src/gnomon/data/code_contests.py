@@ -22,6 +22,24 @@ _SAMPLE = re.compile(
     r"-{3,}\s*Sample Input[^-\n]*-{3,}\s*\n(.*?)\n-{3,}\s*Sample Output[^-\n]*-{3,}\s*\n(.*?)(?=\n-{3,}|\Z)", re.S
 )
 _METHOD = "\nif 'Solution' in globals():\n    {name} = Solution().{name}\n"
+# Solutions of both sets count on these: the graders of each import them, and more that nobody needs.
+_NAMES = {
+    "typing": "Any Callable Dict Iterable Iterator List Optional Set Tuple Union",
+    "collections": "ChainMap Counter OrderedDict defaultdict deque namedtuple",
+    "itertools": "accumulate chain combinations combinations_with_replacement count cycle groupby islice"
+    " permutations product repeat starmap takewhile zip_longest",
+    "functools": "cache cmp_to_key lru_cache partial reduce",
+    "math": "ceil comb cos exp fabs factorial floor gcd inf isqrt log log10 log2 sin sqrt tan",
+    "heapq": "heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest",
+    "bisect": "bisect_left bisect_right insort",
+}
+_MODULES = (
+    "bisect collections copy datetime fractions functools heapq itertools math operator random re string sys time"
+)
+_IMPORTS = (
+    *(f"import {module}" for module in _MODULES.split()),
+    *(f"from {module} import {name}" for module, names in _NAMES.items() for name in names.split()),
+)
 _TEST = """
 def plain(value):
     return [plain(x) for x in value] if isinstance(value, (list, tuple)) else value
@@ -57,6 +75,7 @@ def apps_problem(row: Mapping[str, Any]) -> Problem:
         "reference": solutions[0] if solutions else "",
         "text": f"{row['question']}\n{starter}",
         "level": row.get("difficulty") or "",
+        "imports": _IMPORTS,
     }
     if not tests.get("fn_name"):
         shown = shown_examples(row["question"])
@@ -84,6 +103,7 @@ def live_problem(row: Mapping[str, Any]) -> Problem:
         prompt=f"{row['question_content']}\n{row.get('starter_code') or ''}\nANSWER:\n",
         text=f"{row['question_content']}\n{row.get('starter_code') or ''}",
         level=row.get("difficulty") or "",
+        imports=_IMPORTS,
         entry_point=name,
         names=(name,) if name else (),
         adapter=_METHOD.format(name=name) if name else "",

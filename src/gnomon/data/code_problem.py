@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ __all__ = ["STOPS", "Problem", "beside_reference", "problem_from"]
 
 # Where the completion of a function ends (Chen et al. 2021, sec. 2.1).
 STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
+_WORD = re.compile(r"\w+")
+# Nothing may stand before these.
+_FUTURE = re.compile(r"^from __future__ import (?:[^(\n]*|\([^)]*\).*)\n", re.M)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,7 @@ class Problem:
         compared: what is right is what the reference says, so that calls of its own name must stay its own.
         programs: input and wanted output of each run of a whole program.
         adapter: Python appended to every candidate, such as what calls the method of a class.
+        imports: statements that the set's own graders put before a program; those whose name it uses are.
         text: the task in words, for models that are talked to.
         level: how hard it is said to be; "" where it is not.
         shown: how many of the tests, the first ones, are examples that the statement shows.
@@ -50,6 +55,7 @@ class Problem:
     compared: bool = False
     programs: tuple[tuple[str, str], ...] = ()
     adapter: str = ""
+    imports: tuple[str, ...] = ()
     text: str = ""
     level: str = ""
     shown: int = 0
@@ -59,6 +65,16 @@ class Problem:
     def tested(self) -> bool:
         """Whether there is anything to judge a program by; some rows of APPS have nothing."""
         return bool(self.test or self.programs or self.hidden)
+
+    def program(self, text: str) -> str:
+        """The program that is judged where `text` was written."""
+        words = set(_WORD.findall(text)) if self.imports else set()
+        line = "; ".join(statement for statement in self.imports if statement.rpartition(" ")[2] in words)
+        if not line:
+            return text + self.adapter
+        first = [found.end() for found in _FUTURE.finditer(text)]
+        place = first[-1] if first else 0
+        return f"{text[:place]}{line}\n{text[place:]}{self.adapter}"
 
     @property
     def in_place(self) -> bool:

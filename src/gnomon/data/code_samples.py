@@ -71,7 +71,7 @@ def made_samples(kind: str, problems: Iterable[Problem]) -> Iterator[Sample]:
         completion = "" if kind == "empty" else problem.reference.removeprefix(problem.opening)
         source = problem.opening if kind == "empty" else problem.reference
         record = {"task_id": problem.id, "completion": completion}
-        yield Sample(task=problem.id, index=0, source=source + problem.adapter, record=record)
+        yield Sample(task=problem.id, index=0, source=problem.program(source), record=record)
 
 
 def _sample(record: dict[str, Any], problems: Mapping[str, Problem], seen: Counter[str], where: str) -> Sample:
@@ -90,7 +90,7 @@ def _sample(record: dict[str, Any], problems: Mapping[str, Problem], seen: Count
     return Sample(
         task=task,
         index=seen[task],
-        source=source + problem.adapter,
+        source=problem.program(source),
         record=record,
         mean_logprob=_number(record, "mean_logprob", where),
         temperature=_number(record, "temperature", where),

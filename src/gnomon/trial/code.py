@@ -78,7 +78,7 @@ def opened(problem: Problem, protection: Protection) -> Problem:
 def program_of(problem: Problem, completion: str) -> str:
     """The program that a completion of the problem's prompt makes; the completion is cut where the function ends."""
     cuts = [place for stop in problem.stops if (place := completion.find(stop)) >= 0]
-    return problem.opening + completion[: min(cuts, default=len(completion))] + problem.adapter
+    return problem.program(problem.opening + completion[: min(cuts, default=len(completion))])
 
 
 def likeness(problem: Problem, source: str) -> float | None:
@@ -103,7 +103,7 @@ def extract(problem: Problem, reply: str) -> Extracted:
     if found:
         return _with_prompt(problem, found), "span"
     if entry and _parses(problem.opening + reply):
-        return problem.opening + reply + problem.adapter, "completion"
+        return problem.program(problem.opening + reply), "completion"
     return reply, "none"
 
 
@@ -112,10 +112,10 @@ def _with_prompt(problem: Problem, text: str) -> str:
     try:
         body = ast.parse(problem.opening).body
     except (SyntaxError, ValueError):
-        return text + problem.adapter
+        return problem.program(text)
     kept = [n for n in body if not isinstance(n, ast.FunctionDef) or n.name != problem.entry_point]
     before = "\n".join(ast.unparse(n) for n in kept if not isinstance(n, ast.Expr))
-    return f"{before}\n{text}{problem.adapter}" if before else text + problem.adapter
+    return problem.program(f"{before}\n{text}" if before else text)
 
 
 def _defines(text: str, entry: str) -> bool:
