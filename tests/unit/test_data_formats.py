@@ -209,6 +209,8 @@ def test_parquet(tmp_path: Path) -> None:
         ("p.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a Git LFS pointer"),
         ("p.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a Git LFS pointer"),
         ("j.jsonl", '{"question": "q", "answers": ["a"]}\n{"question": \n', r"j\.jsonl, line 2: is no JSON"),
+        ("d.json", "[" * 100_000, r"d\.json, line 1: is no JSON"),
+        ("n.json", '[{"answer": ' + "1" * 5000 + "}]", r"n\.json, line 1: is no JSON"),
         ("l.jsonl", "[1, 2]\n", "line 1: holds a list, not an object"),
         ("s.json", '["one", "two"]', "holds a str, not an object"),
         ("n.json", "3", "holds a int"),

@@ -146,7 +146,7 @@ def _json(path: Path) -> Iterator[tuple[int, Record]]:
     text = _text(path)
     try:
         whole = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         # Published .json files are sometimes JSON lines.
         yield from read_jsonl(path)
         return

@@ -219,7 +219,7 @@ def _parsed(line: bytes) -> object:
         return json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return BadRow("it is not UTF-8")
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         return BadRow(f"it is no JSON ({error})")
 
 
