@@ -99,6 +99,44 @@ HOSTILE = {
     "connects": Hostile("import socket\ndef f(x):\n    socket.create_connection(('127.0.0.1', 80))", _NO),
     "listens": Hostile("import socket\ndef f(x):\n    socket.create_server(('127.0.0.1', 0))", _NO),
     "local socket": Hostile("import socket\ndef f(x):\n    socket.socket(socket.AF_UNIX).connect('\\0name')", _NO),
+    "what the kernel shares": Hostile(
+        "import ctypes\ndef f(x):\n    c = ctypes.CDLL(None)\n"
+        "    asked = [('shmget', 0, 4096, 0o1666), ('msgget', 4711, 0o1666), ('semget', 4711, 1, 0o1666),\n"
+        "             ('inotify_init1', 0), ('fanotify_init', 0, 0), ('unshare', 1 << 28), ('personality', 1 << 18),\n"
+        "             ('mlockall', 3), ('sethostname', b'a', 1), ('nice', -5)]\n"
+        "    if all(getattr(c, name)(*how) < 0 for name, *how in asked): raise PermissionError\n    return x * x",
+        _NO,
+    ),
+    "named memory": Hostile(
+        "from multiprocessing.shared_memory import SharedMemory\ndef f(x):\n"
+        "    SharedMemory(create=True, size=1 << 20)\n    return x * x",
+        _NO,
+    ),
+    "a message with an address": Hostile(
+        "import socket\ndef f(x):\n    a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "    a.sendto(b'x', '\\0a')",
+        _NO,
+    ),
+    "a message with an address that is far away": Hostile(
+        "import ctypes, errno, socket\ndef f(x):\n    c = ctypes.CDLL(None, use_errno=True)\n"
+        "    far, n = ctypes.c_void_p(5 << 32), ctypes.c_size_t\n"
+        "    c.mmap(far, n(4096), 3, 0x32, -1, n(0))\n    ctypes.memmove(far, b'\\1\\0/tmp/a', 9)\n"
+        "    a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+        "    if c.sendto(a.fileno(), b'x', n(1), 0, far, 9) < 0 and ctypes.get_errno() == errno.EPERM:\n"
+        "        raise PermissionError\n    return x * x",
+        _NO,
+    ),
+    "hands a descriptor over": Hostile(
+        "import array, socket\ndef f(x):\n    a, b = socket.socketpair()\n"
+        "    a.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [1]))])\n    return x * x",
+        _NO,
+    ),
+    "writes to devices": Hostile(
+        "def f(x):\n    for name in ('urandom', 'zero', 'full', 'tty', 'ptmx', 'kmsg', 'mem'):\n"
+        "        try: open(f'/dev/{name}', 'r+b', buffering=0)\n        except OSError: continue\n"
+        "        return x * x\n    raise PermissionError",
+        _NO,
+    ),
     "raises its limits": Hostile(
         "import resource\ndef f(x):\n    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))\n    return 16",
         ("exception", "forbidden action"),
