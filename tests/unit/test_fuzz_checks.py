@@ -177,6 +177,11 @@ def test_valid_data_may_be_refused_once_and_not_where_nothing_is_taken():
     assert _found(refused, promises) == set() == _found(refused, promises)
     violations(_created(replace(case, body={"name": "bob", "secret": "x"})), promises)
     assert _found(refused, promises) == {("valid_data_rejected", True)}
+    # An integer that is written with an exponent is a text that many read as none.
+    wide = {("query", "n"): 1e308}
+    assert _found(_exchange(CREATE, 422, {"error": "no"}, case=replace(case, parameters=wide)), promises) == {
+        ("valid_data_rejected", False)
+    }
     # What was taken once is refused for what the server keeps.
     violations(_created(case), promises)
     assert _found(refused, promises) == {("valid_data_rejected", False)}
