@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -43,6 +45,16 @@ def test_specs_compile_and_hold_their_data(name: str) -> None:
 def test_the_same_data_gives_the_same_specification(name: str) -> None:
     assert isinstance(ALL[name], Figure) and "config" not in ALL[name].spec
     assert f.reliability(BINS, title="t").spec == ALL["reliability"].spec
+
+
+def test_pictures_that_most_reports_have_load_no_altair() -> None:
+    code = (
+        "import sys; from gnomon.report import figures as f; f.curves([f.Point(1, 2)], x='x', y='y', title='t'); "
+        "f.histogram({'a': [1.0]}, x='x', title='t'); f.forest([], x='x', title='t'); "
+        "f.reliability([], title='t'); f.scatter([], x='x', y='y', title='t'); f.learning({}, title='t'); "
+        "sys.exit('altair' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def _values(figure: Figure) -> list[list[dict[str, object]]]:

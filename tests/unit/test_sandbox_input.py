@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from gnomon.sandbox import Check, Judges, Limits, SandboxError, called, protect
 from gnomon.sandbox.asked import call_frame, compiled, load_frame, read_call, read_load
-from gnomon.sandbox.codec import Unreadable
+from gnomon.sandbox.codec import Unreadable, decode, encode
 from gnomon.sandbox.foresee import foreseen
 
 SQUARES = Check(names=("f",), test="assert f(2) == 4\nassert f(3) == 9")
@@ -132,3 +133,15 @@ def test_one_call_of_a_function_that_is_not_trusted() -> None:
     for body in ("return open('/etc/passwd').read()", "\n    while True: pass", "return f"):
         with pytest.raises(SandboxError):
             called(f"def f(x): {body}", "f", [0], held, limits)
+
+
+@pytest.mark.parametrize("text", [b"", b"[", b"1 2", b"[1]]", b" 1", b"nul", b"\xff", b"1" * 5000, b"[" * 10**5])
+def test_a_text_that_is_no_one_value_is_unreadable(text: bytes) -> None:
+    with pytest.raises(Unreadable):
+        decode(text)
+
+
+@pytest.mark.parametrize("value", [None, True, 1 << 61, 0.1, 'a\u00e9\n"', [], [1, None, 2.5, "x", False]])
+def test_plain_values_are_written_as_json_writes_them(value: object) -> None:
+    assert encode(value) == json.dumps(value).encode()
+    assert decode(encode(value)) == value
