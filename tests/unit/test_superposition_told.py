@@ -79,7 +79,7 @@ def test_where_the_curve_rests_is_measured_in_decades() -> None:
     found = told.estimates[2]
     assert found.metric == "decades of density with D* within a tenth of 1/2"
     assert found.value == pytest.approx(0.5 * 0.05 / 0.5 + 1 + 0.5 * 0.05 / 0.2)
-    assert "what is trained costs less than the best of pairs from density 1 down" in told.summary
+    assert "the best start costs less than the best of pairs from density 1 down" in told.summary
     assert [line[3] for line in told.tables[0].rows][:1] == ["-11.98 to -8.02"]
     assert found.reason == "read off one curve" and found.low is None
     # A second start whose curve passes by 1 / 2 at once.

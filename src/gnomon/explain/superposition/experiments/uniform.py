@@ -109,20 +109,21 @@ def told(rows: Sequence[Row]) -> Told:
     on_lines = proportion([hit for hit, _ in near], [key for _, key in near])
     lying = Estimate.of("features within 0.03 of a line", on_lines, headline=True, null=_chance())
     lines = _by_start(sound)
-    paired, beaten = _best_of_pairs(cells)
+    best = list(best_rows(sound).values())
+    paired, beaten = _best_of_pairs(best)
     decades = _decades(lines, paired[: len(paired) - beaten + 1])
     since = f"from density {1 / paired[-beaten].x:.2g} down" if beaten else "nowhere"
     first, last = (fmean(line[end].y for line in lines) for end in (0, -1))
     points = [*(point for line in lines for point in line), *paired]
     drawn = [
         curves(points, x="1 / density", y="D*", title="Dimensions a feature", log_x=True, section="uniform"),
-        *_levels(list(best_rows(sound).values())),
+        *_levels(best),
     ]
     summary = (
         f"Equal features take D* {_star(first)} dimensions each where dense and {_star(last)} where rarest; "
         f"of those that take 0.3 or more, {number(on_lines.value, 2)} lie within 0.03 of a polytope's line (by chance "
         f"{_chance():.2f}). D* is within a tenth of 1/2 over {number(decades[1].value, 2)} decades of density, at the "
-        f"least loss over {number(decades[2].value, 2)} at most; what is trained costs less than the best of pairs "
+        f"least loss over {number(decades[2].value, 2)} at most; the best start costs less than the best of pairs "
         f"{since}."
     )
     return Told(summary, [lying, *decades], drawn, [_table(cells, paired)])
@@ -135,16 +136,15 @@ def _decades(lines: Sequence[Sequence[Point]], paired: Sequence[Point]) -> list[
         Estimate.of(f"{metric} {said}", _over_starts([_rest(line, level) for line in lines]))
         for said, level in (("1", 1), ("1/2", half))
     ]
-    reason = "of the best of pairs, worked out, up to where what is trained costs less"
+    reason = "of the best of pairs, worked out, up to where the best start costs less"
     most = Estimate(metric=f"{metric} 1/2 at the least loss, at most", value=_rest(paired, half), reason=reason)
     return [*found, most]
 
 
-def _best_of_pairs(cells: dict[str, list[Row]]) -> tuple[list[Point], int]:
-    """D* of the best of pairs, and at how many of the rarest densities what is trained costs less."""
-    line = [_starred(some[0], "best of pairs", _against(some[0])["star"]) for some in cells.values()]
-    costs_less = [all((_above_pairs(row).high or 0) < 0 for row in some) for some in cells.values()]
-    return line, len(list(takewhile(bool, reversed(costs_less))))
+def _best_of_pairs(best: Sequence[Row]) -> tuple[list[Point], int]:
+    """D* of the best of pairs, and at how many of the rarest densities the best start costs less."""
+    line = [_starred(row, "best of pairs", _against(row)["star"]) for row in best]
+    return line, len(list(takewhile(lambda row: (_above_pairs(row).high or 0) < 0, reversed(best))))
 
 
 def _levels(rows: Sequence[Row]) -> list[Figure]:
