@@ -242,6 +242,7 @@ def test_text_files_of_every_kind_are_read_in_the_order_of_their_paths(tmp_path:
     ("name", "content", "message"),
     [
         ("x.jsonl", b'{"text": "a"}\n{', r"x.jsonl:2: not JSON"),
+        ("d.jsonl", b"[" * 100_000, r"d.jsonl:1: not JSON"),
         ("x.jsonl", b'{"body": "a"}', r'x.jsonl:1: the line has no text; lines look like \{"text": "..."\}'),
         ("x.txt", b"\xff\xfe\xfa", r"x.txt: cannot be read as text"),
         ("x.parquet", b"no", r"x.parquet: no column 'text' to read"),

@@ -355,6 +355,7 @@ def test_documents_that_are_not_apart_stop_the_family(tmp_path: Path, monkeypatc
 def test_what_is_no_family_is_refused() -> None:
     for more, words in (
         ({"widths": ()}, "needs a width"),
+        ({"widths": (0,)}, "--width is 0"),
         ({"seeds": 129}, "1 to 128 seeds"),
         ({"epochs": (8, 8)}, "named twice"),
         ({"shares": (0.0,)}, "trained anyway"),

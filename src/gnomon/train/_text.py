@@ -184,8 +184,8 @@ def _lines(file: Path) -> Iterator[str]:
 def _text_of(line: str, where: str) -> str:
     try:
         record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"not JSON: {error}", where=where) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON: {error}", where=where, todo="mend the line or remove it") from None
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
         raise DataError("the line has no text", where=where, todo='lines look like {"text": "..."}')
     return str(record["text"])

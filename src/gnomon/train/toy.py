@@ -121,7 +121,7 @@ class Toy:
     "Seed of the language and its documents."
 
     def __post_init__(self) -> None:
-        at_least(1, layers=self.layers, heads=self.heads, batch=self.batch)
+        at_least(1, width=self.width, layers=self.layers, heads=self.heads, batch=self.batch)
         at_least(0, snapshots=self.snapshots)
         if self.width % self.heads:
             raise UsageError(f"{self.heads} heads do not share a width of {self.width}", todo="give a divisor of it")
