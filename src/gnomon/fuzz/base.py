@@ -2,9 +2,8 @@
 
     loading -> Api -> generation -> Case -> Request -> transport -> Reply -> checks -> Violation -> triage -> Finding
 
-Stages know nothing of each other: generation never waits for the network, and checks see bytes that
-were really sent and received. A reference inside a schema stays a reference (`#/$defs/NAME` into `Api.definitions`), so
-that recursion costs nothing until a value is drawn.
+Stages know nothing of each other: generation never waits for the network, checks see bytes really sent and received. A
+reference in a schema stays one (`#/$defs/NAME` into `Api.definitions`), so recursion costs nothing until it is drawn.
 """
 
 from __future__ import annotations
@@ -161,12 +160,10 @@ class Operation:
         bodies: by media type; empty where it takes none.
         body_required: whether it may be left out.
         answers: by status as the document writes it: 200, 2XX, default.
-        security: alternatives, each the names of the schemes it needs together; an empty alternative is anonymous, and
-            no alternatives at all means public.
+        security: alternatives, each the schemes it needs together; an empty one is anonymous, none at all is public.
         name: `operationId`, "" where there is none.
         tags: as the document has them.
-        root: the root field that it is in a GraphQL schema, where method is QUERY or MUTATION, path the field's name
-            and body its arguments; None for a path.
+        root: of GraphQL, the root field that it is; method is QUERY or MUTATION, path its name, body its arguments.
         left_out: methods that the document has for this path too and that are not tested; they are never sent.
         key: `GET /users/{id}`.
     """
