@@ -56,6 +56,22 @@ def test_outside_scenarios_nothing_is_asked_twice() -> None:
     assert len(sent) >= 500 and max(asked.values()) == 1
 
 
+async def _always(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] != "http":
+        raise RuntimeError("no lifespan")
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def test_a_service_of_which_all_was_asked_is_not_asked_the_same_at_once_for_ever() -> None:
+    paths = {f"/{i}": {"post": {"responses": {"200": {"description": ""}}}} for i in range(3)}
+    document = {"openapi": "3.0.0", "info": {"title": "Few", "version": "1"}, "paths": paths}
+    config = Fuzzing(connections=1, max_requests=1000)
+    sent = searched(Search(mounted(_always, document, config), config))
+    asked = Counter(each.request for each in sent if each.case.technique == "pool")
+    assert len(sent) < 200 and max(asked.values()) <= 9  # alone, and eight at once
+
+
 def test_one_connection_has_other_plays_while_one_waits_and_repeats_to_the_byte(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -213,18 +213,20 @@ class Campaign:
             self._found.put_nowait(defect)
 
     async def _play(self, play: Play) -> None:
-        before, requests = self.novelty.kinds, 1
+        before = self.novelty.kinds
         self._idle += 1
         if isinstance(play.about, Resource) or play.technique in ("at once", "callers"):
             requests = await self._tell(play)
         else:
             case = play.case or self._case(play.technique, play.about)
             sent = await self.sender.send(case) if case else None
+            requests = int(sent is not None)
             for each in sent.violations if sent else ():
                 self.triage.offer(each)
         self.schedule.played(play, requests)
         if play.arm and "feedback" not in self.without:
-            play.arm.learn(self.novelty.kinds - before, requests)
+            play.arm.learn(self.novelty.kinds - before, max(1, requests))
+            play.arm.dry = 0 if requests else play.arm.dry + 1
 
     def _case(self, technique: str, operation: Operation) -> Case | None:
         if technique == "negation":
@@ -234,7 +236,8 @@ class Campaign:
         return self.maker.valid(operation, self.rng)
 
     async def _tell(self, play: Play) -> int:
-        """A play of several requests; how many."""
+        """A play of several requests; how many, 0 where there was nothing to send."""
+        copies = 0
         story = Story(
             self.sender, self.maker, self.rng, self._offer, self.triage.known, wait=self._wait, awaited=self._awaited
         )
@@ -246,10 +249,10 @@ class Campaign:
             elif play.technique == "callers":
                 await ask_as_others(story, play.about)
             else:
-                await lives.at_once(story, play.about, self.sender.memory.thing_for(play.about.path, self.rng))
+                copies = await lives.at_once(story, play.about, self.sender.memory.thing_for(play.about.path, self.rng))
         finally:
             story.end()
-        return max(1, len(story.steps))
+        return copies + len(story.steps)
 
     async def _wait(self, seconds: float) -> None:
         """Lets seconds pass.

@@ -18,18 +18,23 @@ from gnomon.fuzz.state.resources import Resource
 __all__ = ["Arm", "Novelty", "Play", "Schedule"]
 
 _FORGET, _SAMPLED, _DEFERRED, _LOOKED_AT = 0.98, 24, 5000, 10
-_REFUSALS, _FLOOR = 5, 0.01
+_REFUSALS, _DRY, _FLOOR = 5, 5, 0.01
 _REFUSED = frozenset({401, 403, 405, 501})
 
 
 @dataclass(eq=False)
 class Arm:
-    """A technique on an operation, or a life of a resource: what it has brought."""
+    """A technique on an operation, or a life of a resource: what it has brought.
+
+    Attributes:
+        dry: uses in a row that had nothing to send which was not sent before.
+    """
 
     technique: str
     about: Operation | Resource
     won: float = 1.0
     lost: float = 1.0
+    dry: int = 0
 
     def learn(self, new: int, requests: int = 1) -> None:
         """Counts one more use, which brought so many new kinds of reply for its requests; older ones count less."""
@@ -80,7 +85,8 @@ class Schedule:
                 self.opened = self.opened or play.technique not in ("valid", "walk")
                 return play
         arms = self._rng.choices(self._arms, k=_SAMPLED)
-        arm = max([each for each in arms if not busy(each.about)] or arms, key=self._drawn)
+        ready = [each for each in arms if not busy(each.about) and not self._rests(each)]
+        arm = max(ready or arms, key=self._drawn)
         return Play(arm.technique, arm.about, arm=arm)
 
     def _next_systematic(self, busy: Callable[[Operation | Resource], bool]) -> Play | None:
@@ -106,6 +112,10 @@ class Schedule:
         key, reply = exchange.case.operation.key, exchange.reply
         refused = reply.status in _REFUSED or reply.fault == "timeout"
         self._refusals[key] = self._refusals.get(key, 0) + 1 if refused else 0
+
+    def _rests(self, arm: Arm) -> bool:
+        """Whether an arm that had nothing to send is left out, as it is but for one time in a hundred."""
+        return arm.dry >= _DRY and self._rng.random() >= _FLOOR
 
     def _drawn(self, arm: Arm) -> float:
         found = self._rng.betavariate(arm.won, arm.lost)

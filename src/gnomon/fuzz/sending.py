@@ -103,6 +103,16 @@ class Sender:
             return True
         return slow and self._took[operation.key] * len(self.api.operations) > _FAIR * sum(self._took.values())
 
+    def is_new(self, case: Case, manner: str) -> bool:
+        """Whether a case was never yet to be sent in some manner; false where it cannot be sent."""
+        try:
+            key = hash((self.write(case, self.api.base_path), manner))
+        except Unsendable:
+            return False
+        new = key not in self._seen
+        self._seen.add(key)
+        return new
+
     async def send(
         self, case: Case, *, caller: str = "first", again: bool = False, takes: tuple[Take, ...] = ()
     ) -> Sent | None:

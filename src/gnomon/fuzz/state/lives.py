@@ -184,13 +184,19 @@ async def _remove(story: Story, thing: Thing) -> None:
         await story.on(thing, operations)
 
 
-async def at_once(story: Story, operation: Operation, thing: Thing | None) -> None:
-    """Several copies of one request at a time; only the server's own faults are looked for."""
+async def at_once(story: Story, operation: Operation, thing: Thing | None) -> int:
+    """Sends copies of one request at a time, and says how many; only the server's own faults are looked for.
+
+    No request is sent so twice.
+    """
     case = story.maker.valid(operation, story.rng, path=dict(thing.params) if thing else {})
+    if not story.sender.is_new(case, "at once"):
+        return 0
     copies = story.rng.choice(_COPIES)
     for sent in await asyncio.gather(*(story.sender.send(case, again=True) for _ in range(copies))):
         for each in sent.violations if sent else ():
             story.report(each)
+    return copies
 
 
 async def _above(story: Story, resource: Resource) -> Thing | None:

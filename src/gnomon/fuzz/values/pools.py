@@ -36,8 +36,8 @@ __all__ = [
     "rebuild_value",
 ]
 
-MOST = 256
-"Values of a pool."
+MOST = 1024
+"Values of a pool; each batch waits for more uses than the one before, so that few pools come to have so many."
 
 FIRST, BATCH = 10, 32
 "Values that the first round of Hypothesis adds, so that a search soon begins, and every other."
