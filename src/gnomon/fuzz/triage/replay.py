@@ -55,9 +55,9 @@ def _is_taken(step: Exchange, sent: Sent) -> bool:
 
 
 async def _removed(sender: Sender, step: Exchange) -> bool:
-    """Removes what a step made, where there is a way; whether it is gone."""
+    """Removes what this very request made, where there is a way; whether it is gone."""
     there = sender.memory.makings.values()
-    made = next((each.thing for each in there if each.exchange.number == step.number), None)
+    made = next((each.thing for each in there if each.exchange.case is step.case), None)
     if made is None or made in sender.memory.held or not made.resource.deletes or sender.api.dialect == "graphql":
         return False
     parameters: dict[tuple[Location, str], Any] = {("path", name): value for name, value in made.params.items()}
