@@ -23,6 +23,7 @@ from gnomon.fuzz.scheduling import Arm, Novelty, Play, Schedule
 from gnomon.fuzz.sending import Sender, memory_of
 from gnomon.fuzz.state import lives
 from gnomon.fuzz.state.foreign import ask_as_others
+from gnomon.fuzz.state.memory import path_params
 from gnomon.fuzz.state.resources import Resource
 from gnomon.fuzz.state.stories import Story
 from gnomon.fuzz.systematic import Systematic
@@ -280,8 +281,7 @@ class Campaign:
         renamed = self.maker.renamed(case, self.rng, besides=wrong)
         if renamed != case:
             return renamed
-        path = {name: value for (location, name), value in case.parameters.items() if location == "path"}
-        return self.maker.valid(case.operation, self.rng, path=path)
+        return self.maker.valid(case.operation, self.rng, path=path_params(case))
 
     def _offer(self, violation: Violation) -> None:
         if violation.check not in self.unwanted:

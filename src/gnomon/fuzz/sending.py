@@ -106,12 +106,16 @@ class Sender:
     def is_new(self, case: Case, manner: str) -> bool:
         """Whether a case was never yet to be sent in some manner; false where it cannot be sent."""
         try:
-            key = hash((self.write(case, self.api.base_path), manner))
+            return self._is_first(self.write(case, self.api.base_path), manner)
         except Unsendable:
             return False
-        new = key not in self._seen
+
+    def _is_first(self, request: Request, manner: str) -> bool:
+        """Whether a request is the first of its manner, which counts it."""
+        key = hash((request, manner))
+        is_first = key not in self._seen
         self._seen.add(key)
-        return new
+        return is_first
 
     async def send(
         self, case: Case, *, caller: str = "first", again: bool = False, takes: tuple[Take, ...] = ()
@@ -121,11 +125,9 @@ class Sender:
             request = self.write(case, self.api.base_path)
         except Unsendable:
             return None
-        key = hash((request, caller))
-        if not again and key in self._seen:
+        if not self._is_first(request, caller) and not again:
             self.repeats += 1
             return None
-        self._seen.add(key)
         exchange = await self._signed(case, request, takes, caller)
         said = violations(exchange, self.promises, self.checks) if caller == "first" else []
         made = self.memory.learn(exchange) if caller == "first" and not case.malformed else None

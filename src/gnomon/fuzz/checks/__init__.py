@@ -20,6 +20,7 @@ from gnomon.fuzz.checks.graphql import graphql_error
 from gnomon.fuzz.checks.malformed import malformed_request
 from gnomon.fuzz.checks.promises import Promises
 from gnomon.fuzz.checks.server import server_error, slow_response
+from gnomon.fuzz.state.memory import path_params
 
 __all__ = ["CHECKS", "Check", "Promises", "violations"]
 
@@ -67,5 +68,5 @@ def violations(exchange: Exchange, promises: Promises, checks: Mapping[str, Chec
 
 def _is_elsewhere(exchange: Exchange) -> bool:
     """Whether a value in the path may lead to another path, about which the document says other things or none."""
-    texts = [str(value) for (location, _), value in exchange.case.parameters.items() if location == "path"]
+    texts = [str(value) for value in path_params(exchange.case).values()]
     return any("/" in text or "\\" in text or text in ("", ".", "..") for text in texts)

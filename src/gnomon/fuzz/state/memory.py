@@ -18,7 +18,17 @@ from gnomon.fuzz.base import Api, Case, Exchange
 from gnomon.fuzz.state.names import is_identifier, kind_of, plain, singular, subject_of, words
 from gnomon.fuzz.state.resources import Resource, Route, resources
 
-__all__ = ["Making", "Memory", "Thing", "identified", "leaves", "read_json", "rows_of", "written_in_order"]
+__all__ = [
+    "Making",
+    "Memory",
+    "Thing",
+    "identified",
+    "leaves",
+    "path_params",
+    "read_json",
+    "rows_of",
+    "written_in_order",
+]
 
 _NO_IDENTIFIER = 4
 _KEPT, _DEEPEST, _WIDEST, _HISTORY, _MAKINGS = 64, 4, 20, 12, 5000
@@ -108,7 +118,7 @@ class Memory:
         key, reply = exchange.case.operation.key, exchange.reply
         if not 200 <= reply.status < 300 or exchange.case.method:
             return None
-        body, params = read_json(reply.body), _path_params(exchange)
+        body, params = read_json(reply.body), path_params(exchange.case)
         if exchange.case.operation.method != "GET":
             for thing in dict.fromkeys((*self.about(exchange), *self._named(exchange))):
                 thing.keep(exchange)
@@ -129,7 +139,7 @@ class Memory:
 
     def about(self, exchange: Exchange) -> list[Thing]:
         """The things, alive or gone, that an exchange's path names, what they belong to included."""
-        params = {(name, str(value)) for name, value in _path_params(exchange).items()}
+        params = {(name, str(value)) for name, value in path_params(exchange.case).items()}
         there = [
             each for item in self._along(exchange.case.operation.path) for each in (*self.alive[item], *self.gone[item])
         ]
@@ -319,8 +329,9 @@ def rows_of(body: Any) -> list[Any]:
     return max(lists, key=len, default=[])
 
 
-def _path_params(exchange: Exchange) -> dict[str, Any]:
-    return {name: value for (location, name), value in exchange.case.parameters.items() if location == "path"}
+def path_params(case: Case) -> dict[str, Any]:
+    """The path parameters of a case by name."""
+    return {name: value for (location, name), value in case.parameters.items() if location == "path"}
 
 
 def _agrees(of: Mapping[str, Any], params: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from gnomon.fuzz.base import NOTHING, Exchange
 from gnomon.fuzz.state.expressions import LOCATION, evaluate
-from gnomon.fuzz.state.memory import identified, read_json, rows_of
+from gnomon.fuzz.state.memory import identified, path_params, read_json, rows_of
 from gnomon.fuzz.state.names import is_identifier, singular, subject_of, words
 from gnomon.fuzz.state.resources import Resource
 
@@ -117,8 +117,7 @@ def _made(step: Exchange, last: Exchange, resource: Resource) -> bool:
     """Whether a step made the thing that the last one's path names."""
     if not _ok(step) or step.case.operation not in resource.creates:
         return False
-    named = {name: str(value) for (place, name), value in last.case.parameters.items() if place == "path"}
-    given = {name: str(value) for (place, name), value in step.case.parameters.items() if place == "path"}
+    named, given = _in_path(last), _in_path(step)
     if resource.key not in given:
         told = identified(resource, _read(step))
         location = evaluate(LOCATION, step)
@@ -181,14 +180,16 @@ def listed(
 
 def _belongs(steps: Sequence[Exchange], resource: Resource) -> bool:
     """Whether the last step's path goes through what the thing belongs to of which the steps before it speak."""
-    *before, last = [
-        {name: str(value) for (location, name), value in each.case.parameters.items() if location == "path"}
-        for each in steps
-    ]
+    *before, last = map(_in_path, steps)
     for step, named in zip(reversed(steps[:-1]), reversed(before), strict=True):
         if resource.key in named or (_ok(step) and step.case.operation in resource.creates):
             return all(named.get(name, value) == value for name, value in last.items() if name != resource.key)
     return True
+
+
+def _in_path(step: Exchange) -> dict[str, str]:
+    """The path parameters of a step as texts."""
+    return {name: str(value) for name, value in path_params(step.case).items()}
 
 
 def is_read(steps: Sequence[Exchange], resource: Resource) -> bool:
@@ -199,7 +200,7 @@ def is_read(steps: Sequence[Exchange], resource: Resource) -> bool:
 def _names(member: str, step: Exchange) -> bool:
     """Whether a member is what identifies the thing that a step's path speaks of: `id`, `itemId` of `/items/{item}`."""
     said = words(member)
-    if said in {words(name) for location, name in step.case.parameters if location == "path"}:
+    if said in map(words, path_params(step.case)):
         return True
     if not said or said[-1] not in _KEYS:
         return False

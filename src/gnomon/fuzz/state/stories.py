@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 from gnomon.fuzz.base import Case, Exchange, Location, Operation, Take, Violation
 from gnomon.fuzz.sending import Sender, Sent
 from gnomon.fuzz.state.expressions import evaluate
-from gnomon.fuzz.state.memory import Thing
+from gnomon.fuzz.state.memory import Thing, path_params
 from gnomon.fuzz.values import Draws
 
 __all__ = ["Maker", "Story"]
@@ -146,7 +146,7 @@ class Story:
         at = self._made_at.get(id(thing))
         if thing is None or at is None:
             return ()
-        sent = {name for location, name in case.parameters if location == "path"}
+        sent = path_params(case)
         return tuple(
             Take(step=at, expression=expression, location="path", place=name)
             for name, expression in thing.source.items()

@@ -8,7 +8,7 @@ from typing import Any
 
 from gnomon.fuzz.base import Exchange, Location, Take
 from gnomon.fuzz.pointers import escaped
-from gnomon.fuzz.state.memory import Making, Memory, Thing, written_in_order
+from gnomon.fuzz.state.memory import Making, Memory, Thing, path_params, written_in_order
 from gnomon.fuzz.state.names import is_key
 
 __all__ = ["grounded", "with_history"]
@@ -119,7 +119,7 @@ class _Ground:
 
 def _path_of(step: Exchange, item: str) -> dict[str, Any]:
     """The path parameters of a step that an item template has."""
-    return {n: value for (at, n), value in step.case.parameters.items() if at == "path" and f"{{{n}}}" in item}
+    return {name: value for name, value in path_params(step.case).items() if f"{{{name}}}" in item}
 
 
 def _leaves(value: Any, pointer: str = "", name: str = "") -> Iterator[tuple[str, str, Any]]:
